@@ -1,0 +1,33 @@
+# The two commands: `make demo` and `make test`. Each sets up what it needs, says so, and is quick the second time.
+
+PYTHON ?= python3
+SPEED ?= max
+BIN := .venv/bin
+
+.PHONY: help demo test check pytest bench clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
+
+demo:  ## Play a bundled recording to the daemon and print the events that a subscriber receives (SPEED=realtime|max)
+	@deploy/setup.sh demo
+	@$(BIN)/python deploy/demo/demo.py --speed $(SPEED)
+
+test: check pytest  ## Check the code, then run every test
+
+check:  ## Lint and type-check
+	@deploy/setup.sh test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pytest:
+	@deploy/setup.sh test
+	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=80 --durations=5
+
+bench:  ## Measure speed and memory, as ratios against a peer in the same run
+	@deploy/setup.sh test
+	$(BIN)/python benchmarks/quiet_path.py
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes .venv with what `make demo` or `make test` needs. Called by the Makefile; quick when nothing is to be done.
+#   deploy/setup.sh demo|test
+# Environment: PYTHON, the interpreter to build .venv with (default: python3).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:?usage: deploy/setup.sh demo|test}
+python=${PYTHON:-python3}
+case $purpose in
+demo) extras=demo packages=() ;;
+test)
+    extras=demo,microphone,training,test
+    # A real broker, a real sound server to play the USB microphone, and what PyAudio is built from.
+    packages=(mosquitto pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev python3-dev gcc)
+    ;;
+*) echo "setup: '$purpose' is neither demo nor test" >&2; exit 2 ;;
+esac
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 69; }
+
+install_from_debian() {
+    local missing=() package as_root=()
+    for package in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    command -v apt-get >/dev/null || die "please install these yourself, this is not Debian: ${missing[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || die "run this once as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing from Debian: ${missing[*]}"
+    "${as_root[@]}" apt-get update -qq || die "apt-get update failed"
+    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" \
+        >/dev/null || die "apt-get install failed: ${missing[*]}"
+}
+
+command -v "$python" >/dev/null || install_from_debian python3
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "$("$python" --version) is too old, Earshot needs 3.11 or later. Set PYTHON to a newer one"
+install_from_debian ${packages[@]+"${packages[@]}"}
+
+# A stamp a purpose: the environment is renewed when pyproject.toml changes.
+stamp=.venv/.earshot-$purpose-$(sha256sum pyproject.toml | cut -c1-16)
+[ ! -e "$stamp" ] || exit 0
+
+if [ ! -x .venv/bin/pip ]; then
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || install_from_debian python3-venv
+    say "making the virtual environment .venv"
+    "$python" -m venv .venv
+fi
+say "installing Python packages from PyPI into .venv (extras: $extras)"
+.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[$extras]" 2>"$PWD/.venv/pip.log" ||
+    { cat .venv/pip.log >&2; die "pip could not install them"; }
+rm -f .venv/.earshot-"$purpose"-*
+touch "$stamp"

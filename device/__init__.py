@@ -1,0 +1,18 @@
+"""Earshot's daemon: from a microphone to events over MQTT. Audio never leaves the machine.
+
+The data path, stage -> module:
+
+    microphone, sound files   audio/microphone.py, audio/files.py
+    resample, blocks          audio/resample.py
+    ring buffer               ring.py
+    gate                      gate.py
+    window (with pre-roll)    windows.py
+    log-mel                   features.py
+    TFLite -> scores          classifier.py, with what bundle.py read and verified
+    scores -> events          events.py
+    outbox (SQLite)           outbox.py
+    MQTT                      mqtt/messages.py, mqtt/publisher.py
+
+pipeline.py joins the stages from ring to events; cli.py builds them all and is the only module that does.
+Stages do not import one another, only config, features, errors and types.
+"""
