@@ -1,0 +1,185 @@
+"""Samples to log-mel: the one implementation, which the daemon runs and training imports.
+
+The mel scale and the filters are those of M. Slaney, "Auditory Toolbox: Version 2", Technical Report
+1998-010, Interval Research, 1998: linear below 1 kHz, logarithmic above, triangles of equal area. They are
+librosa's default too, and a test holds this module to librosa's numbers.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Samples = NDArray[np.int16]
+"""Mono sound, shape (n,), int16, full scale 32768."""
+LogMel = NDArray[np.float32]
+"""Shape (mel_bands, frames), float32, in [-1, 1]: 1 is the window's peak, -1 is `top_db` below it."""
+
+FULL_SCALE = 32768.0
+_AMIN = 1e-10
+"""Power below which the logarithm is cut (librosa.power_to_db's `amin`)."""
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """How a window becomes a log-mel: times in seconds, rates in Hz; integers are derived from them.
+
+    A trained network and this go together, so it comes from the bundle and never from config.yaml.
+    """
+
+    sample_rate: int = 16000
+    """Hz. One that webrtcvad takes: 8000, 16000, 32000 or 48000."""
+    window_seconds: float = 3.0
+    """What one classification sees."""
+    win_length_seconds: float = 0.040
+    """What one frame sees, under a periodic Hann window."""
+    hop_length_seconds: float = 0.016
+    """From one frame to the next."""
+    mel_bands: int = 128
+    fmin: float = 50.0
+    """Lower edge of the lowest band, Hz."""
+    fmax: float = 8000.0
+    """Upper edge of the highest band, Hz; at most half the sample rate."""
+    top_db: float = 80.0
+    """Dynamic range below the window's peak, dB."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be computed.
+
+        Raises:
+            ValueError: with the field, its value and what is allowed.
+        """
+        if self.sample_rate not in (8000, 16000, 32000, 48000):
+            raise ValueError(f"sample_rate is {self.sample_rate}, must be 8000, 16000, 32000 or 48000 Hz")
+        if not 0 < self.hop_length_seconds <= self.win_length_seconds <= self.window_seconds <= 60:
+            raise ValueError(
+                "must be 0 < hop_length_seconds <= win_length_seconds <= window_seconds <= 60, but they are "
+                f"{self.hop_length_seconds}, {self.win_length_seconds}, {self.window_seconds}"
+            )
+        if self.hop_length < 1:
+            raise ValueError(f"hop_length_seconds is {self.hop_length_seconds}, shorter than one sample")
+        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
+            raise ValueError(f"must be 0 <= fmin < fmax <= sample_rate / 2, but they are {self.fmin}, {self.fmax}")
+        if not 1 <= self.mel_bands <= 1024:
+            raise ValueError(f"mel_bands is {self.mel_bands}, must be 1 to 1024")
+        if not 0 < self.top_db <= 200:
+            raise ValueError(f"top_db is {self.top_db}, must be above 0 and at most 200 dB")
+
+    @cached_property
+    def window_length(self) -> int:
+        """Samples in a window."""
+        return round(self.window_seconds * self.sample_rate)
+
+    @cached_property
+    def win_length(self) -> int:
+        """Samples under a frame's Hann window."""
+        return round(self.win_length_seconds * self.sample_rate)
+
+    @cached_property
+    def hop_length(self) -> int:
+        """Samples from one frame to the next."""
+        return round(self.hop_length_seconds * self.sample_rate)
+
+    @cached_property
+    def n_fft(self) -> int:
+        """Length of the transform: the power of two that holds `win_length`."""
+        return 1 << math.ceil(math.log2(self.win_length))
+
+    @cached_property
+    def frames(self) -> int:
+        """Frames in a window. Only whole frames count: nothing is padded."""
+        return 1 + (self.window_length - self.n_fft) // self.hop_length
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of a log-mel: (mel_bands, frames)."""
+        return self.mel_bands, self.frames
+
+
+def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
+    """Turn one window into what the network sees.
+
+    A pure function of the window's samples, so how they arrived (file or microphone, in which blocks) cannot
+    change it. Levels are relative to the window's peak: the microphone's gain cancels.
+
+    Args:
+        samples: shape (window_length,), int16, mono, at `config.sample_rate`.
+        config: the bundle's.
+
+    Returns:
+        Shape (mel_bands, frames), float32, in [-1, 1].
+
+    Raises:
+        ValueError: the number of samples is not the window's.
+    """
+    if samples.shape != (config.window_length,):
+        raise ValueError(f"a window has shape ({config.window_length},), not {samples.shape}")
+    power = _power_spectrogram(samples.astype(np.float32) / np.float32(FULL_SCALE), config)
+    mel_power = _mel_filters(config) @ power
+    decibel = 10.0 * np.log10(np.maximum(mel_power, _AMIN))
+    below_peak = np.maximum(decibel - decibel.max(), -config.top_db)
+    return np.asarray(1.0 + below_peak * (2.0 / config.top_db), np.float32)
+
+
+def level_dbfs(samples: Samples) -> float:
+    """RMS level without the DC offset that cheap sound cards add, dB relative to full scale.
+
+    Args:
+        samples: shape (n,), int16, n at least 1.
+
+    Returns:
+        At most 0; a square wave at full scale is 0, a sine -3.01, digital silence -100.
+    """
+    rms = float(np.std(samples.astype(np.float32))) / FULL_SCALE
+    return 20.0 * math.log10(max(rms, 1e-5))
+
+
+def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:
+    """Squared magnitude of the short-time Fourier transform, shape (1 + n_fft // 2, frames), float32."""
+    frames = sliding_window_view(signal, config.n_fft)[:: config.hop_length]
+    spectrum = scipy.fft.rfft(frames * _hann(config.win_length, config.n_fft), axis=1)
+    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    return np.asarray(power.T, np.float32)
+
+
+@lru_cache(maxsize=4)
+def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
+    """Periodic Hann window of `win_length` in the middle of `n_fft` samples, shape (n_fft,), float32."""
+    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
+    left = (n_fft - win_length) // 2
+    return np.asarray(np.pad(window, (left, n_fft - win_length - left)), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _mel_filters(config: FeatureConfig) -> NDArray[np.float32]:
+    """Triangular filters of equal area, shape (mel_bands, 1 + n_fft // 2), float32 (Slaney, 1998)."""
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(config.fmin), _hz_to_mel(config.fmax), config.mel_bands + 2))
+    lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    bins = np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate)[None, :]
+    rising = (bins - lower) / (centre - lower)
+    falling = (upper - bins) / (upper - centre)
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    return np.asarray(triangles * (2.0 / (upper - lower)), np.float32)
+
+
+# Slaney's scale: 200/3 Hz a mel up to 1 kHz, then a factor of 6.4 in 27 mels.
+_HZ_PER_MEL = 200.0 / 3.0
+_LOG_START_HZ = 1000.0
+_LOG_START_MEL = _LOG_START_HZ / _HZ_PER_MEL
+_LOG_STEP = math.log(6.4) / 27.0
+
+
+def _hz_to_mel(frequency: float) -> float:
+    if frequency < _LOG_START_HZ:
+        return frequency / _HZ_PER_MEL
+    return _LOG_START_MEL + math.log(frequency / _LOG_START_HZ) / _LOG_STEP
+
+
+def _mel_to_hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
+    linear = _HZ_PER_MEL * mels
+    logarithmic = _LOG_START_HZ * np.exp(_LOG_STEP * (mels - _LOG_START_MEL))
+    return np.where(mels < _LOG_START_MEL, linear, logarithmic)

@@ -1,0 +1,61 @@
+"""The ring buffer: the last seconds of sound, by absolute sample position."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.features import Samples
+
+
+class RingBuffer:
+    """Fixed memory; positions count from the stream's first sample and are never reused.
+
+    Args:
+        capacity: samples that are kept; at least a block.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._samples = np.zeros(capacity, np.int16)
+        self._end = 0
+
+    @property
+    def end(self) -> int:
+        """Position of the sample that will be written next."""
+        return self._end
+
+    def write(self, samples: Samples, position: int) -> None:
+        """Write samples, shape (n,), int16, of which the first has that position.
+
+        A position beyond the end is a gap (audio was lost): it is filled with zeros, so that what follows keeps
+        its place. At most a whole buffer is written, whatever the gap's length.
+
+        Raises:
+            ValueError: the position lies before the end: it was written already.
+        """
+        if position < self._end:
+            raise ValueError(f"position {position} was written already, the end is {self._end}")
+        gap = min(position - self._end, len(self._samples))
+        self._put(position - gap, np.zeros(gap, np.int16))
+        self._put(position, samples)
+        self._end = position + len(samples)
+
+    def read(self, start: int, end: int) -> Samples:
+        """Copy the samples of [start, end), shape (end - start,), int16.
+
+        Zeros stand for what lies before the stream's first sample or after its last.
+
+        Raises:
+            LookupError: a part was overwritten already.
+        """
+        first, last = max(start, 0), min(end, self._end)
+        if first < self._end - len(self._samples):
+            raise LookupError(f"position {first} was overwritten, the oldest is {self._end - len(self._samples)}")
+        result = np.zeros(end - start, np.int16)
+        if first < last:
+            result[first - start : last - start] = self._samples[self._places(first, last)]
+        return result
+
+    def _put(self, position: int, samples: Samples) -> None:
+        self._samples[self._places(position, position + len(samples))] = samples
+
+    def _places(self, start: int, end: int) -> NDArray[np.intp]:
+        return np.arange(start, end) % len(self._samples)

@@ -1,0 +1,101 @@
+"""Plain types that the stages hand to one another. No stage imports another; all may import this."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.features import Samples
+
+GateReason = Literal["vad", "level"]
+
+BLOCK_SECONDS = 0.030
+"""Length of a block: the longest that webrtcvad takes."""
+
+UNKNOWN = "unknown"
+"""The decision for a sound that is none of the bundle's labels. Never a label itself."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """30 ms of sound, as a source yields it.
+
+    Attributes:
+        samples: shape (block_length,), int16, mono, full scale 32768.
+        position: absolute number of the first sample since the source was opened. Positions go on
+            across a gap, so a jump between blocks is lost audio.
+        time: when the first sample sounded, in Unix seconds.
+    """
+
+    samples: Samples
+    position: int
+    time: float
+
+    @property
+    def end(self) -> int:
+        """Absolute number of the sample after the last."""
+        return self.position + len(self.samples)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch in which the gate is open, in absolute sample positions.
+
+    Attributes:
+        start: first sample of the block that began to sound.
+        end: the sample after the last block that sounded so far.
+        reason: what opened the gate.
+        is_open: whether the gate is still open: it stays so for a hang-over after the sound.
+    """
+
+    start: int
+    end: int
+    reason: GateReason
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where one classification looks, in absolute sample positions.
+
+    Attributes:
+        start: first sample; may lie before the stream's first (then zeros stand for what was not heard).
+        end: the sample after the last.
+        sound: what sounds in it, as far as it was known when the window was complete.
+    """
+
+    start: int
+    end: int
+    sound: Span
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message about one sound: its start, or its end.
+
+    Attributes:
+        type: "start" or "end".
+        event_id: UUIDv7 that the start and the end share.
+        label: one of the bundle's labels.
+        confidence: calibrated probability of `label`, 0 to 1.
+        scores: calibrated probability of each of the bundle's labels.
+        start_time: Unix seconds.
+        end_time: Unix seconds; None in a start message.
+        level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.
+        gate: what opened the gate.
+    """
+
+    type: Literal["start", "end"]
+    event_id: str
+    label: str
+    confidence: float
+    scores: dict[str, float]
+    start_time: float
+    end_time: float | None
+    level_dbfs: float
+    gate: GateReason
+
+
+Probabilities = NDArray[np.float32]
+"""Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""

@@ -1,0 +1,69 @@
+"""Fixtures that more than one test module uses."""
+
+from pathlib import Path
+
+import pytest
+from support import Mosquitto, SoundServer
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items):
+    """Refuse a test that does not say in a sentence what holds."""
+    silent = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
+    if silent:
+        raise pytest.UsageError(f"these tests have no sentence as docstring: {', '.join(silent)}")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of recordings that the project is developed with; skips where it is not there."""
+    if not (SHARED / "data" / "urbansound8k" / "audio").is_dir():
+        pytest.skip("needs the recordings in ../shared, which are not part of the project")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def bundle_path():
+    """The shipped bundle."""
+    return ROOT / "models" / "urbansound8k"
+
+
+@pytest.fixture(scope="session")
+def street():
+    """The demo's recording: a minute of garden birds with a dog, a horn, a gun shot and a jackhammer."""
+    return ROOT / "deploy" / "demo" / "street.flac"
+
+
+@pytest.fixture
+def make_mosquitto(tmp_path):
+    """Make a broker with lines of configuration; it is ended after the test."""
+    made = []
+
+    def make(extra=""):
+        broker = Mosquitto(tmp_path, extra)
+        made.append(broker)
+        return broker
+
+    yield make
+    for broker in made:
+        broker.close()
+
+
+@pytest.fixture
+def mosquitto(make_mosquitto):
+    """A running broker that lets everyone in."""
+    broker = make_mosquitto()
+    broker.start()
+    return broker
+
+
+@pytest.fixture
+def sound_server(tmp_path):
+    """A running sound server with one microphone."""
+    folder = tmp_path / "sound"
+    folder.mkdir()
+    server = SoundServer(folder)
+    yield server
+    server.close()

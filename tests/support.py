@@ -1,0 +1,124 @@
+"""Real components for the tests: a broker and a sound server of our own, on this machine only."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from device.bundle import Bundle, Manifest
+
+
+def free_port():
+    """A TCP port on loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, timeout, what):
+    """Wait for something that another process does; fails with its name."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
+        time.sleep(0.05)
+
+
+class Mosquitto:
+    """A mosquitto of our own on loopback, which can be stopped and started again on the same port."""
+
+    def __init__(self, folder, extra=""):
+        self.port = free_port()
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{extra or 'allow_anonymous true'}\n")
+        self._log = (folder / "mosquitto.log").open("w")
+        self._process = None
+
+    def start(self):
+        """Start it and wait until it accepts connections."""
+        program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program, "mosquitto is not installed: run `make test`, which installs it"
+        self._process = subprocess.Popen([program, "-c", self._config], stdout=self._log, stderr=self._log)
+        wait_until(self._answers, 10, "the broker's start")
+
+    def stop(self):
+        """End it."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None
+
+    def close(self):
+        """End it for good."""
+        self.stop()
+        self._log.close()
+
+    def _answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class SoundServer:
+    """A PulseAudio of our own, whose null sink plays the USB microphone: what is played into it is what is heard."""
+
+    def __init__(self, folder):
+        self.environment = {
+            **os.environ,
+            "HOME": str(folder),
+            "PULSE_RUNTIME_PATH": str(folder / "runtime"),
+            "PULSE_STATE_PATH": str(folder / "state"),
+            "PULSE_SERVER": f"unix:{folder / 'native'}",
+        }
+        (folder / "runtime").mkdir()
+        self._log = (folder / "pulseaudio.log").open("w")
+        command = [
+            "pulseaudio",
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+            "--disable-shm=yes",
+        ]
+        command += ["-L", f"module-native-protocol-unix socket={folder / 'native'} auth-anonymous=1"]
+        command += ["-L", "module-null-sink sink_name=usb_microphone rate=48000 channels=1"]
+        self._process = subprocess.Popen(command, env=self.environment, stdout=self._log, stderr=self._log)
+        wait_until(self._answers, 10, "the sound server's start")
+
+    def play(self, path):
+        """Play a sound file into the microphone; returns when it has been played."""
+        command = ["paplay", "--device=usb_microphone", path]
+        subprocess.run(command, env=self.environment, check=True, timeout=120)
+
+    def close(self):
+        """End it."""
+        self._process.terminate()
+        self._process.wait(timeout=10)
+        self._log.close()
+
+    def _answers(self):
+        return subprocess.run(["pactl", "info"], env=self.environment, capture_output=True, check=False).returncode == 0
+
+
+def make_bundle(features, labels=("low", "high"), threshold=0.5, path="nowhere"):
+    """Make a bundle for tests whose network is a plain function: a manifest with no files behind it."""
+    return Bundle(
+        Path(path),
+        Manifest(
+            format_version=1,
+            name="fake",
+            version="1",
+            labels=labels,
+            features=features,
+            input={"scale": 2 / 255, "zero_point": 0},
+            output={"scale": 0.1, "zero_point": 0},
+            calibration={"temperature": 1.0},
+            thresholds={label: {"threshold": threshold, "false_alarms_per_hour": 0.0} for label in labels},
+            unknown={"output": False, "min_confidence": 0.0},
+            training={},
+            accuracy={},
+            sha256="",
+            golden_sha256="",
+            manifest_sha256="",
+        ),
+    )
