@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device.config import CHECKOUT_CONFIG, Config, ModelConfig, load_config, read_password
+from device.errors import ConfigError
+
+
+def load(tmp_path, text, **kwargs):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return load_config(path, **{"environment": {}, **kwargs})
+
+
+def faults(tmp_path, text, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, **kwargs)
+    return str(caught.value).splitlines()
+
+
+def test_the_shipped_file_holds_every_default():
+    """config.yaml at the root is complete and changes nothing: it and the code cannot drift apart."""
+    shipped = yaml.safe_load(CHECKOUT_CONFIG.read_text())
+    assert shipped == Config().model_dump(mode="json")
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    """A user may delete what they do not change, up to the last line."""
+    assert load(tmp_path, "# nothing\n").model_copy(update={"model": ModelConfig()}) == Config()
+
+
+def test_every_fault_is_told_at_once(tmp_path):
+    """Each fault is one line with file, line, key, what is wrong and what is allowed."""
+    lines = faults(
+        tmp_path, "mqtt:\n  prot: 1883\n  keepalive_seconds: 1\nevents:\n  thresholds: {siren: 2}\nnode_id: a/b\n"
+    )
+    path = tmp_path / "config.yaml"
+    assert sorted(lines) == [
+        f"{path}:2: mqtt.prot: no such key. Did you mean port?",
+        f"{path}:3: mqtt.keepalive_seconds: is 1, must be greater than or equal to 5",
+        f"{path}:5: events.thresholds.siren: is 2, must be less than or equal to 1",
+        f"{path}:6: node_id: is 'a/b', names an MQTT topic, so '/', '+', '#', line breaks and spaces around it"
+        " are not allowed",
+    ]
+
+
+@pytest.mark.parametrize("node_id", ["a/b", "a+b", "a#", "a\nb", " a", "", "x" * 65])
+def test_a_node_id_that_breaks_topics_is_refused(tmp_path, node_id):
+    """What names topics holds nothing that MQTT reads as something else."""
+    assert "node_id" in faults(tmp_path, yaml.safe_dump({"node_id": node_id}))[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mqtt: [", "not YAML"),
+        ("- a\n- b", "must hold `key: value` lines"),
+        ("gate: {vad_mode: null, level_db: null}", "could never open"),
+        ("gate: 5", "gate: must be a section"),
+        ("gate: {vad_blocks: 7}", "more than vad_window_blocks"),
+        ("mqtt: {password: secret}", "Did you mean password_file"),
+    ],
+)
+def test_a_bad_file_is_told_with_its_cure(tmp_path, text, says):
+    """One line each, with the place."""
+    (line,) = faults(tmp_path, text)
+    assert says in line
+    assert "config.yaml" in line
+    assert "secret" not in line
+
+
+def test_the_command_line_wins_over_environment_over_file(tmp_path):
+    """Each layer overrides the one below, key by key."""
+    config = load(
+        tmp_path,
+        "mqtt: {host: from-file, port: 1, username: from-file}",
+        environment={"EARSHOT_MQTT__HOST": "from-environment", "EARSHOT_MQTT__PORT": "2", "PATH": "/bin"},
+        overrides=["mqtt.port=3"],
+    )
+    assert (config.mqtt.host, config.mqtt.port, config.mqtt.username) == ("from-environment", 3, "from-file")
+
+
+def test_faults_of_overrides_name_their_origin(tmp_path):
+    """A fault tells whether to look in the file, the environment or the command line."""
+    lines = faults(tmp_path, "", environment={"EARSHOT_MQTT__PROT": "1"}, overrides=["gate.vad_mode=9"])
+    assert any(line.startswith("EARSHOT_MQTT__PROT: mqtt.prot: no such key") for line in lines)
+    assert any(line.startswith("--set gate.vad_mode=9: gate.vad_mode: is 9") for line in lines)
+
+
+def test_relative_paths_start_at_the_file(tmp_path):
+    """The bundle is found wherever the daemon is started from; an override starts where it was typed."""
+    config = load(tmp_path, "mqtt: {password_file: secret.txt}")
+    assert config.model.bundle == tmp_path / "models" / "urbansound8k"
+    assert config.mqtt.password_file == tmp_path / "secret.txt"
+    assert load(tmp_path, "", overrides=["model.bundle=mine"]).model.bundle == Path.cwd() / "mine"
+
+
+def test_a_missing_file_is_told(tmp_path):
+    """A config file that was named must exist."""
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+        load_config(tmp_path / "nowhere.yaml", environment={})
+
+
+def test_the_password_comes_from_a_file(tmp_path):
+    """First line, without its line break; an unreadable or empty file is told, never its content."""
+    (tmp_path / "password").write_text("s3cret\n")
+    assert read_password(load(tmp_path, "mqtt: {password_file: password}").mqtt) == "s3cret"
+    assert read_password(load(tmp_path, "").mqtt) is None
+    (tmp_path / "password").write_text("")
+    with pytest.raises(ConfigError, match="empty"):
+        read_password(load(tmp_path, "mqtt: {password_file: password}").mqtt)
+    with pytest.raises(ConfigError, match="not readable"):
+        read_password(load(tmp_path, "mqtt: {password_file: other}").mqtt)
+
+
+KEYS = st.sampled_from(["node_id", "audio", "gate", "mqtt", "events", "port", "vad_mode", "thresholds", "siren", "x"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_any_yaml_is_a_config_or_a_clear_error(tmp_path_factory, values):
+    """No file, however wrong, ends in anything but a config or a ConfigError."""
+    path = tmp_path_factory.mktemp("fuzz") / "config.yaml"
+    path.write_text(yaml.safe_dump(values, allow_unicode=True))
+    try:
+        load_config(path, environment={})
+    except ConfigError as error:
+        assert str(path) in str(error)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=60) | st.text(alphabet="abgatemqt:{}[]&*!-\n \"'|>%@#", max_size=60).map(str.encode))
+def test_any_bytes_are_a_config_or_a_clear_error(tmp_path_factory, content):
+    """The same for files that are not even YAML."""
+    path = tmp_path_factory.mktemp("fuzz") / "config.yaml"
+    path.write_bytes(content)
+    try:
+        load_config(path, environment={})
+    except ConfigError as error:
+        assert str(path) in str(error)
