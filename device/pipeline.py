@@ -1,0 +1,102 @@
+"""Blocks to events: the whole of listening, on one screen. Pure: no threads, no clock, no network."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle import Bundle
+from device.config import Config
+from device.events import EventTracker
+from device.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
+from device.gate import SoundGate
+from device.ring import RingBuffer
+from device.types import BLOCK_SECONDS, Block, Event, Probabilities, Span, Window
+from device.windows import Windower
+
+Classify = Callable[[LogMel], Probabilities]
+
+
+class Pipeline:
+    """Joins ring buffer, gate, windows, features, network and events.
+
+    Args:
+        config: gate, window and events are used.
+        bundle: labels, features, thresholds and the rule for `unknown`.
+        classify: log-mel (mel_bands, frames) -> scores (labels,).
+    """
+
+    def __init__(self, config: Config, bundle: Bundle, classify: Classify) -> None:
+        self._features = bundle.features
+        self._classify = classify
+        rate = self._features.sample_rate
+        hop_length = round(config.window.hop_seconds * rate)
+        pre_roll = round(config.window.pre_roll_seconds * rate)
+        block_length = round(BLOCK_SECONDS * rate)
+        self._ring = RingBuffer(self._features.window_length + max(hop_length, pre_roll) + block_length)
+        self._gate = SoundGate(config.gate, rate)
+        self._windower = Windower(self._features.window_length, hop_length, pre_roll)
+        self._tracker = EventTracker(
+            config.events,
+            labels=bundle.labels,
+            bundle_thresholds={label: t.threshold for label, t in bundle.manifest.thresholds.items()},
+            decide=bundle.decide,
+            sample_rate=rate,
+            hop_length=hop_length,
+        )
+
+    def run(self, source: Iterable[Block]) -> Iterator[Event]:
+        """Listen until the source ends; what goes on then is ended too."""
+        block = None
+        for block in source:
+            self._ring.write(block.samples, block.position)
+            span = self._gate.update(block)
+            yield from self._judge(self._windower.update(span, block.end), block)
+        if block is not None:
+            yield from self._judge(self._windower.flush(self._gate.close()), block)
+
+    def _judge(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
+        """Classify the windows that are due and tell the tracker; `block` ties positions to time."""
+
+        def time_of(position: int) -> float:
+            return block.time + (position - block.position) / self._features.sample_rate
+
+        for item in due:
+            if isinstance(item, Window):
+                samples = self._ring.read(item.start, item.end)
+                scores = self._classify(log_mel(samples, self._features))
+                yield from self._tracker.update(item, scores, loudest_dbfs(samples, self._features), time_of)
+            else:
+                yield from self._tracker.close(item, time_of)
+
+
+def clip_windows(samples: Samples, features: FeatureConfig) -> NDArray[np.int16]:
+    """Lay windows over a whole clip, as `earshot classify` and the trainer's evaluation do.
+
+    Args:
+        samples: shape (n,), int16, n at least 1.
+        features: gives the window's length.
+
+    Returns:
+        Shape (windows, window_length), int16. A clip shorter than a window is followed by zeros; a longer one
+        is cut every half window, and the last window ends where the clip does.
+    """
+    length = features.window_length
+    if len(samples) <= length:
+        return np.pad(samples, (0, length - len(samples)))[np.newaxis]
+    starts = sorted({*range(0, len(samples) - length, length // 2), len(samples) - length})
+    return np.stack([samples[start : start + length] for start in starts])
+
+
+def classify_clip(samples: Samples, features: FeatureConfig, classify: Classify) -> Probabilities:
+    """Mean of the scores of a clip's windows, shape (labels,), float32 (see `clip_windows`)."""
+    windows = clip_windows(samples, features)
+    scores = np.mean([classify(log_mel(window, features)) for window in windows], axis=0, dtype=np.float32)
+    return np.asarray(scores, np.float32)
+
+
+def loudest_dbfs(samples: Samples, features: FeatureConfig) -> float:
+    """RMS level of a window's loudest 30 ms, dB relative to full scale."""
+    block_length = round(BLOCK_SECONDS * features.sample_rate)
+    whole = len(samples) // block_length * block_length
+    return max(level_dbfs(block) for block in samples[:whole].reshape(-1, block_length))

@@ -1,0 +1,113 @@
+import numpy as np
+
+from device.config import EventsConfig
+from device.events import EventTracker
+from device.types import UNKNOWN, Span, Window
+
+LABELS = ("dog_bark", "siren")
+RATE, LENGTH, HOP = 100, 300, 100
+
+
+def decide(probabilities):
+    """A bundle's rule: below 0.3 nothing is known."""
+    return LABELS[int(np.argmax(probabilities))] if probabilities.max() >= 0.3 else UNKNOWN
+
+
+def tracker(**config):
+    return EventTracker(
+        EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config}),
+        labels=LABELS,
+        bundle_thresholds={"dog_bark": 0.5, "siren": 0.8},
+        decide=decide,
+        sample_rate=RATE,
+        hop_length=HOP,
+    )
+
+
+def hear(tracker, *scores, at=1000, end=None):
+    """One sounding: windows with these scores, then its end; gives the messages."""
+    sound = Span(at, at, "level", is_open=True)
+    events = []
+    for number, pair in enumerate(scores):
+        start = at - 50 + number * HOP
+        window = Window(start, start + LENGTH, sound)
+        events += tracker.update(window, np.array(pair, np.float32), -20.0 - number, lambda p: p / RATE)
+    over = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
+    return events + list(tracker.close(over, lambda p: p / RATE))
+
+
+def test_a_sound_is_one_start_and_one_end():
+    """A sound that one window names starts at the gate's onset and ends where the sound did."""
+    start, end = hear(tracker(), (0.9, 0.1), end=1120)
+    assert (start.type, start.label, start.start_time, start.end_time) == ("start", "dog_bark", 10.0, None)
+    assert (end.type, end.event_id, end.end_time) == ("end", start.event_id, 11.2)
+    assert (start.gate, start.level_dbfs) == ("level", -20.0)
+    assert start.scores == {"dog_bark": 0.9, "siren": 0.1}
+
+
+def test_each_label_has_its_own_threshold():
+    """The bundle's thresholds are per label; config's come before them, the label's own first."""
+    assert hear(tracker(), (0.3, 0.7)) == []
+    assert hear(tracker(threshold=0.6), (0.3, 0.7)) != []
+    assert hear(tracker(threshold=0.6, thresholds={"siren": 0.9}), (0.3, 0.7)) == []
+
+
+def test_unknown_is_no_event():
+    """What the bundle's rule calls unknown starts nothing, whatever the threshold."""
+    assert hear(tracker(threshold=0.0), (0.2, 0.1)) == []
+
+
+def test_a_long_sound_is_one_event():
+    """A sound that many windows name alike is one event, at its surest confidence and highest level."""
+    start, end = hear(tracker(), (0.6, 0.1), (0.9, 0.0), (0.7, 0.0))
+    assert (start.confidence, end.confidence) == (0.6, 0.9)
+    assert end.level_dbfs == -20.0
+    assert end.end_time > start.start_time
+
+
+def test_another_label_ends_the_first():
+    """When a siren takes over from a dog, the dog's event ends before the siren's starts."""
+    messages = hear(tracker(), (0.9, 0.1), (0.05, 0.95), (0.05, 0.95))
+    assert [(m.type, m.label) for m in messages] == [
+        ("start", "dog_bark"),
+        ("end", "dog_bark"),
+        ("start", "siren"),
+        ("end", "siren"),
+    ]
+    assert messages[2].start_time > messages[0].start_time
+
+
+def test_a_pause_within_a_sounding_ends_the_event():
+    """Windows that no longer hold the label end the event at the last that did."""
+    messages = hear(tracker(), (0.9, 0.0), *[(0.1, 0.1)] * 5)
+    assert [m.type for m in messages] == ["start", "end"]
+    assert messages[1].end_time == (1000 - 50 + LENGTH) / RATE
+
+
+def test_smoothing_averages_windows():
+    """With smoothing, one odd window neither starts an event nor splits one."""
+    assert hear(tracker(smoothing_windows=3), (0.3, 0.0), (0.6, 0.0), (0.3, 0.0)) == []
+    assert len(hear(tracker(smoothing_windows=3), (0.9, 0.0), (0.2, 0.4), (0.9, 0.0))) == 2
+
+
+def test_cooldown_holds_back_the_same_label_only():
+    """Right after a dog, another dog is not announced, but a siren is; later a dog is again."""
+    tracked = tracker(cooldown_seconds=5)
+    assert len(hear(tracked, (0.9, 0.0), at=1000)) == 2
+    assert hear(tracked, (0.9, 0.0), at=1400) == []
+    assert len(hear(tracked, (0.0, 0.9), at=1500)) == 2
+    assert len(hear(tracked, (0.9, 0.0), at=2000)) == 2
+
+
+def test_every_start_has_its_end():
+    """Whatever is heard, starts and ends alternate and share an id: nothing stays ON for ever."""
+    generator = np.random.default_rng(7)
+    tracked = tracker(cooldown_seconds=0.5)
+    for sounding in range(200):
+        messages = hear(
+            tracked, *generator.dirichlet([0.4, 0.4, 0.4], size=generator.integers(1, 6))[:, :2], at=sounding * 997
+        )
+        assert [m.type for m in messages] == ["start", "end"] * (len(messages) // 2)
+        for start, end in zip(messages[::2], messages[1::2], strict=True):
+            assert start.event_id == end.event_id
+            assert end.end_time >= start.start_time

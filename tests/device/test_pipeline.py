@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import make_bundle
+
+from device.audio.resample import Blocker
+from device.config import Config
+from device.features import FeatureConfig, log_mel
+from device.pipeline import Pipeline, classify_clip, clip_windows
+from device.types import Block
+
+FEATURES = FeatureConfig()
+RATE = FEATURES.sample_rate
+CONFIG = Config.model_validate({"gate": {"vad_mode": None}})
+
+
+def low_or_high(log_mel):
+    """A network that a reader can check: compares the lower half of the bands with the upper."""
+    half = len(log_mel) // 2
+    low, high = np.exp(8 * log_mel[:half].max()), np.exp(8 * log_mel[half:].max())
+    return np.array([low, high], np.float32) / np.float32(low + high)
+
+
+def tone(frequency, seconds, amplitude=8000):
+    return np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE) * amplitude
+
+
+def street_of_tones():
+    """20 s of faint noise with a low tone at 5 s and a high one at 12 s, each for a second."""
+    samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
+    samples[5 * RATE : 6 * RATE] += tone(300, 1)
+    samples[12 * RATE : 13 * RATE] += tone(5000, 1)
+    return samples.astype(np.int16)
+
+
+def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
+    """Samples in chunks of these lengths, over and over, cut into blocks; `gaps` are block numbers that get lost."""
+    blocker, position, number, start, turn = Blocker(RATE), 0, 0, 0, 0
+    while start < len(samples):
+        chunk = samples[start : start + lengths[turn % len(lengths)]]
+        start, turn = start + len(chunk), turn + 1
+        for block in blocker.feed(chunk):
+            if number not in gaps:
+                yield Block(block, position, 1000 + position / RATE)
+            position, number = position + len(block), number + 1
+
+
+def listen(blocks, classify=low_or_high, config=CONFIG):
+    return list(Pipeline(config, make_bundle(FEATURES), classify).run(blocks))
+
+
+def essence(events):
+    return [(e.type, e.label, round(e.start_time, 3), e.end_time and round(e.end_time, 3), e.scores) for e in events]
+
+
+def test_two_sounds_are_two_events():
+    """Each tone is one event, with its label, its onset and its end within two blocks of the truth."""
+    events = listen(blocks_of(street_of_tones()))
+    assert [(e.type, e.label) for e in events] == [
+        ("start", "low"),
+        ("end", "low"),
+        ("start", "high"),
+        ("end", "high"),
+    ]
+    assert events[0].start_time == pytest.approx(1005, abs=0.06)
+    assert events[1].end_time == pytest.approx(1006, abs=0.06)
+    assert events[2].start_time == pytest.approx(1012, abs=0.06)
+    assert events[3].end_time == pytest.approx(1013, abs=0.06)
+    assert events[0].level_dbfs == pytest.approx(20 * np.log10(8000 / 32768 / np.sqrt(2)), abs=0.1)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.integers(16, 1600), min_size=1, max_size=5))
+def test_the_chunks_do_not_matter(lengths):
+    """Sound that arrives in chunks of 1 to 100 ms gives the same features, bit by bit, and the same events."""
+    seen = {}
+
+    def watched(key):
+        def classify(log_mel):
+            seen.setdefault(key, []).append(log_mel)
+            return low_or_high(log_mel)
+
+        return classify
+
+    whole = listen(blocks_of(street_of_tones()), watched("whole"))
+    cut = listen(blocks_of(street_of_tones(), lengths), watched("cut"))
+    assert essence(whole) == essence(cut)
+    np.testing.assert_array_equal(seen["whole"], seen["cut"])
+
+
+def test_a_stream_that_ends_ends_its_event():
+    """A sound that goes on when the source ends gets its end message: nothing stays ON for ever."""
+    samples = street_of_tones()[: round(5.5 * RATE)]
+    start, end = listen(blocks_of(samples))
+    assert (start.type, end.type, start.event_id) == ("start", "end", end.event_id)
+    assert end.end_time == pytest.approx(1005.5, abs=0.06)
+
+
+def test_a_long_sound_is_one_event():
+    """A tone of 12 s is one event, seen in many windows."""
+    samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
+    samples[3 * RATE : 15 * RATE] += tone(300, 12)
+    config = Config.model_validate({"gate": {"vad_mode": None, "floor_rise_db_per_second": 0.1}})
+    start, end = listen(blocks_of(samples.astype(np.int16)), config=config)
+    assert end.end_time - start.start_time == pytest.approx(12, abs=0.1)
+
+
+def test_lost_audio_does_not_move_events():
+    """Two seconds lost between the tones leave the second one at its own time."""
+    events = listen(blocks_of(street_of_tones(), gaps=range(280, 346)))
+    assert events[2].label == "high"
+    assert events[2].start_time == pytest.approx(1012, abs=0.06)
+
+
+def test_no_sound_costs_no_inference():
+    """While nothing happens the network is not asked."""
+    asked = []
+    listen(blocks_of(np.zeros(20 * RATE, np.int16)), lambda log_mel: asked.append(log_mel) or low_or_high(log_mel))
+    assert asked == []
+
+
+@given(st.integers(1, 200_000))
+def test_clip_windows_cover_the_clip(length):
+    """Every sample of a clip is in a window; a short clip is followed by zeros."""
+    samples = np.arange(length, dtype=np.int64).astype(np.int16)
+    windows = clip_windows(samples, FEATURES)
+    assert windows.shape[1] == FEATURES.window_length
+    np.testing.assert_array_equal(windows[0, : min(length, FEATURES.window_length)], samples[: FEATURES.window_length])
+    if length > FEATURES.window_length:
+        np.testing.assert_array_equal(windows[-1], samples[-FEATURES.window_length :])
+        assert len(windows) >= (length - FEATURES.window_length) / (FEATURES.window_length // 2)
+
+
+def test_classify_clip_is_the_mean_of_its_windows():
+    """A clip's scores are the mean over its windows."""
+    clip = np.concatenate([tone(300, 3), tone(5000, 3)]).astype(np.int16)
+    scores = classify_clip(clip, FEATURES, low_or_high)
+    by_window = [low_or_high(log_mel(window, FEATURES)) for window in clip_windows(clip, FEATURES)]
+    assert len(by_window) == 3
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(scores, np.mean(by_window, axis=0), rtol=1e-6)
