@@ -1,0 +1,1 @@
+"""MQTT: what is said (messages), and how it gets there (publisher); `subscriber` prints it."""

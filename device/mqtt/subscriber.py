@@ -1,0 +1,110 @@
+"""The other end: subscribes to the event messages of every node, as `earshot events` prints them."""
+
+import json
+import queue
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from device.config import MqttConfig
+from device.errors import UnavailableError
+
+_FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
+_CONNECT_SECONDS = 10.0
+
+
+class Subscriber:
+    """Event messages as they arrive, live and late; a context manager, and an endless iterable.
+
+    Args:
+        config: the broker.
+        password: for `config.username`; None for none.
+    """
+
+    def __init__(self, config: MqttConfig, password: str | None) -> None:
+        self._config = config
+        self._arrived: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._subscribed: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        if config.username is not None:
+            self._client.username_pw_set(config.username, password)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+
+    def __enter__(self) -> Self:
+        """Connect and subscribe; returns once messages will arrive.
+
+        Raises:
+            UnavailableError: the broker is not there or refuses us.
+        """
+        where = f"broker {self._config.host}:{self._config.port}"
+        try:
+            self._client.connect(self._config.host, self._config.port, self._config.keepalive_seconds)
+        except OSError as error:
+            raise UnavailableError(
+                f"{where} does not answer ({error}). Start it, or set mqtt.host and mqtt.port"
+            ) from error
+        self._client.loop_start()
+        try:
+            problem = self._subscribed.get(timeout=_CONNECT_SECONDS)
+        except queue.Empty:
+            problem = f"did not answer as a broker does within {_CONNECT_SECONDS:.0f} s"
+        if problem:
+            self.__exit__()
+            raise UnavailableError(f"{where} {problem}. Check mqtt.port, mqtt.username and mqtt.password_file")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield each message until `close`; a payload that is no JSON object is not ours and is passed over."""
+        while (message := self._arrived.get()) is not None:
+            yield message
+
+    def close(self) -> None:
+        """End the iteration, from any thread, after what has arrived so far."""
+        self._arrived.put(None)
+
+    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self._subscribed.put(f"refuses the connection ({reason})")
+        else:
+            client.subscribe([(topic, 1) for topic in _FILTERS])
+
+    def _on_subscribe(self, *_: Any) -> None:
+        self._subscribed.put("")
+
+    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+        try:
+            content = json.loads(message.payload)
+        except ValueError:
+            return
+        if isinstance(content, dict):
+            self._arrived.put(content)
+
+
+def describe(message: dict[str, Any]) -> str:
+    """One line for a person: local time, start or end, label, confidence, node. Takes any JSON object."""
+    ended = message.get("type") == "end"
+    when = _local_time(message.get("end_time" if ended else "start_time"))
+    confidence, duration = message.get("confidence"), message.get("duration_seconds")
+    line = f"{when}  {'end  ' if ended else 'start'}  {message.get('label', '?')!s:<16}"
+    if isinstance(confidence, int | float):
+        line += f"  {confidence:4.0%}"
+    if isinstance(duration, int | float):
+        line += f"  after {duration:.1f} s"
+    return f"{line}  ({message.get('node_id', '?')}{', late' if message.get('replayed') else ''})"
+
+
+def _local_time(rfc3339: object) -> str:
+    try:
+        return datetime.fromisoformat(str(rfc3339)).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        return "--:--:--"

@@ -1,0 +1,65 @@
+import dataclasses
+import json
+import re
+from datetime import datetime
+
+from device.mqtt.messages import encode, event_message, rfc3339
+from device.types import Event
+
+START = Event(
+    type="start",
+    event_id="01a203db-acf5-764e-a16f-af94604912d3",
+    label="dog_bark",
+    confidence=0.91,
+    scores={"dog_bark": 0.91, "siren": 0.02},
+    start_time=1795590000.25,
+    end_time=None,
+    level_dbfs=-21.26,
+    gate="level",
+)
+FIELDS = [
+    *("schema", "id", "event_id", "type", "node_id", "label", "confidence", "scores", "start_time", "end_time"),
+    *("duration_seconds", "level_dbfs", "gate", "bundle", "boot_id", "clock_synced", "replayed"),
+]
+
+
+def test_a_start_message_has_every_field():
+    """The contract's fields, and no others; what is not known yet is null. `sequence` comes from the outbox."""
+    message = event_message(START, node_id="balcony", bundle="urbansound8k@1.0.0")
+    assert list(message) == FIELDS
+    assert message["schema"] == 1
+    assert (message["type"], message["label"], message["confidence"]) == ("start", "dog_bark", 0.91)
+    assert message["start_time"] == "2026-11-25T07:00:00.250Z"
+    assert message["end_time"] is None
+    assert message["duration_seconds"] is None
+    assert message["level_dbfs"] == -21.3
+    assert message["replayed"] is False
+
+
+def test_an_end_message_tells_how_long():
+    """The end carries its time and the duration."""
+    end = dataclasses.replace(START, type="end", end_time=START.start_time + 2.5)
+    message = event_message(end, node_id="balcony", bundle="urbansound8k@1.0.0")
+    assert message["end_time"] == "2026-11-25T07:00:02.750Z"
+    assert message["duration_seconds"] == 2.5
+
+
+def test_ids_are_uuid7_and_never_repeat():
+    """Each message has an id of its own, ordered by time (version 7), so that a repeat can be dropped."""
+    ids = [event_message(START, node_id="n", bundle="b@1")["id"] for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", i) for i in ids)
+
+
+def test_json_is_one_object_in_utf8():
+    """A payload is one line of JSON in UTF-8."""
+    payload = encode({"node_id": "Balkon süd"})
+    assert b"\n" not in payload
+    assert json.loads(payload.decode("utf-8")) == {"node_id": "Balkon süd"}
+
+
+def test_times_are_rfc3339_in_utc():
+    """Milliseconds, Z, and the same instant back."""
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+    assert datetime.fromisoformat(rfc3339(1795590000.25)).timestamp() == 1795590000.25

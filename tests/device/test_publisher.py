@@ -1,0 +1,185 @@
+import logging
+import time
+from contextlib import contextmanager
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from support import wait_until
+
+from device.config import MqttConfig
+from device.errors import UnavailableError
+from device.mqtt.publisher import Publisher
+from device.mqtt.subscriber import Subscriber, describe
+from device.outbox import Outbox
+
+
+def settings_for(broker, **more):
+    return MqttConfig(host="127.0.0.1", port=broker.port, **more)
+
+
+@contextmanager
+def publishing(broker, folder, password=None, **more):
+    with (
+        Outbox(folder / "outbox.sqlite") as outbox,
+        Publisher(settings_for(broker, **more), password, "balcony", outbox) as publisher,
+    ):
+        yield publisher
+
+
+class Listener:
+    """A subscriber that keeps all it receives: (topic, payload, retained)."""
+
+    def __init__(self, broker):
+        self.received = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda _c, _d, m: self.received.append((m.topic, m.payload, m.retain))
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.subscribe("earshot/#", 1)
+        self._client.loop_start()
+
+    def statuses(self):
+        return [payload for topic, payload, _ in self.received if topic == "earshot/balcony/status"]
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def listener(mosquitto):
+    """Hears everything on the broker."""
+    listener = Listener(mosquitto)
+    yield listener
+    listener.close()
+
+
+def test_messages_arrive_in_order(mosquitto, tmp_path):
+    """A hundred messages reach a subscriber, each once, in order, numbered without a gap, and leave the outbox."""
+    with Subscriber(settings_for(mosquitto), None) as subscriber:
+        with publishing(mosquitto, tmp_path) as publisher:
+            for number in range(100):
+                publisher.send({"number": number, "replayed": False})
+            assert publisher.wait_delivered(10) == 0
+        time.sleep(0.2)
+        subscriber.close()
+        received = list(subscriber)
+    assert [message["number"] for message in received] == list(range(100))
+    assert [message["sequence"] for message in received] == list(range(1, 101))
+    with Outbox(tmp_path / "outbox.sqlite") as outbox:
+        assert len(outbox) == 0
+
+
+def test_status_is_retained_and_says_goodbye(mosquitto, listener, tmp_path):
+    """`online` while it lives, `offline` when it ends; both retained for whoever comes later."""
+    with publishing(mosquitto, tmp_path):
+        wait_until(lambda: b"online" in listener.statuses(), 5, "the status online")
+        late = Listener(mosquitto)
+        wait_until(lambda: late.received, 5, "the retained status")
+        assert late.received[0] == ("earshot/balcony/status", b"online", True)
+        late.close()
+    wait_until(lambda: listener.statuses()[-1] == b"offline", 5, "the status offline")
+
+
+def test_what_waited_goes_to_the_backlog(mosquitto, listener, tmp_path):
+    """Messages made while the broker is away are kept, and delivered later as late ones: nobody's lights go on."""
+    mosquitto.stop()
+    with publishing(mosquitto, tmp_path, live_seconds=0.5) as publisher:
+        for number in range(3):
+            publisher.send({"number": number, "replayed": False})
+        assert publisher.wait_delivered(1) == 3
+        mosquitto.start()
+        late = Subscriber(settings_for(mosquitto), None)
+        with late:
+            assert publisher.wait_delivered(15) == 0
+            publisher.send({"number": 3, "replayed": False})
+            assert publisher.wait_delivered(5) == 0
+            time.sleep(0.2)
+            late.close()
+            received = list(late)
+    assert [(m["number"], m["replayed"]) for m in received] == [(0, True), (1, True), (2, True), (3, False)]
+
+
+def test_what_an_earlier_run_left_is_delivered(mosquitto, tmp_path):
+    """A daemon that ended with the broker away delivers its messages when it runs again."""
+    mosquitto.stop()
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.send({"number": 1, "replayed": False})
+    mosquitto.start()
+    with Subscriber(settings_for(mosquitto), None) as subscriber:
+        with publishing(mosquitto, tmp_path) as publisher:
+            assert publisher.wait_delivered(10) == 0
+        time.sleep(0.2)
+        subscriber.close()
+        (message,) = list(subscriber)
+    assert (message["number"], message["sequence"], message["replayed"]) == (1, 1, True)
+
+
+def test_a_broker_that_goes_and_comes_loses_nothing(mosquitto, tmp_path):
+    """The broker is restarted while messages are made: the outbox empties, so each was confirmed."""
+    with publishing(mosquitto, tmp_path) as publisher:
+        for number in range(60):
+            publisher.send({"number": number, "replayed": False})
+            time.sleep(0.01)
+            if number == 20:
+                mosquitto.stop()
+            if number == 40:
+                mosquitto.start()
+        assert publisher.wait_delivered(20) == 0
+
+
+def test_an_absent_broker_is_told_once(mosquitto, tmp_path, caplog):
+    """A broker that is away is one clear line, not one a second, and leaving does not wait for it."""
+    mosquitto.stop()
+    started = time.monotonic()
+    with caplog.at_level(logging.WARNING), publishing(mosquitto, tmp_path):
+        time.sleep(2.5)
+    assert time.monotonic() - started < 5
+    (line,) = caplog.messages
+    assert f"127.0.0.1:{mosquitto.port} does not answer" in line
+    assert "mqtt.host" in line
+
+
+@pytest.fixture
+def guarded(make_mosquitto, tmp_path):
+    """A broker that wants the password `right` of the user `earshot`."""
+    import subprocess
+
+    users = tmp_path / "users"
+    users.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", users, "earshot", "right"], check=True)
+    broker = make_mosquitto(f"allow_anonymous false\npassword_file {users}\nuser root")
+    broker.start()
+    return broker
+
+
+def test_a_password_lets_in(guarded, tmp_path):
+    """With user and password the broker takes our messages."""
+    with publishing(guarded, tmp_path, password="right", username="earshot") as publisher:
+        publisher.send({"number": 1})
+        assert publisher.wait_delivered(10) == 0
+
+
+def test_a_wrong_password_is_told(guarded, tmp_path, caplog):
+    """A refusal is one clear line with the settings to check, and never the password."""
+    with (
+        caplog.at_level(logging.WARNING),
+        publishing(guarded, tmp_path, password="wrong", username="earshot") as publisher,
+    ):
+        publisher.send({"number": 1})
+        assert publisher.wait_delivered(2.5) == 1
+    assert "mqtt.password_file" in caplog.messages[0]
+    assert len(caplog.messages) == 1
+    assert "wrong" not in caplog.text
+    with pytest.raises(UnavailableError, match="refuses"), Subscriber(settings_for(guarded, username="x"), "wrong"):
+        pass
+
+
+def test_a_line_for_a_person_takes_any_message():
+    """`earshot events` prints what a stranger published too, whatever it lacks."""
+    message = {"type": "end", "label": "siren", "confidence": 0.93, "duration_seconds": 4.0, "node_id": "balcony"}
+    assert "end" in describe(message)
+    assert "siren" in describe(message)
+    assert "93%" in describe(message)
+    assert "late" in describe({"replayed": True})
+    assert "--:--:--" in describe({"start_time": 5})
