@@ -1,0 +1,199 @@
+"""The `earshot` command: arguments, signals, exit codes."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from device.errors import EXIT_DONE, EarshotError
+
+# Each command imports what it needs when it runs: `earshot devices` shall not wait for TFLite, nor
+# `earshot classify` for MQTT.
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; gives the exit code.
+
+    Returns:
+        0 done, 2 wrong arguments, 69 something outside is missing, 78 bad config or bundle. A traceback is a bug.
+    """
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=arguments.log_level, format="%(levelname)s: %(message)s")
+    try:
+        code: int = arguments.command(arguments)
+    except EarshotError as error:
+        _say(error)
+        return error.exit_code
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from device import daemon
+    from device.config import load_config
+
+    config = load_config(arguments.config, overrides=arguments.set)
+    stop = threading.Event()
+    _on_signal(stop.set)
+    daemon.run(
+        config,
+        source_name=arguments.input,
+        realtime=arguments.speed == "realtime",
+        exit_at_end=arguments.exit_at_end,
+        stop=stop,
+    )
+    return EXIT_DONE
+
+
+def _classify(arguments: argparse.Namespace) -> int:
+    from device.audio.files import read_samples
+    from device.config import load_config
+    from device.daemon import open_bundle
+    from device.pipeline import classify_clip
+
+    bundle, classifier = open_bundle(arguments.bundle or load_config(arguments.config).model.bundle)
+    code = EXIT_DONE
+    for file in arguments.files:
+        try:
+            samples = read_samples(file, bundle.features.sample_rate)
+        except EarshotError as error:
+            _say(error)
+            code = error.exit_code
+            continue
+        probabilities = classify_clip(samples, bundle.features, classifier)
+        label = bundle.decide(probabilities)
+        scores = {name: round(float(p), 4) for name, p in zip(bundle.labels, probabilities, strict=True)}
+        confidence = max(scores.values())
+        if arguments.json:
+            _print_json({"file": str(file), "label": label, "confidence": confidence, "scores": scores})
+        else:
+            best = sorted(scores.items(), key=lambda item: -item[1])[:3]
+            print(f"{file}: {label} ({', '.join(f'{name} {p:.0%}' for name, p in best)})")
+    return code
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from device.audio.files import FileSource
+    from device.config import load_config
+    from device.daemon import open_bundle
+    from device.gate import SoundGate
+
+    config = load_config(arguments.config, overrides=arguments.set)
+    bundle, _ = open_bundle(config.model.bundle)
+    rate = bundle.features.sample_rate
+    gate = SoundGate(config.gate, rate)
+    with FileSource([arguments.file], rate, realtime=False, stop=threading.Event()) as source:
+        spans = [span for block in source if (span := gate.update(block)) and not span.is_open]
+    if (span := gate.close()) is not None:
+        spans.append(span)
+    for span in spans:
+        start, end = span.start / rate, span.end / rate
+        if arguments.json:
+            _print_json(
+                {
+                    "file": str(arguments.file),
+                    "start_seconds": round(start, 3),
+                    "end_seconds": round(end, 3),
+                    "reason": span.reason,
+                }
+            )
+        else:
+            print(f"{arguments.file}: {start:.2f} s to {end:.2f} s ({span.reason})")
+    return EXIT_DONE
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    from device.config import load_config, read_password
+    from device.mqtt.subscriber import Subscriber, describe
+
+    config = load_config(arguments.config, overrides=arguments.set).mqtt
+    with Subscriber(config, read_password(config)) as subscriber:
+        _on_signal(subscriber.close)
+        for message in subscriber:
+            if arguments.json:
+                _print_json(message)
+            else:
+                print(describe(message), flush=True)
+    return EXIT_DONE
+
+
+def _devices(_: argparse.Namespace) -> int:
+    from device.audio.microphone import input_devices
+
+    for device in input_devices():
+        default = "  (auto)" if device.is_default else ""
+        print(f"{device.name}: {device.channels} channels, {device.sample_rate} Hz{default}")
+    return EXIT_DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="earshot",
+        description="Says what a microphone hears, over MQTT. Audio never leaves this machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"earshot {version('earshot')}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-c", "--config", type=Path, metavar="FILE", help="config file (default: the installed one)")
+    common.set_defaults(log_level=logging.INFO)
+    common.add_argument(
+        "-q", "--quiet", dest="log_level", action="store_const", const=logging.WARNING, help="log warnings only"
+    )
+    setting = argparse.ArgumentParser(add_help=False)
+    setting.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting, as in mqtt.port=1884",
+    )
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="one JSON object a line")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str, *parents: Any) -> Any:
+        added = commands.add_parser(name, help=text, description=text, parents=[common, *parents])
+        added.set_defaults(command=command)
+        return added
+
+    run = add("run", _run, "listen and publish events", setting)
+    run.add_argument("--input", default="mic", metavar="mic|FILE|DIR", help="what to listen to (default: mic)")
+    run.add_argument(
+        "--speed",
+        choices=("realtime", "max"),
+        default="realtime",
+        help="pace of a recording (default: realtime)",
+    )
+    run.add_argument("--exit-at-end", action="store_true", help="end when the recording is over")
+    classify = add("classify", _classify, "name what sound files hold", as_json)
+    classify.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
+    gate = add("gate", _gate, "tell when the gate is open in a sound file", setting, as_json)
+    gate.add_argument("file", type=Path, metavar="FILE")
+    add("events", _events, "subscribe to the events of all nodes and print them", setting, as_json)
+    add("devices", _devices, "list the microphones")
+    return parser
+
+
+def _on_signal(act: Callable[[], None]) -> None:
+    """Act on the first Ctrl-C or SIGTERM; the second one kills, should the first not have been enough."""
+
+    def handle(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        act()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, ensure_ascii=False), flush=True)
+
+
+def _say(error: EarshotError) -> None:
+    for line in str(error).splitlines():
+        print(f"earshot: {line}", file=sys.stderr)

@@ -1,0 +1,121 @@
+"""`earshot run`: builds the stages, joins them, and takes them down in reverse."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+
+from device.audio.files import FileSource, sound_files
+from device.audio.microphone import MicrophoneSource
+from device.bundle import Bundle, load_bundle, self_test
+from device.classifier import Classifier
+from device.config import Config, read_password
+from device.errors import ConfigError, UnavailableError
+from device.mqtt.messages import event_message
+from device.mqtt.publisher import Publisher
+from device.outbox import Outbox
+from device.pipeline import Pipeline
+from device.suggest import did_you_mean
+from device.types import Event
+
+_LOGGER = logging.getLogger(__name__)
+
+MICROPHONE = "mic"
+_DELIVERY_SECONDS = 15.0
+"""How long the last events may take to reach the broker when a run ends with its recording."""
+
+
+def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, stop: threading.Event) -> None:
+    """Listen and publish until `stop` is set, or the recording ends.
+
+    Args:
+        config: all of it.
+        source_name: "mic", or a sound file or a folder of them.
+        realtime: whether a recording is played at the pace of the clock.
+        exit_at_end: whether to return when the recording is over and its events are delivered.
+        stop: set by a signal.
+
+    Raises:
+        EarshotError: something that the user can put right.
+    """
+    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
+    _check_labels(config, bundle)
+    rate = bundle.features.sample_rate
+    source: MicrophoneSource | FileSource
+    if source_name == MICROPHONE:
+        source = MicrophoneSource(config.audio.device, rate, queue_seconds=config.audio.queue_seconds, stop=stop)
+    else:
+        source = FileSource(sound_files(Path(source_name)), rate, realtime=realtime, stop=stop)
+    pipeline = Pipeline(config, bundle, classifier)
+    password = read_password(config.mqtt)
+    with (
+        source,
+        Outbox(state_directory() / "outbox.sqlite") as outbox,
+        Publisher(config.mqtt, password, config.node, outbox) as publisher,
+    ):
+        _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
+        lost_samples = 0
+        for event in pipeline.run(source):
+            _log(event)
+            publisher.send(event_message(event, node_id=config.node, bundle=str(bundle)))
+            if source.lost_samples > lost_samples:
+                lost_samples = source.lost_samples
+                _LOGGER.warning("%d ms of sound were lost: this machine is too slow", lost_samples * 1000 // rate)
+        if exit_at_end:
+            _deliver(publisher, config)
+        else:
+            stop.wait()
+
+
+def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
+    """Read a bundle, verify it, and make the classifier that it describes.
+
+    Raises:
+        ConfigError: the bundle is missing, damaged, or computes something else on this machine.
+    """
+    bundle = load_bundle(path)
+    classifier = Classifier(
+        bundle.model_path,
+        labels=len(bundle.labels),
+        temperature=bundle.manifest.calibration.temperature,
+        threads=threads,
+    )
+    self_test(bundle, classifier)
+    return bundle, classifier
+
+
+def state_directory() -> Path:
+    """Where what must survive a restart lies: systemd's folder, else the user's."""
+    if "STATE_DIRECTORY" in os.environ:
+        return Path(os.environ["STATE_DIRECTORY"])
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(home) / "earshot"
+
+
+def _check_labels(config: Config, bundle: Bundle) -> None:
+    for label in config.events.thresholds:
+        if label not in bundle.labels:
+            raise ConfigError(
+                f"events.thresholds.{label}: the bundle {bundle} has no such label. "
+                f"{did_you_mean(label, bundle.labels)}"
+            )
+
+
+def _log(event: Event) -> None:
+    _LOGGER.info(
+        "%s %s, confidence %.2f, %.0f dBFS, gate %s",
+        event.label,
+        "started" if event.end_time is None else f"ended after {event.end_time - event.start_time:.1f} s",
+        event.confidence,
+        event.level_dbfs,
+        event.gate,
+    )
+
+
+def _deliver(publisher: Publisher, config: Config) -> None:
+    waiting = publisher.wait_delivered(_DELIVERY_SECONDS)
+    if waiting:
+        raise UnavailableError(
+            f"broker {config.mqtt.host}:{config.mqtt.port}: {waiting} messages could not be delivered and wait in "
+            f"{state_directory() / 'outbox.sqlite'}. Start the broker, or set mqtt.host and mqtt.port, and run again"
+        )

@@ -1,0 +1,66 @@
+"""The one-way imports of the design: who may know whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAIN = {"config", "errors", "features", "native", "suggest", "types"}
+"""What any stage may import: settings, features and plain types."""
+WIRING = {"cli", "daemon", "__main__"}
+"""The command line: the only place that builds the stages."""
+MAY_ALSO = {
+    "bundle": set(),
+    "pipeline": {"bundle", "events", "gate", "ring", "windows"},
+    "audio.files": {"audio.resample"},
+    "audio.microphone": {"audio.resample"},
+    "mqtt.publisher": {"mqtt.messages", "outbox"},
+}
+"""Parts of one stage, and the pipeline, which joins stages."""
+
+
+def modules(package):
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return [(".".join(path.relative_to(ROOT / package).with_suffix("").parts), path) for path in paths]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(("name", "path"), modules("device"), ids=lambda value: str(value).rsplit("/", 1)[-1])
+def test_device_knows_nothing_of_training(name, path):
+    """The daemon runs without TensorFlow, librosa and the trainer."""
+    forbidden = {"training", "tensorflow", "keras", "librosa", "sklearn"}
+    assert not {imported.split(".")[0] for imported in imports(path)} & forbidden
+
+
+@pytest.mark.parametrize(("name", "path"), modules("device"), ids=lambda value: str(value).rsplit("/", 1)[-1])
+def test_stages_do_not_import_one_another(name, path):
+    """A stage knows settings, features and plain types; only the pipeline joins, only the command line builds."""
+    if name in WIRING:
+        return
+    known = {module for module, _ in modules("device")}
+    ours = {imported.removeprefix("device.") for imported in imports(path) if imported.startswith("device.")} & known
+    assert ours <= PLAIN | MAY_ALSO.get(name, set()) | {"mqtt.messages"} - {name}
+
+
+@pytest.mark.parametrize(("name", "path"), modules("training"), ids=lambda value: str(value).rsplit("/", 1)[-1])
+def test_training_uses_only_what_ships(name, path):
+    """The trainer takes from the device what it judges: features, bundle, classifier, pipeline, and reading files."""
+    allowed = {"features", "bundle", "classifier", "pipeline", "types", "errors", "audio.files", "suggest", "config"}
+    known = {module for module, _ in modules("device")}
+    ours = {imported.removeprefix("device.") for imported in imports(path) if imported.startswith("device.")} & known
+    assert ours <= allowed
+
+
+def test_scipy_signal_is_never_imported():
+    """scipy.signal costs 0.65 s at start-up; scipy.fft serves."""
+    for name, path in modules("device"):
+        assert not any(imported.startswith("scipy.signal") for imported in imports(path)), name
