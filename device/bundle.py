@@ -75,7 +75,7 @@ class Manifest(_Part):
     format_version: int
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     version: Annotated[str, Field(min_length=1)]
-    labels: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
     features: FeatureConfig
     input: Quantization
     output: Quantization
@@ -202,7 +202,8 @@ def manifest_digest(manifest: dict[str, Any]) -> str:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        content = json.loads(path.read_bytes())
+        raw = path.read_bytes()
+        content = json.loads(raw)
     except FileNotFoundError as error:
         raise _broken(path, "missing") from error
     except (OSError, ValueError) as error:
@@ -210,7 +211,7 @@ def _read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise _broken(path, "not a JSON object")
     try:
-        manifest = Manifest.model_validate(content)
+        manifest = Manifest.model_validate_json(raw)  # from JSON, so that strict types still take a list as a tuple
     except ValidationError as error:
         faults = (
             f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"

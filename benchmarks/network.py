@@ -1,0 +1,157 @@
+"""Earshot's network beside what a user would pick instead, on the same clips and the same folds.
+
+    python benchmarks/network.py --data DIR --run runs/urbansound8k --weights FILE --yamnet yamnet.tflite
+
+Each fold is tested by heads fitted on all other folds:
+
+- Earshot: the figures of `earshot-train evaluate` (int8, through the device's code, `unknown` counts as an error);
+- YAMNet: its 1024-d embedding and its 521 scores, averaged over one centred 3 s window, plus logistic regression;
+- the article's method: frozen Inception V3, last layer at 299x299, plus logistic regression.
+
+The baselines' regularisation is the best of three *on the test fold*: an advantage that Earshot does not get.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import numpy as np
+
+from device.audio.files import read_samples
+from device.features import FeatureConfig, Samples, log_mel
+from training.cache import Cache, file_digest, progress
+from training.dataset import Clip, Dataset, load_urbansound8k
+from training.model import tensorflow
+from training.train import fit_head, targets
+
+YAMNET_WINDOW, YAMNET_HOP = 15600, 7800
+STRENGTHS = (0.001, 0.01, 0.1)
+SIDE = 299
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="UrbanSound8K")
+    parser.add_argument("--run", type=Path, required=True, help="--output of earshot-train, after `evaluate`")
+    parser.add_argument("--weights", required=True, help="Inception V3's weights file (2015-12-05, without top)")
+    parser.add_argument("--yamnet", type=Path, required=True, help="yamnet.tflite")
+    options = parser.parse_args()
+    dataset = load_urbansound8k(options.data)
+    cache = Cache(options.run / "cache")
+    clips = {"clips": [file_digest(clip.path) for clip in dataset.clips]}
+    yamnet = cache.arrays("yamnet", clips, lambda: {"x": each_clip(dataset, yamnet_reader(options.yamnet), "YAMNet")})[
+        "x"
+    ]
+    article = cache.arrays("article", clips, lambda: {"x": last_layer(dataset, options.weights)})["x"]
+    evaluation = json.loads((options.run / "evaluation.json").read_text(encoding="utf-8"))
+    folds = [str(fold) for fold in dataset.judged_folds]
+    rows = {
+        "Earshot, int8 on the device's code": [evaluation["folds"][fold]["int8"] for fold in folds],
+        "Earshot, float": [evaluation["folds"][fold]["float"] for fold in folds],
+        "YAMNet embedding + logistic regression": accuracies(dataset, yamnet[:, :1024]),
+        "YAMNet embedding and scores + l. r.": accuracies(dataset, yamnet),
+        "article: Inception V3 last layer + l. r.": accuracies(dataset, article),
+    }
+    print(f"{dataset.found}\n")
+    print(f"{'share of clips right, tested on fold':<42}" + "".join(f"{fold:>8}" for fold in folds) + "    mean")
+    for name, values in rows.items():
+        print(f"{name:<42}" + "".join(f"{100 * value:7.1f}%" for value in (*values, float(np.mean(values)))))
+    return 0
+
+
+def accuracies(dataset: Dataset, features: np.ndarray) -> list[float]:
+    """Accuracy on each judged fold of a head fitted on the other folds."""
+    folds, target = np.array([clip.fold for clip in dataset.clips]), targets(dataset)
+    values = []
+    for fold in dataset.judged_folds:
+        train, test = folds != fold, folds == fold
+        weight = np.ones(int(train.sum()), np.float32)
+        heads = (fit_head(features[train], target[train], weight, strength) for strength in STRENGTHS)
+        values.append(max(float((head(features[test]).argmax(axis=1) == target[test]).mean()) for head in heads))
+    return values
+
+
+def centred(samples: Samples, length: int) -> Samples:
+    """The middle of a clip, or a shorter clip followed by zeros, shape (length,)."""
+    if len(samples) < length:
+        return np.pad(samples, (0, length - len(samples)))
+    start = (len(samples) - length) // 2
+    return samples[start : start + length]
+
+
+def each_clip(dataset: Dataset, read: Callable[[Clip], np.ndarray], what: str) -> np.ndarray:
+    """What `read` makes of each clip, stacked."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(progress(pool.map(read, dataset.clips), len(dataset.clips), what)))
+
+
+def yamnet_reader(model: Path) -> Callable[[Clip], np.ndarray]:
+    """A function that gives a clip's mean embedding and scores, shape (1545,), float32."""
+    from tflite_runtime.interpreter import Interpreter
+
+    own = local()  # an interpreter serves one thread
+
+    def read(clip: Clip) -> np.ndarray:
+        if not hasattr(own, "interpreter"):
+            own.interpreter = Interpreter(str(model), experimental_preserve_all_tensors=True)
+            own.interpreter.allocate_tensors()
+            last = [op for op in own.interpreter._get_ops_details() if op["op_name"] == "FULLY_CONNECTED"][-1]
+            own.embedding = int(last["inputs"][0])
+        samples = centred(read_samples(clip.path, 16000), 48000).astype(np.float32) / 32768
+        parts = []
+        for start in range(0, len(samples) - YAMNET_WINDOW + 1, YAMNET_HOP):
+            details = own.interpreter.get_input_details()[0]
+            window = samples[start : start + YAMNET_WINDOW].reshape(details["shape"])
+            own.interpreter.set_tensor(details["index"], window)
+            own.interpreter.invoke()
+            scores = own.interpreter.get_tensor(own.interpreter.get_output_details()[0]["index"])
+            parts.append(np.concatenate([own.interpreter.get_tensor(own.embedding).ravel(), scores.ravel()]))
+        return np.mean(parts, axis=0)
+
+    return read
+
+
+def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
+    """Frozen Inception V3's 2048 features of the log-mel stretched to 299x299, shape (clips, 2048)."""
+    tf = tensorflow()
+    model = original_inception(tf.keras, weights)
+    run = tf.function(lambda x: model(tf.repeat(tf.image.resize(x[..., None], (SIDE, SIDE)), 3, axis=-1)))
+    features = FeatureConfig()
+
+    def spectrogram(clip: Clip) -> np.ndarray:
+        samples = read_samples(clip.path, features.sample_rate)
+        return log_mel(centred(samples, features.window_length), features).astype(np.float16)
+
+    windows = each_clip(dataset, spectrogram, "spectrograms")
+    batches = range(0, len(windows), 32)
+    parts = [
+        run(windows[i : i + 32].astype(np.float32)).numpy() for i in progress(batches, len(batches), "Inception V3")
+    ]
+    return np.concatenate(parts)
+
+
+def original_inception(keras: Any, weights: str) -> Any:
+    """Inception V3 of 2015-12-05, which pools by maximum in its last block where Keras averages."""
+    model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), pooling="avg")
+    model.load_weights(weights)
+    averages = [layer.name for layer in model.layers if type(layer).__name__ == "AveragePooling2D"]
+
+    def clone(layer: Any) -> Any:
+        if layer.name == averages[-1]:
+            return keras.layers.MaxPooling2D(3, strides=1, padding="same", name="last_pool")
+        return layer.__class__.from_config(layer.get_config())
+
+    original = keras.models.clone_model(model, clone_function=clone)
+    original.set_weights(model.get_weights())
+    return original
+
+
+if __name__ == "__main__":
+    sys.exit(main())

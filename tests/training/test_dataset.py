@@ -1,0 +1,116 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import InputError
+from device.types import UNKNOWN
+from training.dataset import Clip, Dataset, load_dataset, load_folders, load_urbansound8k
+from training.train import splits
+
+
+def touch_sounds(folder: Path, names: list[str]) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(800), 8000)
+
+
+def test_finds_clips_by_stem_and_says_which(urbansound8k):
+    """The loader tells how much of the table is there, and which folds are not."""
+    dataset = load_urbansound8k(urbansound8k)
+    assert dataset.labels == ("clicks", "hiss", "tone")
+    assert len(dataset.clips) == 54
+    assert "54 of the table's 55" in dataset.found
+    assert "folds missing: 2" in dataset.found
+    assert dataset.judged_folds == (1, 3, 10)
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg"])
+def test_takes_other_formats_than_the_table_names(tmp_path, make_urbansound8k, suffix):
+    """A table that says .wav finds the clip by its stem, whatever the format."""
+    dataset = load_urbansound8k(make_urbansound8k(tmp_path, recordings=1, clips=1, suffix=suffix))
+    assert {clip.path.suffix for clip in dataset.clips} == {suffix}
+    assert len(dataset.clips) == 9
+
+
+def test_negatives_leave_out_folders_named_like_a_label(urbansound8k, negatives):
+    """ESC-10's dog_bark must not become a negative of a network that knows dog_bark."""
+    dataset = load_dataset(urbansound8k, [negatives])
+    others = [clip for clip in dataset.clips if clip.label == UNKNOWN]
+    assert len(others) == 9
+    assert {clip.fold for clip in others} == {1, 3, 10}
+
+
+def test_own_sounds_keep_a_group_in_one_fold(tmp_path):
+    """Takes of one recording, and files of one subfolder, are never split."""
+    names = [f"{i}-{take}.wav" for i in range(6) for take in "AB"] + [f"field/{i}.flac" for i in range(4)]
+    for label in ("frog", "owl"):
+        touch_sounds(tmp_path / label, names)
+    dataset = load_folders(tmp_path)
+    assert dataset.labels == ("frog", "owl")
+    folds_of: dict[str, set[int]] = {}
+    for clip in dataset.clips:
+        folds_of.setdefault(clip.recording, set()).add(clip.fold)
+    assert len(folds_of) == 14
+    assert all(len(folds) == 1 for folds in folds_of.values())
+
+
+@pytest.mark.parametrize("what", ["absent", "empty", "no columns", "no clips", "not text"])
+def test_unusable_data_is_one_clear_line(tmp_path, what):
+    """Each fault names the path and the cure, in one line."""
+    data = tmp_path / "data"
+    if what != "absent":
+        (data / "metadata").mkdir(parents=True)
+    table = data / "metadata" / "UrbanSound8K.csv"
+    if what == "no columns":
+        table.write_text("a,b\n1,2\n")
+    if what == "not text":
+        table.write_bytes(b"\xff\xfe\x00\x9f" * 20)
+    if what == "no clips":
+        table.write_text("slice_file_name,fsID,start,end,salience,fold,classID,class\n1-0-0-0.wav,1,0,4,1,2,0,horn\n")
+    with pytest.raises(InputError) as caught:
+        load_dataset(data)
+    assert str(data) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_folds_is_said(tmp_path):
+    """With two folds there is none left to choose by."""
+    touch_sounds(tmp_path / "a", ["1.wav", "2.wav"])
+    touch_sounds(tmp_path / "b", ["1.wav", "2.wav"])
+    with pytest.raises(InputError, match="needed are 3"):
+        load_dataset(tmp_path)
+
+
+LABELS = ("a", "b")
+clips = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 30)), min_size=1, max_size=80)
+
+
+@given(clips)
+def test_splits_share_neither_fold_nor_recording(drawn):
+    """Whatever the clips, test, validation and training folds are disjoint, and so are their recordings."""
+    made = tuple(Clip(Path(f"{i}.wav"), label, f"r{number}", number % 5) for i, (label, number) in enumerate(drawn))
+    dataset = Dataset("drawn", LABELS, made, "")
+    for test, validation, train in splits(dataset):
+        parts = [{test}, {validation}, set(train)]
+        recordings = [{clip.recording for clip in made if clip.fold in part} for part in parts]
+        for left, right in ((0, 1), (0, 2), (1, 2)):
+            assert not parts[left] & parts[right]
+            assert not recordings[left] & recordings[right]
+
+
+@given(st.integers(3, 40), st.integers(0, 1000))
+def test_dealt_recordings_stay_together_and_even(count, seed):
+    """Every draw keeps a recording in one fold, and folds differ by one recording at most."""
+    from random import Random
+
+    from training.dataset import _deal
+
+    folds = _deal({f"r{i}" for i in range(count)}, (1, 3, 10), Random(seed))
+    sizes = [list(folds.values()).count(fold) for fold in (1, 3, 10)]
+    assert len(folds) == count
+    assert max(sizes) - min(sizes) <= 1

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from device.errors import ConfigError, InputError
+from training.equalize import equalize
+from training.model import BackboneConfig, Head, attach_head, build_backbone, predict, tensorflow
+
+SHAPE = (75, 79)
+
+
+def test_head_in_the_network_is_the_head_on_features():
+    """Standardising and weighting inside the network gives the logits that were fitted on cached features."""
+    backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
+    log_mels = np.random.default_rng(0).uniform(-1, 1, (3, *SHAPE)).astype(np.float32)
+    features = np.concatenate([np.reshape(part, (3, -1)) for part in backbone(log_mels[..., None])], axis=1)
+    rng = np.random.default_rng(1)
+    head = Head(
+        features.mean(axis=0),
+        features.std(axis=0) + 1e-3,
+        rng.normal(size=(features.shape[1], 4)).astype(np.float32),
+        rng.normal(size=4).astype(np.float32),
+    )
+    assert predict(attach_head(backbone, head), log_mels) == pytest.approx(head(features), rel=1e-3, abs=1e-3)
+
+
+def test_equalizing_changes_ranges_and_nothing_else():
+    """Channels of one layer come closer in range, and the network still computes the same logits."""
+    backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
+    size = sum(part.shape[-1] for part in backbone.outputs)
+    head = Head(
+        np.zeros(size, np.float32),
+        np.ones(size, np.float32),
+        np.random.default_rng(1).normal(size=(size, 3)).astype(np.float32),
+        np.zeros(3, np.float32),
+    )
+    network = attach_head(backbone, head)
+    log_mels = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE)).astype(np.float32)
+    mixed = tensorflow().keras.Model(network.input, network.get_layer("mixed1").output)
+
+    def unevenness():
+        ranges = np.max(mixed(log_mels[..., None]), axis=(0, 1, 2))
+        return float(np.std(np.log(ranges[ranges > 0.01 * ranges.max()])))  # others are dead, or at the largest factor
+
+    before, uneven = predict(network, log_mels), unevenness()
+    equalize(network, log_mels)
+    assert predict(network, log_mels) == pytest.approx(before, rel=1e-3, abs=1e-3)
+    assert unevenness() < 0.7 * uneven
+
+
+def test_one_grey_channel_is_three_equal_colours(tmp_path):
+    """Summing the first kernels over the colours computes what three copies of the log-mel would."""
+    keras = tensorflow().keras
+    keras.utils.set_random_seed(5)
+    colour = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*SHAPE, 3))
+    path = tmp_path / "colour.weights.h5"
+    colour.save_weights(path)
+    grey = build_backbone(BackboneConfig(str(path), ("mixed2",)), SHAPE)
+    log_mels = np.random.default_rng(0).uniform(-1, 1, (2, *SHAPE, 1)).astype(np.float32)
+    expected = keras.Model(colour.input, colour.get_layer("mixed2").output)(np.repeat(log_mels, 3, axis=3))
+    mean, largest = grey(log_mels)
+    assert np.reshape(mean, (2, -1)) == pytest.approx(np.mean(expected, axis=(1, 2)), rel=1e-3, abs=1e-5)
+    assert np.reshape(largest, (2, -1)) == pytest.approx(np.max(expected, axis=(1, 2)), rel=1e-3, abs=1e-5)
+
+
+def test_bad_weights_are_one_clear_line(tmp_path):
+    """A missing weights file, or one of something else, names the path and the cure."""
+    with pytest.raises(InputError, match="no weights at"):
+        build_backbone(BackboneConfig(str(tmp_path / "none.h5"), ("mixed0",)), SHAPE)
+    other = tmp_path / "other.weights.h5"
+    other.write_bytes(b"no HDF5")
+    with pytest.raises(InputError, match=r"not weights of Inception V3") as caught:
+        build_backbone(BackboneConfig(str(other), ("mixed0",)), SHAPE)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_layers_are_refused():
+    """`mixed10` is among them: what it computes would depend on whose weights they are."""
+    with pytest.raises(ConfigError, match="mixed10"):
+        build_backbone(BackboneConfig("random", ("mixed10",)), SHAPE)

@@ -1,0 +1,102 @@
+import numpy as np
+
+from device.types import UNKNOWN
+from training.cache import Cache
+from training.calibrate import clip_means
+from training.dataset import Clip, Dataset
+from training.train import Examples, HeadConfig, HeadTrainer, fit_head, window_weights
+
+
+def made(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
+    """A dataset and features in which each label lies around its own centre."""
+    rng = np.random.default_rng(seed)
+    clips, features = [], []
+    names = (*labels, UNKNOWN) if negatives else labels
+    for fold in folds:
+        for number, label in enumerate(names):
+            for recording in range(12):
+                clips.append(Clip(f"{fold}-{label}-{recording}.wav", label, f"{fold}/{label}/{recording}", fold))
+                features.append(rng.normal(size=6) + 3.0 * np.eye(6)[number])
+    count = len(clips)
+    examples = Examples(np.array(features, np.float16), np.arange(count, dtype=np.int32), np.zeros(count, np.int32))
+    return Dataset("made", labels, tuple(clips), ""), examples
+
+
+def test_head_learns_what_is_there(tmp_path):
+    """Separated classes are told apart on validation folds."""
+    dataset, examples = made()
+    fitted = HeadTrainer(dataset, examples, HeadConfig(), Cache(tmp_path), {}).fit(1)
+    assert fitted.validation_accuracy > 0.9
+    assert fitted.head.weights.shape == (6, 3)
+
+
+def test_no_choice_depends_on_the_test_fold(tmp_path):
+    """Garbage in the test fold changes nothing about the network that will be tested on it."""
+    dataset, examples = made()
+    folds = np.array([clip.fold for clip in dataset.clips])
+    spoiled = examples.features.copy()
+    spoiled[folds == 3] = 7.0
+    config = HeadConfig()
+    clean = HeadTrainer(dataset, examples, config, Cache(tmp_path / "clean"), {}).fit(3)
+    dirty_examples = Examples(spoiled, examples.clip, examples.copy)
+    dirty = HeadTrainer(dataset, dirty_examples, config, Cache(tmp_path / "dirty"), {}).fit(3)
+    assert clean.temperature == dirty.temperature
+    assert clean.unknown_bias == dirty.unknown_bias
+    assert clean.inverse_regularisation == dirty.inverse_regularisation
+    for name, array in vars(clean.head).items():
+        assert np.array_equal(array, getattr(dirty.head, name))
+
+
+def test_unknown_costs_no_more_than_allowed(tmp_path):
+    """The bias of "none of them" loses at most the stated share of labelled validation clips."""
+    dataset, examples = made()
+    trainer = HeadTrainer(dataset, examples, HeadConfig(unknown_cost=0.0), Cache(tmp_path), {})
+    without_unknown, labelled_examples = made(negatives=False)
+    fitted = trainer.fit(None)
+    clips, probabilities = fitted.validation.probabilities(1.0)
+    labelled = trainer.targets[clips] < 2
+    right = (probabilities.argmax(axis=1) == trainer.targets[clips])[labelled].mean()
+    best = (probabilities[:, :2].argmax(axis=1) == trainer.targets[clips])[labelled].mean()
+    assert right >= best
+    assert (
+        HeadTrainer(without_unknown, labelled_examples, HeadConfig(), Cache(tmp_path), {"n": 0}).fit(1).unknown_bias
+        == 0
+    )
+
+
+def test_two_labels_without_negatives_give_two_logits():
+    """scikit-learn keeps one column for two classes; the network has one output for each."""
+    rng = np.random.default_rng(0)
+    target = np.arange(40) % 2
+    features = (rng.normal(size=(40, 3)) + target[:, None]).astype(np.float16)
+    head = fit_head(features, target, np.ones(40, np.float32), 1.0)
+    assert head.weights.shape == (3, 2)
+    assert (head(features).argmax(axis=1) == target).mean() > 0.7
+
+
+def test_a_clip_counts_once_however_it_is_cut():
+    """Two windows of a clip weigh as one; a long recording weighs more, its copy counts for itself."""
+    clip = np.array([0, 1, 1, 2, 2, 2, 2, 1], np.int32)
+    copy = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
+    weights = window_weights(clip, copy)
+    assert weights.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0]
+
+
+def test_clip_means_are_over_windows():
+    """Rows of one clip are averaged, clips come sorted."""
+    clips, means = clip_means(np.array([[2.0], [0.0], [4.0]], np.float32), np.array([7, 3, 7], np.int32))
+    assert clips.tolist() == [3, 7]
+    assert means.ravel().tolist() == [0.0, 3.0]
+
+
+def test_fits_are_taken_from_the_cache(tmp_path):
+    """A second run with the same key fits nothing anew: a killed run resumes."""
+    dataset, examples = made()
+    HeadTrainer(dataset, examples, HeadConfig(), Cache(tmp_path), {}).fit(1)
+    nothing = Examples(np.full_like(examples.features, np.nan), examples.clip, examples.copy)
+    files = sorted(tmp_path.iterdir())
+    times = [path.stat().st_mtime_ns for path in files]
+    try:
+        HeadTrainer(dataset, nothing, HeadConfig(), Cache(tmp_path), {})._head((1, 3), 0.003)
+    finally:
+        assert [path.stat().st_mtime_ns for path in files] == times

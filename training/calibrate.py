@@ -1,0 +1,81 @@
+"""What a head's logits are worth: temperature and the bias of "none of them", chosen on clips that it never saw."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+from device.classifier import softmax
+
+_NEVER = -100.0
+"""A bias under which nothing is ever "none of them"."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a head said of windows it was not fitted on.
+
+    Attributes:
+        logits: shape (windows, outputs), float32.
+        clip: shape (windows,), int32, each window's clip.
+    """
+
+    logits: NDArray[np.float32]
+    clip: NDArray[np.int32]
+
+    def probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Clips, shape (clips,), and the mean of their windows' probabilities, shape (clips, outputs)."""
+        return clip_means(softmax(self.logits / temperature), self.clip)
+
+    def biased(self, bias: float) -> "Judgement":
+        """The same with a number added to the logit of "none of them", the last."""
+        logits = self.logits.copy()
+        logits[:, -1] += bias
+        return Judgement(logits, self.clip)
+
+
+def best_temperature(judgement: Judgement, targets: NDArray[np.int64]) -> tuple[float, float]:
+    """The temperature of the lowest log loss over clips, 0.2 to 5, and that loss (Guo et al., ICML 2017).
+
+    Args:
+        judgement: of clips that the head was not fitted on.
+        targets: output number of every clip of the dataset.
+    """
+
+    def loss(log_temperature: float) -> float:
+        clips, probabilities = judgement.probabilities(float(np.exp(log_temperature)))
+        right = probabilities[np.arange(len(clips)), targets[clips]]
+        return -float(np.log(np.maximum(right, 1e-7)).mean())
+
+    found = scipy.optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return float(np.exp(found.x)), float(found.fun)
+
+
+def unknown_bias(judgement: Judgement, targets: NDArray[np.int64], labels: int, cost: float) -> float:
+    """The highest bias of "none of them" that costs no more than allowed.
+
+    Args:
+        judgement: of clips that the head was not fitted on, with an output for "none of them".
+        targets: output number of every clip of the dataset.
+        labels: number of labels.
+        cost: share of labelled clips that may be lost by it.
+    """
+    best = labelled_accuracy(judgement.biased(_NEVER), targets, labels)
+    biases: list[float] = [*np.arange(2.0, -10.0, -0.25).tolist(), _NEVER]
+    return next(b for b in biases if labelled_accuracy(judgement.biased(b), targets, labels) >= best - cost)
+
+
+def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float = 1.0) -> float:
+    """Share of clips of a label that are named right, 0 to 1; negatives do not count."""
+    clips, probabilities = judgement.probabilities(temperature)
+    labelled = targets[clips] < labels
+    return float((probabilities.argmax(axis=1) == targets[clips])[labelled].mean())
+
+
+def clip_means(values: NDArray[np.float32], clip: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Clips, sorted, shape (clips,), and the mean of each one's rows, shape (clips, columns)."""
+    clips, group, count = np.unique(clip, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(clips), values.shape[1]), np.float32)
+    np.add.at(sums, group, values)
+    return clips, sums / count[:, np.newaxis].astype(np.float32)

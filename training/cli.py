@@ -1,0 +1,141 @@
+"""`earshot-train`: from a folder of sounds to a bundle for the device."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.errors import EXIT_DONE, EarshotError
+
+if TYPE_CHECKING:
+    from training.steps import Run
+
+_STEPS = {
+    "prepare": "find the clips; compute and cache spectrograms and features (minutes)",
+    "train": "fit a network without each fold, and one on all; needs `prepare`, which it does if need be",
+    "evaluate": "test each network on the fold it never saw, float and int8",
+    "export": "write the bundle of the network trained on all folds",
+    "retrain": "all of them in turn",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: arguments without the program's name; None takes the process's.
+
+    Returns:
+        The exit code of design.md: 0 done, 2 wrong arguments, 78 bad config, 69 something outside is missing.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options, shlex.join(["earshot-train", *arguments]))
+    except EarshotError as error:
+        print(f"earshot-train: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("\nearshot-train: stopped; the same command goes on from the last finished step", file=sys.stderr)
+        return 130
+    return EXIT_DONE
+
+
+def _run(options: argparse.Namespace, command: str) -> None:
+    run = _open(options, command)
+    steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
+    _say(run.dataset.found)
+    if "prepare" in steps:
+        examples = run.prepare()
+        _say(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
+    if "train" in steps:
+        for name, accuracy in run.train().items():
+            _say(f"trained {name}: {accuracy:.1%} of validation clips right")
+    if "evaluate" in steps:
+        from training.report import summary
+
+        _say(summary(run.evaluate()))
+    if "export" in steps:
+        _say(f"wrote {run.export(options.name, options.version)} to {run.output / 'bundle'}")
+
+
+def _open(options: argparse.Namespace, command: str) -> "Run":
+    """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
+    from training.dataset import load_dataset
+    from training.finetune import FineTuneConfig
+    from training.model import BackboneConfig, tensorflow
+    from training.spectrograms import SpectrogramConfig
+    from training.steps import Recipe, Run
+    from training.train import HeadConfig
+
+    dataset = load_dataset(options.data, options.negatives, options.seed)
+    tensorflow()
+    layers = {"layers": tuple(options.layers.split(","))} if options.layers else {}
+    recipe = Recipe(
+        SpectrogramConfig(copies=options.copies, seed=options.seed),
+        BackboneConfig(options.weights, **layers),
+        HeadConfig(),
+        FineTuneConfig(epochs=options.fine_tune),
+    )
+    return Run(dataset, recipe, options.output, command)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="earshot-train", description=__doc__)
+    steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
+    for name, text in _STEPS.items():
+        step = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add = step.add_argument
+        add(
+            "--data",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="holds metadata/ and audio/, or a folder a class",
+        )
+        add(
+            "--output",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="cache, networks, figures and bundle go there",
+        )
+        add("--weights", default="imagenet", help="imagenet (downloaded by Keras), random, or a weights file")
+        add(
+            "--negatives",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="DIR",
+            help="other sounds; may be repeated",
+        )
+        add("--copies", type=_count, default=4, metavar="N", help="augmented copies of each clip (4)")
+        add("--layers", default="", metavar="mixedA,mixedB", help="layers of Inception V3 that are pooled")
+        add(
+            "--fine-tune",
+            type=_count,
+            default=0,
+            metavar="EPOCHS",
+            help="at most so many; as many as validation says",
+        )
+        add("--seed", type=_count, default=0, help="of every draw (0)")
+        add("--name", default="earshot", help="the bundle's name")
+        add("--version", default="1.0.0", help="the bundle's version")
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""How good a network is on clips of a fold that it never saw, through the very code that the device runs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.audio.files import read_samples
+from device.bundle import Bundle
+from device.classifier import softmax
+from device.pipeline import classify_clip
+from device.types import UNKNOWN
+from training.cache import progress
+from training.calibrate import clip_means
+from training.dataset import Clip, Dataset
+from training.export import decide, load_classifier
+from training.model import predict
+from training.spectrograms import Spectrograms
+from training.train import targets
+
+_BINS = 15
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What a network said of clips.
+
+    Attributes:
+        clip: shape (n,), numbers in the dataset.
+        target: shape (n,), number of the true label; that after the labels' is `unknown`.
+        float_scores: shape (n, labels), of the float network.
+        int8_scores: shape (n, labels), of the bundle, by `device`.
+        unknown_output: whether scores lack "none of them" to 1.
+    """
+
+    clip: NDArray[np.int64]
+    target: NDArray[np.int64]
+    float_scores: NDArray[np.float32]
+    int8_scores: NDArray[np.float32]
+    unknown_output: bool
+
+    @property
+    def float_decisions(self) -> NDArray[np.intp]:
+        """Label numbers, shape (n,)."""
+        return decide(self.float_scores, self.unknown_output)
+
+    @property
+    def int8_decisions(self) -> NDArray[np.intp]:
+        """Label numbers, shape (n,)."""
+        return decide(self.int8_scores, self.unknown_output)
+
+
+def judge(network: Any, bundle: Bundle, dataset: Dataset, windows: Spectrograms, fold: int) -> Verdicts:
+    """Run float network and bundle over the clips of a fold.
+
+    The float network sees the windows of the cache; the bundle gets the files, as `earshot classify` does.
+
+    Args:
+        network: Keras, the bundle's float parent.
+        bundle: exported from it.
+        dataset: whose clips.
+        windows: all windows of the dataset's clips as they are.
+        fold: whose clips are judged, negatives included.
+    """
+    numbers = np.array([number for number, clip in enumerate(dataset.clips) if clip.fold == fold])
+    rows = np.flatnonzero(np.isin(windows.clip, numbers))
+    temperature = bundle.manifest.calibration.temperature
+    probabilities = softmax(predict(network, windows.log_mels(rows)) / temperature)
+    clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], windows.clip[rows])
+    int8_scores = classify_files([dataset.clips[number] for number in clips], bundle)
+    unknown_output = bundle.manifest.unknown.output
+    return Verdicts(clips.astype(np.int64), targets(dataset)[clips], float_scores, int8_scores, unknown_output)
+
+
+def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:
+    """Scores of clips as `earshot classify` gives them, shape (clips, labels), float32."""
+    own = local()  # an interpreter serves one thread
+
+    def classify(clip: Clip) -> NDArray[np.float32]:
+        if not hasattr(own, "classifier"):
+            own.classifier = load_classifier(bundle)
+        samples = read_samples(clip.path, bundle.features.sample_rate)
+        return classify_clip(samples, bundle.features, own.classifier)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.stack(list(progress(pool.map(classify, clips), len(clips), "int8 on the device's code")))
+
+
+def figures(verdicts: Sequence[Verdicts], dataset: Dataset) -> dict[str, Any]:
+    """Figures of one fold, or of several pooled.
+
+    An `unknown` on a labelled clip counts as an error. Negatives count in `unknown_recall` alone.
+
+    Returns:
+        JSON; all shares are 0 to 1: `clips`, `float`, `int8` (accuracy), `agreement` (float and int8 decide
+        alike), `macro_f1`, `per_label`, `foreground`, `background`, `called_unknown`, `calibration_error`,
+        `unknown_recall`.
+    """
+    target = np.concatenate([each.target for each in verdicts])
+    labelled = target < len(dataset.labels)
+    decided = np.concatenate([each.int8_decisions for each in verdicts])
+    exact = np.concatenate([each.float_decisions for each in verdicts])
+    scores = np.concatenate([each.int8_scores for each in verdicts])
+    clips = [dataset.clips[number] for each in verdicts for number in each.clip]
+    right = decided == target
+    in_front = np.array([clip.foreground is True for clip in clips])
+    behind = np.array([clip.foreground is False for clip in clips])
+    return {
+        "clips": int(labelled.sum()),
+        "float": _share((exact == target)[labelled]),
+        "int8": _share(right[labelled]),
+        "agreement": _share(exact == decided),
+        "macro_f1": round(float(np.mean(_f1(decided[labelled], target[labelled], len(dataset.labels)))), 4),
+        "per_label": {label: _share(right[target == number]) for number, label in enumerate(dataset.labels)},
+        "foreground": _share(right[labelled & in_front]),
+        "background": _share(right[labelled & behind]),
+        "called_unknown": _share(decided[labelled] == len(dataset.labels)),
+        "calibration_error": calibration_error(scores[labelled], target[labelled]),
+        "unknown_recall": _share(right[~labelled]),
+        "negatives": sum(clip.label == UNKNOWN for clip in clips),
+    }
+
+
+def cross_validation(verdicts: Mapping[int, Verdicts], dataset: Dataset) -> dict[str, Any]:
+    """What evaluation.json holds: figures of each tested fold, of all pooled, and the folds' mean and spread.
+
+    Args:
+        verdicts: of each tested fold, by a network trained without it.
+        dataset: whose clips.
+    """
+    folds = {str(fold): figures([each], dataset) for fold, each in verdicts.items()}
+    by_kind = {kind: [each[kind] for each in folds.values()] for kind in ("float", "int8")}
+    return {
+        "protocol": "leave one official fold out; everything is chosen on the other folds",
+        "data": dataset.found,
+        "folds": folds,
+        "pooled": figures(list(verdicts.values()), dataset),
+        "mean": {kind: round(float(np.mean(values)), 4) for kind, values in by_kind.items()},
+        "spread": {kind: round(float(np.std(values)), 4) for kind, values in by_kind.items()},
+    }
+
+
+def calibration_error(scores: NDArray[np.float32], target: NDArray[np.int64]) -> float:
+    """Expected calibration error of the best label's score (Naeini et al., AAAI 2015), 15 bins, 0 to 1."""
+    confidence, right = scores.max(axis=1), scores.argmax(axis=1) == target
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(float(right[bins == each].mean() - confidence[bins == each].mean())) * float((bins == each).mean())
+        for each in np.unique(bins)
+    ]
+    return round(sum(gaps), 4)
+
+
+def _f1(decided: NDArray[np.intp], target: NDArray[np.int64], labels: int) -> list[float]:
+    """F1 of each label that occurs."""
+    values = []
+    for number in range(labels):
+        hits = int(((decided == number) & (target == number)).sum())
+        named, there = int((decided == number).sum()), int((target == number).sum())
+        if there:
+            values.append(2.0 * hits / (named + there))
+    return values
+
+
+def _share(mask: NDArray[np.bool_]) -> float | None:
+    """Mean of a mask, None where there is nothing to judge."""
+    return round(float(mask.mean()), 4) if mask.size else None

@@ -1,0 +1,213 @@
+"""The network: Inception V3's first blocks, their outputs pooled over the window, and a linear head.
+
+Middle layers, not the last: what ImageNet taught the last layers is objects; what it taught the middle ones is
+texture, which is what a spectrogram has.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import ConfigError, InputError, UnavailableError
+from training.cache import file_digest, progress
+from training.spectrograms import Spectrograms
+
+LAYERS = tuple(f"mixed{number}" for number in range(10))
+"""Outputs that can be pooled. Not `mixed10`: Google's network of 2015 pools by maximum inside it and Keras's by
+average, so there the weights would decide what the layer has to be."""
+
+
+LIMIT = 6.0
+"""Standard deviations beyond which a feature is clipped."""
+LOGITS = "logits"
+"""Name of the network's last layer with weights."""
+BATCH = 64
+"""Windows at a time: enough for two cores, or a small GPU."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Which part of Inception V3 is used."""
+
+    weights: str = "imagenet"
+    """`imagenet` (Keras downloads its own, once), `random`, or the path of a weights file of Keras without top."""
+    layers: tuple[str, ...] = ("mixed1", "mixed2", "mixed3", "mixed4", "mixed5", "mixed6")
+
+    def key(self) -> dict[str, object]:
+        """What the backbone's outputs depend on: the content of the weights, not their place."""
+        named = self.weights in ("imagenet", "random")
+        content = self.weights if named else file_digest(_weights_file(self.weights))
+        return {"weights": content, "layers": list(self.layers)}
+
+
+@dataclass(frozen=True)
+class Head:
+    """Linear layer on standardised features: logits = clip((features - mean) / scale) @ weights + bias.
+
+    Beyond ±LIMIT standardised features are clipped: one loud outlier would else set the one int8 scale that all of
+    them share.
+
+    Attributes:
+        mean: shape (features,), float32.
+        scale: shape (features,), float32, above 0.
+        weights: shape (features, outputs), float32.
+        bias: shape (outputs,), float32.
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """Logits, shape (n, outputs), float32, of features, shape (n, features)."""
+        return standardise(features, self.mean, self.scale) @ self.weights + self.bias
+
+
+def standardise(features: NDArray[Any], mean: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features as the linear layer sees them, shape (n, features), float32, in ±LIMIT."""
+    clipped: NDArray[np.float32] = np.clip((features.astype(np.float32) - mean) / scale, -LIMIT, LIMIT)
+    return clipped
+
+
+def tensorflow() -> Any:
+    """TensorFlow, imported when first needed: `--help` needs none.
+
+    Raises:
+        UnavailableError: it is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up lines tell a user nothing
+    try:
+        import tensorflow as module
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "TensorFlow is not installed, training needs it: pip install 'earshot[training]'"
+        ) from error
+    return module
+
+
+def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0) -> Any:
+    """Keras model: log-mels (n, mel_bands, frames, 1) -> for each layer its mean and its maximum over the window.
+
+    A log-mel is grey: the first convolution's three input channels would see the same, so their kernels are
+    summed into one, which computes the same with a third of the work.
+
+    Args:
+        config: which layers, whose weights.
+        shape: (mel_bands, frames), each at least 75.
+        seed: of random weights.
+
+    Returns:
+        A model with two outputs a layer, mean and maximum, each (n, 1, 1, channels).
+
+    Raises:
+        InputError: the weights file is missing or holds something else.
+        ConfigError: an unknown layer.
+        UnavailableError: no TensorFlow.
+    """
+    keras = tensorflow().keras
+    if not config.layers or not set(config.layers) <= set(LAYERS):
+        raise ConfigError(f"layers are {', '.join(config.layers)}, must be among {', '.join(LAYERS)}")
+    keras.utils.set_random_seed(seed)
+    grey = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*shape, 1))
+    if config.weights != "random":
+        colour = _load_colour(config.weights, shape)
+        grey.set_weights(
+            [
+                kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
+                for kernel, own in zip(colour.get_weights(), grey.get_weights(), strict=True)
+            ]
+        )
+    outputs = []
+    for layer in config.layers:
+        sight = grey.get_layer(layer).output
+        outputs.append(keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{layer}_mean")(sight))
+        outputs.append(keras.layers.GlobalMaxPooling2D(keepdims=True, name=f"{layer}_max")(sight))
+    return keras.Model(grey.input, outputs, name="backbone")
+
+
+def attach_head(backbone: Any, head: Head) -> Any:
+    """Keras model: log-mels (n, mel_bands, frames, 1) -> logits (n, outputs).
+
+    Each pooled layer is standardised by itself before they are joined, since one int8 scale must serve all of
+    them afterwards. The layers are convolutions of size 1, which TFLite quantizes with one scale a channel.
+    """
+    keras = tensorflow().keras
+    standardised, start = [], 0
+    for number, pooled in enumerate(backbone.outputs):
+        part = slice(start, start := start + pooled.shape[-1])
+        # ReLU6 clips to 0..6, and costs nothing: the features are brought from ±LIMIT to there, and back below.
+        layer = keras.layers.DepthwiseConv2D(1, activation="relu6", name=f"standardise_{number}")
+        standardised.append(layer(pooled))
+        kernel = 3.0 / LIMIT / head.scale[part]
+        layer.set_weights([kernel.reshape(1, 1, -1, 1), 3.0 - head.mean[part] * kernel])
+    joined = keras.layers.Concatenate()(standardised) if len(standardised) > 1 else standardised[0]
+    dense = keras.layers.Conv2D(len(head.bias), 1, name=LOGITS)
+    logits = keras.layers.Reshape((len(head.bias),))(dense(joined))
+    weights = head.weights * np.float32(LIMIT / 3.0)
+    dense.set_weights([weights[np.newaxis, np.newaxis], head.bias - 3.0 * weights.sum(axis=0)])
+    return keras.Model(backbone.input, logits, name="earshot")
+
+
+def _load_colour(weights: str, shape: tuple[int, int]) -> Any:
+    """Inception V3 with its weights for three channels."""
+    keras = tensorflow().keras
+    build = keras.applications.InceptionV3
+    if weights == "imagenet":
+        try:
+            return build(include_top=False, weights="imagenet", input_shape=(*shape, 3))
+        except Exception as error:
+            if "URL fetch failure" not in str(error):  # Keras raises a bare Exception for it
+                raise
+            raise UnavailableError(
+                "the ImageNet weights could not be downloaded. Connect to the internet, or set --weights to a file"
+            ) from error
+    model = build(include_top=False, weights=None, input_shape=(*shape, 3))
+    path = _weights_file(weights)
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"{path}: not weights of Inception V3 without top ({first_line}). Set --weights to such a file"
+        ) from error
+    return model
+
+
+def _weights_file(weights: str) -> Path:
+    path = Path(weights)
+    if not path.is_file():
+        raise InputError(f"no weights at {path}. Set --weights to `imagenet` or to a weights file of Keras")
+    return path
+
+
+def pool(backbone: Any, spectrograms: Spectrograms, what: str) -> NDArray[np.float16]:
+    """Run the backbone over windows: features, shape (n, features), float16, as `Head` takes them.
+
+    Args:
+        backbone: of `build_backbone`.
+        spectrograms: n windows.
+        what: for the progress line.
+    """
+    tf = tensorflow()
+
+    def features(log_mels: Any) -> Any:
+        return tf.concat([tf.reshape(part, (-1, part.shape[-1])) for part in backbone(log_mels)], axis=1)
+
+    run = tf.function(features)  # as a graph: half again as fast
+    batches = [slice(start, start + BATCH) for start in range(0, len(spectrograms), BATCH)]
+    parts = [
+        run(spectrograms.log_mels(rows)[..., np.newaxis]).numpy().astype(np.float16)
+        for rows in progress(batches, len(batches), what)
+    ]
+    return np.concatenate(parts)
+
+
+def predict(network: Any, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Logits, shape (n, outputs), of log-mels, shape (n, mel_bands, frames)."""
+    logits: NDArray[np.float32] = network.predict(log_mels[..., np.newaxis], batch_size=BATCH, verbose=0)
+    return logits

@@ -1,0 +1,103 @@
+"""Figures for people: the text after a run, and the bundle's model card."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from device.bundle import CARD, Bundle
+
+
+def summary(evaluation: Mapping[str, Any]) -> str:
+    """Accuracy by fold and by label, as text."""
+    lines = [evaluation["data"], "", "fold        clips   float    int8  agree  front   back  unknown"]
+    for name, each in [*evaluation["folds"].items(), ("pooled", evaluation["pooled"])]:
+        values = (each["float"], each["int8"], each["agreement"], each["foreground"], each["background"])
+        cells = " ".join(f"{_percent(value):>6}" for value in (*values, each["unknown_recall"]))
+        lines.append(f"{name:<10} {each['clips']:>6}  {cells}")
+    mean, spread = evaluation["mean"], evaluation["spread"]
+    lines.append(f"mean of folds     {_percent(mean['float']):>7} {_percent(mean['int8']):>7}")
+    lines.append(f"spread (std)      {_percent(spread['float']):>7} {_percent(spread['int8']):>7}")
+    lines += ["", "int8, all folds pooled:"]
+    lines += [f"  {label:<20} {_percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]
+    return "\n".join(lines)
+
+
+def model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, command: str) -> None:
+    """Write the bundle's MODEL_CARD.md."""
+    manifest = bundle.manifest
+    pooled, mean, spread = evaluation["pooled"], evaluation["mean"], evaluation["spread"]
+    urban = manifest.training["data"] == "UrbanSound8K"
+    text = f"""# {bundle}
+
+Names {len(bundle.labels)} sounds in {manifest.features.window_seconds:g} s of audio: {", ".join(bundle.labels)};
+{"and says `unknown` for others." if manifest.unknown.output else "knows no others: it was trained without negatives."}
+Inception V3 (ImageNet weights), the outputs of {", ".join(manifest.training["backbone"]["layers"])} pooled over the
+window (mean and maximum), one linear layer; int8, {bundle.model_path.stat().st_size / 1e6:.1f} MB.
+
+## Made by
+
+    {command}
+
+## Data and licence
+
+{manifest.training["found"]}.
+{_URBAN_LICENCE if urban else "The user's own recordings; their licence is the user's to know."}
+
+## Protocol
+
+{evaluation["protocol"].capitalize()}. A fold is tested if it holds every label; the others only train. The network in
+this folder is trained on all folds, so the figures below are those of its siblings that were each trained without the
+fold they were tested on; on the clips it was trained on, this network itself does far better, which says nothing.
+The int8 figures come from the exported file through the device's own code, as `earshot classify` computes them, and
+`unknown` for a labelled clip counts as an error.
+
+## Figures
+
+| fold | clips | float | int8 | float and int8 alike |
+| --- | --- | --- | --- | --- |
+{_rows(evaluation)}
+| mean of folds | | {_percent(mean["float"])} | {_percent(mean["int8"])} | |
+| spread (standard deviation) | | {_percent(spread["float"])} | {_percent(spread["int8"])} | |
+
+Pooled, int8: macro-F1 {_percent(pooled["macro_f1"])}, foreground clips {_percent(pooled["foreground"])}, background
+clips {_percent(pooled["background"])}, expected calibration error {pooled["calibration_error"]}; labelled clips called
+`unknown` {_percent(pooled["called_unknown"])}, negatives called `unknown` {_percent(pooled["unknown_recall"])}.
+This file's int8 network decides like its float parent on {_percent(agreement)} of training windows.
+
+| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience |
+| --- | --- | --- | --- |
+{_label_rows(bundle, pooled)}
+
+## Limits
+
+A confidence is calibrated on clips like the training data's; another microphone or street will shift it. Weak labels
+above are weak in life. Alone, this must not guard anybody's safety: it is a sensor, not an alarm.
+"""
+    (bundle.path / CARD).write_text(text, encoding="utf-8")
+
+
+_URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
+Sound Research", ACM Multimedia 2014. A network trained on it should be taken as bound to non-commercial use too.
+ImageNet weights of Inception V3: Google, Apache-2.0. Negatives and backgrounds, where given: ESC-10 (CC BY 3.0,
+K. J. Piczak) and free ambience recordings (CC0, CC BY, Pixabay, public domain)."""
+
+
+def _rows(evaluation: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f"| {name} | {each['clips']} | "
+        + " | ".join(_percent(each[kind]) for kind in ("float", "int8", "agreement"))
+        + " |"
+        for name, each in [*evaluation["folds"].items(), ("pooled", evaluation["pooled"])]
+    )
+
+
+def _label_rows(bundle: Bundle, pooled: Mapping[str, Any]) -> str:
+    thresholds = bundle.manifest.thresholds
+    return "\n".join(
+        f"| {label} | {_percent(pooled['per_label'][label])} | {thresholds[label].threshold} | "
+        f"{thresholds[label].false_alarms_per_hour} |"
+        for label in bundle.labels
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,236 @@
+"""The four steps, prepare, train, evaluate, export: what the command line joins. Each picks up the last one's files.
+
+OUTPUT/cache/             windows, features and fits, by content; may be deleted at any time
+OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
+OUTPUT/folds/K/           bundle of networks/fold-K
+OUTPUT/evaluation.json    figures
+OUTPUT/bundle/            the bundle that ships, with its model card
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.bundle import Bundle, load_bundle
+from device.errors import ConfigError
+from training.cache import Cache
+from training.dataset import Dataset
+from training.evaluate import Verdicts, cross_validation, judge
+from training.export import BundleInfo, export_bundle
+from training.finetune import FineTuneConfig, Pool, best_epoch, tune
+from training.model import BackboneConfig, build_backbone, pool
+from training.network import Network, load_network
+from training.report import model_card
+from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.thresholds import choose_thresholds
+from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
+
+EXPORT_WINDOWS = 800
+"""Training windows that export calibrates with and compares on."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One config for each stage."""
+
+    spectrograms: SpectrogramConfig
+    backbone: BackboneConfig
+    head: HeadConfig
+    fine_tune: FineTuneConfig
+
+
+class Run:
+    """A dataset, a recipe, and the folder that the steps write to.
+
+    Args:
+        dataset: clips.
+        recipe: how they are learned.
+        output: folder, made when needed.
+        command: what the user typed, for the model card.
+    """
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, output: Path, command: str) -> None:
+        self.dataset = dataset
+        self.recipe = recipe
+        self.output = output
+        self._command = command
+        self._cache = Cache(output / "cache")
+        self._maker = SpectrogramMaker(dataset, recipe.spectrograms, self._cache)
+
+    @cached_property
+    def parts(self) -> list[Spectrograms]:
+        """The windows of the clips as they are, then the augmented copies."""
+        return self._maker.all()
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "spectrograms": asdict(self.recipe.spectrograms),
+            "backbone": self.recipe.backbone.key(),
+            "head": asdict(self.recipe.head),
+            "fine_tune": asdict(self.recipe.fine_tune),
+            "outputs": len(set(targets(self.dataset).tolist())),
+        }
+
+    def prepare(self) -> Examples:
+        """Compute features of all windows and copies, or take them from the cache.
+
+        Raises:
+            InputError: a clip or the weights are unreadable.
+        """
+        key = self.recipe.backbone.key()
+        seed = self.recipe.spectrograms.seed
+        backbone = None
+        features = []
+        for number, part in enumerate(self.parts):
+            what = f"features {number + 1} of {len(self.parts)}"
+
+            def compute(part: Spectrograms = part, what: str = what) -> dict[str, NDArray[Any]]:
+                nonlocal backbone
+                backbone = backbone or build_backbone(self.recipe.backbone, self._shape, seed)
+                return {"features": pool(backbone, part, what)}
+
+            arrays = self._cache.arrays("features", {"windows": dict(part.key), "backbone": key, "seed": seed}, compute)
+            features.append(arrays["features"])
+        clip = np.concatenate([part.clip for part in self.parts])
+        return Examples(np.concatenate(features), clip, np.concatenate([part.copy for part in self.parts]))
+
+    def train(self) -> dict[str, float]:
+        """Train a network without each judged fold, and one on all; validation accuracies by name.
+
+        Raises:
+            InputError: a clip or the weights are unreadable.
+        """
+        trainer = HeadTrainer(
+            self.dataset,
+            self.prepare(),
+            self.recipe.head,
+            self._cache,
+            {**self._settings, "windows": [dict(part.key) for part in self.parts]},
+        )
+        accuracies = {}
+        for name, fold in self._networks().items():
+            fitted = trainer.fit(fold)
+            network = self._network(fitted, fold)
+            tuned, choices = self._fine_tune(network, trainer, fold)
+            network = replace(network, settings={**network.settings, **choices})
+            network.save(self.output / "networks" / name, tuned)
+            accuracies[name] = fitted.validation_accuracy
+        return accuracies
+
+    def evaluate(self) -> dict[str, Any]:
+        """Test each fold's network on its fold, float and int8; write and return evaluation.json.
+
+        Raises:
+            ConfigError: no trained network, or an int8 network disagrees with its float parent.
+        """
+        verdicts: dict[int, Verdicts] = {}
+        for name, fold in self._networks().items():
+            if fold is None:
+                continue
+            network, keras = self._load(name)
+            folder = self.output / "folds" / str(fold)
+            self._export(network, keras, folder, "0", {})
+            verdicts[fold] = judge(keras, load_bundle(folder), self.dataset, self.parts[0], fold)
+        result = cross_validation(verdicts, self.dataset)
+        (self.output / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        return result
+
+    def export(self, name: str, version: str) -> Bundle:
+        """Write the bundle of the network trained on all folds.
+
+        Raises:
+            ConfigError: nothing trained or evaluated yet, or the int8 network disagrees with the float one.
+        """
+        try:
+            evaluation = json.loads((self.output / "evaluation.json").read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"no {self.output / 'evaluation.json'}: a bundle states its accuracy. "
+                "Run `earshot-train evaluate` first"
+            ) from error
+        network, keras = self._load("all")
+        folder = self.output / "bundle"
+        agreement = self._export(network, keras, folder, version, evaluation, name)
+        bundle = load_bundle(folder)
+        model_card(bundle, evaluation, agreement, self._command)
+        return bundle
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.recipe.spectrograms.features.shape
+
+    def _networks(self) -> dict[str, int | None]:
+        return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
+
+    def _network(self, fitted: Fitted, fold: int | None) -> Network:
+        thresholds = choose_thresholds(
+            self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
+        )
+        settings = {
+            **self._settings,
+            "test_fold": fold,
+            "train_folds": sorted({clip.fold for clip in self.dataset.clips} - {fold}),
+            "inverse_regularisation": fitted.inverse_regularisation,
+            "unknown_bias": fitted.unknown_bias,
+            "validation_accuracy": fitted.validation_accuracy,
+        }
+        return Network(fitted.head, fitted.temperature, thresholds, settings)
+
+    def _fine_tune(self, network: Network, trainer: HeadTrainer, fold: int | None) -> tuple[Any, dict[str, Any]]:
+        """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
+        if not self.recipe.fine_tune.epochs:
+            return None, {}
+        strength = network.settings["inverse_regularisation"]
+
+        def start(validation: int | None) -> Any:
+            head = network.head if validation is None else trainer.head_without(fold, validation, strength)
+            return replace(network, head=head).keras(self.recipe.backbone, self._shape)
+
+        windows = Pool(self.parts, trainer.targets)
+        seed = self.recipe.spectrograms.seed
+        tuned, curves = tune(self.dataset, windows, fold, start, self.recipe.fine_tune, seed)
+        return tuned, {"fine_tune_curves": curves, "fine_tune_epochs": best_epoch(curves)}
+
+    def _load(self, name: str) -> tuple[Network, Any]:
+        folder = self.output / "networks" / name
+        network = load_network(folder)
+        return network, network.keras(self.recipe.backbone, self._shape, folder)
+
+    def _export(
+        self,
+        network: Network,
+        keras: Any,
+        folder: Path,
+        version: str,
+        evaluation: Mapping[str, Any],
+        name: str = "fold",
+    ) -> float:
+        info = BundleInfo(
+            name=name,
+            version=version,
+            labels=self.dataset.labels,
+            features=self.recipe.spectrograms.features,
+            temperature=network.temperature,
+            thresholds=network.thresholds,
+            unknown_output=len(network.head.bias) > len(self.dataset.labels),
+            training={
+                "data": self.dataset.name,
+                "found": self.dataset.found,
+                "command": self._command,
+                **network.settings,
+            },
+            accuracy=evaluation,
+        )
+        return export_bundle(keras, self._varied_windows(network), info, folder)
+
+    def _varied_windows(self, network: Network) -> NDArray[np.float32]:
+        """Windows that the network was trained on, shape (n, mel_bands, frames)."""
+        clips = np.isin([clip.fold for clip in self.dataset.clips], network.settings["train_folds"])
+        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
