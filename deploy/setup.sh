@@ -32,9 +32,14 @@ install_from_debian() {
         as_root=(sudo)
     fi
     say "installing from Debian: ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq || die "apt-get update failed"
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" \
-        >/dev/null || die "apt-get install failed: ${missing[*]}"
+    local log
+    log=$(mktemp)
+    {
+        "${as_root[@]}" apt-get update -qq &&
+            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    } >"$log" 2>&1 || { cat "$log" >&2; die "apt-get could not install them"; }
+    rm -f "$log"
 }
 
 command -v "$python" >/dev/null || install_from_debian python3

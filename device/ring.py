@@ -1,7 +1,6 @@
 """The ring buffer: the last seconds of sound, by absolute sample position."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from device.features import Samples
 
@@ -51,11 +50,11 @@ class RingBuffer:
             raise LookupError(f"position {first} was overwritten, the oldest is {self._end - len(self._samples)}")
         result = np.zeros(end - start, np.int16)
         if first < last:
-            result[first - start : last - start] = self._samples[self._places(first, last)]
+            result[first - start : last - start] = self._samples[np.arange(first, last) % len(self._samples)]
         return result
 
     def _put(self, position: int, samples: Samples) -> None:
-        self._samples[self._places(position, position + len(samples))] = samples
-
-    def _places(self, start: int, end: int) -> NDArray[np.intp]:
-        return np.arange(start, end) % len(self._samples)
+        begin = position % len(self._samples)
+        head = min(len(samples), len(self._samples) - begin)
+        self._samples[begin : begin + head] = samples[:head]
+        self._samples[: len(samples) - head] = samples[head:]

@@ -32,7 +32,7 @@ def bundle_path():
 
 @pytest.fixture(scope="session")
 def street():
-    """The demo's recording: a minute of garden birds with a dog, a horn, a gun shot and a jackhammer."""
+    """The demo's recording: a minute of a summer night with a dog, a horn, a gun shot and a jackhammer."""
     return ROOT / "deploy" / "demo" / "street.flac"
 
 

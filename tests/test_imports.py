@@ -54,7 +54,18 @@ def test_stages_do_not_import_one_another(name, path):
 @pytest.mark.parametrize(("name", "path"), modules("training"), ids=lambda value: str(value).rsplit("/", 1)[-1])
 def test_training_uses_only_what_ships(name, path):
     """The trainer takes from the device what it judges: features, bundle, classifier, pipeline, and reading files."""
-    allowed = {"features", "bundle", "classifier", "pipeline", "types", "errors", "audio.files", "suggest", "config"}
+    allowed = {
+        "features",
+        "bundle",
+        "classifier",
+        "pipeline",
+        "types",
+        "errors",
+        "audio.files",
+        "suggest",
+        "config",
+        "native",
+    }
     known = {module for module, _ in modules("device")}
     ours = {imported.removeprefix("device.") for imported in imports(path) if imported.startswith("device.")} & known
     assert ours <= allowed

@@ -13,7 +13,9 @@ import numpy as np
 import soundfile
 
 SAMPLE_RATE = 32000
-BED = "ambient/blanket_birds.wav"
+BED = "ambient/blanket_summer-night.wav"
+SECONDS = 60
+CROSSFADE_SECONDS = 2
 BED_DBFS = -48.0
 SOUNDS = [  # seconds into the recording, file, RMS level in dBFS
     (5.0, "dog_bark/cdogs_sequence.wav", -22.0),
@@ -38,12 +40,20 @@ def read(path: Path) -> np.ndarray:
     return signal
 
 
+def repeated(signal: np.ndarray, length: int) -> np.ndarray:
+    """Play a signal, shape (n,), twice with a cross-fade between, cut to a length of at most twice its own."""
+    overlap = CROSSFADE_SECONDS * SAMPLE_RATE
+    rising = np.linspace(0.0, 1.0, overlap)
+    seam = signal[-overlap:] * (1 - rising) + signal[:overlap] * rising
+    return np.concatenate([signal[:-overlap], seam, signal[overlap:]])[:length]
+
+
 def main() -> None:
     """Mix and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sounds", type=Path, required=True, metavar="DIR")
     sounds = parser.parse_args().sounds
-    mix = at_level(read(sounds / BED), BED_DBFS)
+    mix = at_level(repeated(read(sounds / BED), SECONDS * SAMPLE_RATE), BED_DBFS)
     for seconds, name, dbfs in SOUNDS:
         sound = at_level(read(sounds / name), dbfs)
         fade = np.minimum(1.0, np.arange(len(sound))[::-1] / (0.05 * SAMPLE_RATE))  # no click at the cut

@@ -77,6 +77,9 @@ class FileSource:
         self._started = 0.0
         self.lost_samples = 0  # a file waits for its reader
 
+    def __str__(self) -> str:
+        return f"{self._paths[0]}" if len(self._paths) == 1 else f"{len(self._paths)} files"
+
     def __enter__(self) -> Self:
         for path in self._paths:
             with _open(path):

@@ -74,6 +74,9 @@ class MicrophoneSource:
         self._captured = 0
         self.lost_samples = 0
 
+    def __str__(self) -> str:
+        return f"microphone {self.name!r} ({self._source_rate} Hz, {self._channels} channels)"
+
     def __enter__(self) -> Self:
         """Open the microphone.
 

@@ -31,7 +31,7 @@ class Resampler:
             Shape (m,), int16, full scale 32768; m is about n * sample_rate / source_rate, now more, now less,
             since the filter holds some back.
         """
-        mono = chunk.mean(axis=1, dtype=np.float32)
+        mono = chunk[:, 0] if chunk.shape[1] == 1 else chunk.mean(axis=1, dtype=np.float32)
         return to_int16(mono if self._stream is None else self._stream.resample_chunk(mono))
 
     def flush(self) -> Samples:

@@ -1,0 +1,132 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import make_bundle
+
+from device.bundle import Manifest, load_bundle, manifest_digest, self_test
+from device.daemon import open_bundle
+from device.errors import ConfigError
+from device.features import FeatureConfig
+from device.types import UNKNOWN
+
+FILES = ["bundle.json", "model.tflite", "golden.npz"]
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    """A copy of the shipped bundle, to be damaged."""
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
+
+
+def rewrite(path, **changes):
+    """Change the manifest and sign it anew, as a careless tool would."""
+    manifest = json.loads((path / "bundle.json").read_text()) | changes
+    manifest["manifest_sha256"] = manifest_digest(manifest)
+    (path / "bundle.json").write_text(json.dumps(manifest))
+
+
+def test_the_shipped_bundle_passes_its_self_test(bundle_path):
+    """What is shipped verifies on this machine, and says what it is."""
+    bundle, _ = open_bundle(bundle_path)
+    assert len(bundle.labels) == 10
+    assert str(bundle).startswith("urbansound8k@")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999])
+def test_one_flipped_byte_is_refused(copy, name, place):
+    """A single byte that changed, anywhere in any file, is found, and the file is named."""
+    file = copy / name
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 0x01
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"bundle refused: .*{name}"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(copy, name):
+    """Each file of the bundle is missed by name."""
+    (copy / name).unlink()
+    with pytest.raises(ConfigError, match=rf"bundle refused: .*{name}"):
+        open_bundle(copy)
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    """No bundle is one clear error with the setting to change."""
+    with pytest.raises(ConfigError, match=r"no bundle at .*nowhere.*model\.bundle"):
+        load_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"format_version": 2}, "format_version is 2"),
+        ({"labels": ["a", "a"]}, "twice"),
+        ({"labels": ["a/b"]}, "cannot name an MQTT topic"),
+        ({"labels": [UNKNOWN]}, "cannot name an MQTT topic"),
+        ({"thresholds": {}}, "thresholds must name each label"),
+        ({"surprise": 1}, "surprise"),
+        ({"calibration": {"temperature": 0}}, "calibration.temperature"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(copy, changes, says):
+    """Even with right checksums, a manifest must hold together."""
+    rewrite(copy, **changes)
+    with pytest.raises(ConfigError, match=says):
+        load_bundle(copy)
+
+
+def test_another_feature_config_fails_the_golden_test(copy):
+    """Features that differ from the trainer's are found by the golden log-mels."""
+    features = json.loads((copy / "bundle.json").read_text())["features"]
+    rewrite(copy, features=features | {"top_db": features["top_db"] - 20})
+    with pytest.raises(ConfigError, match="log-mel of golden window"):
+        open_bundle(copy)
+
+
+def test_another_network_fails_the_golden_test(bundle_path):
+    """A network that computes other scores is refused; so is one that computes NaN."""
+    bundle = load_bundle(bundle_path)
+    for wrong in (np.nan, 0.1):
+        scores = np.full(len(bundle.labels), wrong, np.float32)
+        with pytest.raises(ConfigError, match="scores of golden window"):
+            self_test(bundle, lambda _, scores=scores: scores)
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(list(Manifest.model_fields)), inner, max_size=9),
+)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_manifest_is_read_or_refused(tmp_path, content):
+    """No bundle.json, however wrong, ends in anything but a ConfigError."""
+    (tmp_path / "bundle.json").write_bytes(content)
+    with pytest.raises(ConfigError, match="bundle refused"):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("scores", "output", "minimum", "decision"),
+    [
+        ([0.6, 0.4], False, 0.0, "low"),
+        ([0.4, 0.6], False, 0.0, "high"),
+        ([0.5, 0.4], False, 0.55, UNKNOWN),
+        ([0.3, 0.2], True, 0.0, UNKNOWN),
+        ([0.6, 0.1], True, 0.0, "low"),
+    ],
+)
+def test_the_rule_for_unknown(scores, output, minimum, decision):
+    """Unknown is a best score below the minimum, or below the network's "none of them"."""
+    bundle = make_bundle(FeatureConfig())
+    unknown = bundle.manifest.unknown.model_copy(update={"output": output, "min_confidence": minimum})
+    bundle.manifest = bundle.manifest.model_copy(update={"unknown": unknown})
+    assert bundle.decide(np.array(scores, np.float32)) == decision
