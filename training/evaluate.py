@@ -136,7 +136,8 @@ def cross_validation(verdicts: Mapping[int, Verdicts], dataset: Dataset) -> dict
     folds = {str(fold): figures([each], dataset) for fold, each in verdicts.items()}
     by_kind = {kind: [each[kind] for each in folds.values()] for kind in ("float", "int8")}
     return {
-        "protocol": "leave one official fold out; everything is chosen on the other folds",
+        "protocol": "leave one fold out; regularisation, temperature, bias of unknown and thresholds are chosen "
+        "on the other folds",
         "data": dataset.found,
         "folds": folds,
         "pooled": figures(list(verdicts.values()), dataset),
