@@ -30,8 +30,9 @@ BEDS = ("moodist-office", "moodist-library", "blanket-summer-night")
 STEADY = ("moodist-office", "moodist-library", "moodist-rain-on-window", "moodist-rain-on-tent", "moodist-heavy-rain")
 GATES = {
     "earshot": GateConfig(),
-    "vad 0": GateConfig(vad_mode=0, level_db=None),
-    "vad 3": GateConfig(vad_mode=3, level_db=None),
+    "no vad": GateConfig(vad_mode=None),
+    "vad 0": GateConfig(vad_mode=0, vad_blocks=4, vad_window_blocks=6, level=False, probe_seconds=None),
+    "vad 3": GateConfig(vad_mode=3, vad_blocks=4, vad_window_blocks=6, level=False, probe_seconds=None),
 }
 
 

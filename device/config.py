@@ -33,31 +33,51 @@ class AudioConfig(_Section):
     """Where sound comes from."""
 
     device: str = "auto"
-    """"auto" (the system's default input), or a part of the microphone's name, upper or lower case."""
+    """`auto` (a USB microphone, else the system's default), `usb:VENDOR:PRODUCT`, or a part of a name."""
     queue_seconds: Annotated[float, Field(ge=1, le=60)] = 10.0
     """Sound that may wait for the classifier before the oldest is dropped and counted, s."""
 
 
-class GateConfig(_Section):
-    """When something is sounding."""
+class NoiseFloorConfig(_Section):
+    """What a place sounds like while nothing happens."""
 
-    vad_mode: Annotated[int, Field(ge=0, le=3)] | None = 2
-    """webrtcvad's aggressiveness, 0 (opens easily) to 3; null turns it off."""
-    vad_blocks: Annotated[int, Field(ge=1, le=30)] = 4
+    high_pass_hz: Annotated[float, Field(ge=20, le=1000)] = 60.0
+    """Lower edge of the lowest band, Hz: wind and mains hum below it never open the gate."""
+    level_db: Annotated[float, Field(gt=0, le=60)] = 8.0
+    """Level of a band above its floor that opens the gate, dB."""
+    deviations: Annotated[float, Field(ge=0, le=20)] = 4.0
+    """The same in mean deviations of the band, so that a place that varies must be exceeded by more."""
+    rise_db_per_second: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """How fast the floor follows while the gate is shut, dB/s."""
+    learn_db_per_second: Annotated[float, Field(gt=0, le=100)] = 30.0
+    """How fast it learns a sound without a name that has lasted for `learn_seconds`, dB/s."""
+
+
+class GateConfig(_Section):
+    """When something is sounding. Each way to open it can be turned off."""
+
+    level: bool = True
+    """Open on level above the noise floor."""
+    vad_mode: Annotated[int, Field(ge=0, le=3)] | None = 3
+    """Open on webrtcvad, with its aggressiveness, 0 (opens easily) to 3; null turns it off."""
+    probe_seconds: Annotated[float, Field(ge=5, le=86400)] | None = 60.0
+    """Open for one window after so long a rest, for sounds that were there before, s; null turns it off."""
+    vad_blocks: Annotated[int, Field(ge=1, le=100)] = 10
     """Voiced blocks of 30 ms, of the last `vad_window_blocks`, that open the gate."""
-    vad_window_blocks: Annotated[int, Field(ge=1, le=30)] = 6
+    vad_window_blocks: Annotated[int, Field(ge=1, le=100)] = 12
     """Blocks of 30 ms that webrtcvad's vote is taken over."""
-    level_db: Annotated[float, Field(gt=0, le=60)] | None = 9.0
-    """Level above the noise floor that opens the gate, dB; null turns it off."""
-    floor_rise_db_per_second: Annotated[float, Field(gt=0, le=60)] = 1.5
-    """How fast the noise floor follows a sound that stays, dB/s."""
-    hangover_seconds: Seconds = 0.6
+    minimum_seconds: Seconds = 0.0
+    """How long a sound must stand out from the floor to open the gate, s."""
+    hangover_seconds: Seconds = 0.5
     """Quiet that a sound may hold before it counts as over, s."""
+    learn_seconds: Annotated[float, Field(ge=1, le=3600)] = 4.0
+    """How long a sound without a name may last before the floor learns it, s."""
+    floor: NoiseFloorConfig = NoiseFloorConfig()
 
     @model_validator(mode="after")
     def _can_open(self) -> Self:
-        if self.vad_mode is None and self.level_db is None:
-            raise ValueError("vad_mode and level_db are both null: the gate could never open. Set one of them")
+        if self.vad_mode is None and not self.level and self.probe_seconds is None:
+            raise ValueError("level, vad_mode and probe_seconds are all off: the gate could never open. Turn one on")
         if self.vad_blocks > self.vad_window_blocks:
             raise ValueError(f"vad_blocks is {self.vad_blocks}, more than vad_window_blocks")
         return self
@@ -90,6 +110,8 @@ class EventsConfig(_Section):
     """Confidence for single labels, before `threshold` and the bundle's."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 2
     """Windows whose scores are averaged."""
+    maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
+    """An event that lasts longer is ended, and its sound is learnt as noise, s."""
     cooldown_seconds: Seconds = 1.0
     """Pause after an event in which the same label starts no other, s."""
 

@@ -14,18 +14,27 @@ from device.types import UNKNOWN, Event, Probabilities, Span, Window
 
 @dataclass
 class _Sound:
-    """The event that is going on, and what its end will need."""
+    """An event that is going on, and what its end will need.
+
+    Attributes:
+        event: its start message, with the scores at which it was surest and its highest level so far.
+        start: position of its onset.
+        named_until: end of the last window that named it.
+        faded_at: what that window has before the next one: where the sound ends if the next does not name it.
+    """
 
     event: Event
     start: int
-    heard_until: int
+    named_until: int
+    faded_at: int
 
-    def hear(self, until: int, scores: dict[str, float], level_dbfs: float) -> None:
-        """Go on: keep the scores at which it was surest, and its highest level."""
-        self.heard_until = until
-        if scores[self.event.label] > self.event.confidence:
-            self.event = dataclasses.replace(self.event, confidence=scores[self.event.label], scores=scores)
-        self.event = dataclasses.replace(self.event, level_dbfs=max(self.event.level_dbfs, level_dbfs))
+    def hear(self, window: Window, hop_length: int, scores: dict[str, float], level_dbfs: float) -> None:
+        """Go on through another window that names it."""
+        self.named_until, self.faded_at = window.end, window.start + hop_length
+        event = self.event
+        if scores[event.label] > event.confidence:
+            event = dataclasses.replace(event, confidence=scores[event.label], scores=scores)
+        self.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
 
 
 class EventTracker:
@@ -60,8 +69,10 @@ class EventTracker:
         self._decide = decide
         self._hop_length = hop_length
         self._cooldown = round(config.cooldown_seconds * sample_rate)
-        self._recent: deque[Probabilities] = deque(maxlen=config.smoothing_windows)
-        self._sound: _Sound | None = None
+        self._recent: deque[tuple[Window, Probabilities]] = deque(maxlen=config.smoothing_windows)
+        self._maximum = round(config.maximum_seconds * sample_rate)
+        self._sounds: dict[str, _Sound] = {}
+        self._exhausted: set[str] = set()
         self._ended_at: dict[str, int] = {}
 
     def update(
@@ -75,54 +86,68 @@ class EventTracker:
             level_dbfs: of the window's loudest 30 ms.
             time_of: sample position -> Unix seconds.
         """
-        first_of_sounding = not self._recent
-        self._recent.append(scores)
-        combined = np.mean(self._recent, axis=0, dtype=np.float32)
-        label = self._judge(combined)
-        going_on = self._sound
-        if going_on is not None and label == going_on.event.label:
-            going_on.hear(window.end, self._named(combined), level_dbfs)
-            return
-        if going_on is not None and (label is not None or window.start >= going_on.heard_until):
-            yield self._end(going_on, going_on.heard_until, time_of)
-        if label is None:
-            return
-        # A later window was laid because the sound went on: what it is the first to name lies in its last hop.
-        onset = window.sound.start if first_of_sounding else max(window.sound.start, window.end - self._hop_length)
-        if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
-            return
-        named = self._named(combined)
-        event = Event(
-            type="start",
-            event_id=str(uuid7()),
-            label=label,
-            confidence=named[label],
-            scores=named,
-            start_time=time_of(onset),
-            end_time=None,
-            level_dbfs=level_dbfs,
-            gate=window.sound.reason,
-        )
-        self._sound = _Sound(event, onset, window.end)
-        yield event
+        self._recent.append((window, scores))
+        combined = np.mean([each for _, each in self._recent], axis=0, dtype=np.float32)
+        named, labels = self._named(combined), self._judge(combined)
+        for sound in list(self._sounds.values()):
+            if sound.event.label in labels:
+                sound.hear(window, self._hop_length, named, level_dbfs)
+                if window.end - sound.start >= self._maximum:
+                    self._exhausted.add(sound.event.label)
+                    yield self._end(sound, window.end, time_of)
+            elif window.start >= sound.faded_at:
+                yield self._end(sound, max(sound.faded_at, sound.start + self._hop_length), time_of)
+        for label in sorted(labels - self._sounds.keys() - self._exhausted):
+            onset = self._onset(label)
+            if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
+                continue
+            event = Event(
+                type="start",
+                event_id=str(uuid7()),
+                label=label,
+                confidence=named[label],
+                scores=named,
+                start_time=time_of(onset),
+                end_time=None,
+                level_dbfs=level_dbfs,
+                gate=window.sound.reason,
+            )
+            self._sounds[label] = _Sound(event, onset, window.end, window.start + self._hop_length)
+            yield event
+
+    @property
+    def going_on(self) -> bool:
+        """Whether what sounds has a name."""
+        return bool(self._sounds)
 
     def close(self, sound: Span, time_of: Callable[[int], float]) -> Iterator[Event]:
         """End what is going on: the sounding is over."""
         self._recent.clear()
-        if self._sound is not None:
-            yield self._end(self._sound, min(self._sound.heard_until, sound.end), time_of)
+        self._exhausted.clear()
+        for each in list(self._sounds.values()):
+            yield self._end(each, min(each.named_until, sound.end), time_of)
 
-    def _judge(self, combined: Probabilities) -> str | None:
-        label = self._decide(combined)
-        if label == UNKNOWN or combined[self._labels.index(label)] < self._thresholds[label]:
-            return None
-        return label
+    def _judge(self, combined: Probabilities) -> set[str]:
+        """The labels that are sounding: over their thresholds, unless the bundle's rule says unknown."""
+        if self._decide(combined) == UNKNOWN:
+            return set()
+        scores = zip(self._labels, combined, strict=True)
+        return {label for label, score in scores if score >= self._thresholds[label]}
+
+    def _onset(self, label: str) -> int:
+        """Where a label that is over its threshold began, from the windows that made it so."""
+        number = self._labels.index(label)
+        heard = [window for window, scores in self._recent if scores[number] >= self._thresholds[label] / 2]
+        first = heard[0] if heard else self._recent[-1][0]
+        if first.start < first.sound.start:
+            return first.sound.start  # the sounding's first window: the gate heard the onset
+        return first.end - self._hop_length  # laid because the sound went on: what is new lies in its last hop
 
     def _named(self, scores: Probabilities) -> dict[str, float]:
         return {label: round(float(score), 4) for label, score in zip(self._labels, scores, strict=True)}
 
     def _end(self, sound: _Sound, end: int, time_of: Callable[[int], float]) -> Event:
-        self._sound = None
+        del self._sounds[sound.event.label]
         end = max(end, sound.start)
         self._ended_at[sound.event.label] = end
         return dataclasses.replace(sound.event, type="end", end_time=time_of(end))

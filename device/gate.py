@@ -1,37 +1,18 @@
 """The sound gate: decides, block by block and at next to no cost, whether something is sounding.
 
-It opens when webrtcvad finds voice-like sound, or when the level rises above a noise floor that follows the
-place. Either alone misses sounds: webrtcvad is deaf to air conditioners and many sirens, a level to what is
-quiet beside a loud street.
+It opens when a band rises above the noise floor, when webrtcvad finds voice-like sound, or now and then by
+itself: a probe, for steady sounds that were there before the daemon was. Each alone misses sounds: webrtcvad is
+deaf to air conditioners and many sirens, and a floor learns whatever stays.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from collections import deque
 
 import webrtcvad
 
 from device.config import GateConfig
-from device.features import level_dbfs
+from device.noise_floor import GROUP, NoiseFloor
 from device.types import BLOCK_SECONDS, Block, GateReason, Span
-
-_FLOOR_START_DBFS = -60.0
-"""A quiet room. What is louder when the daemon starts opens the gate until the floor has risen to it: it is a
-sound that began before we did.
-"""
-_FLOOR_FALL = 0.2
-"""Share of the way down to a quieter block, per block: the floor finds silence in a quarter of a second."""
-
-
-@dataclass
-class _Recent:
-    """How many of the last blocks were voiced."""
-
-    length: int
-    bits: int = 0
-
-    def push(self, voiced: bool) -> int:
-        self.bits = ((self.bits << 1) | voiced) & ((1 << self.length) - 1)
-        return self.bits.bit_count()
 
 
 class SoundGate:
@@ -46,10 +27,12 @@ class SoundGate:
         self._config = config
         self._sample_rate = sample_rate
         self._vad = None if config.vad_mode is None else webrtcvad.Vad(config.vad_mode)
-        self._voiced = _Recent(length=config.vad_window_blocks)
-        self._floor_dbfs = _FLOOR_START_DBFS
-        self._hangover = round(config.hangover_seconds * sample_rate)
+        self._voiced = deque([False] * config.vad_window_blocks, maxlen=config.vad_window_blocks)
+        self._floor = NoiseFloor(config.floor, sample_rate, round(BLOCK_SECONDS * sample_rate))
         self._span: Span | None = None
+        self._pending_from: int | None = None
+        self._shut_since = 0
+        self._held = False
 
     def update(self, block: Block) -> Span | None:
         """Take the next block.
@@ -58,32 +41,71 @@ class SoundGate:
             The span while the gate is open, and once more when it shuts; None while it is shut.
         """
         reason = self._sounding(block)
-        if reason is not None:
-            start, first_reason = (self._span.start, self._span.reason) if self._span else (block.position, reason)
-            self._span = Span(start, block.end, first_reason, is_open=True)
-        elif self._span is not None and block.end - self._span.end >= self._hangover:
-            return self.close()
+        if self._span is not None:
+            if reason is not None or self._probing_goes_on(block):
+                self._span = dataclasses.replace(self._span, end=block.end)
+            elif block.end - self._span.end >= self._samples(self._config.hangover_seconds):
+                return self.close()
+        elif reason is not None:
+            self._open(block, reason)
         return self._span
+
+    def hold(self, known: bool) -> None:
+        """Tell whether what sounds has a name (an event is going on).
+
+        A sound with a name is not learnt as noise: the floor goes back to where it was before the sound, and
+        stays. And a steady sound that a probe found keeps the gate open for as long as it has its name.
+        """
+        if known and not self._held:
+            self._floor.recall()
+        self._held = known
 
     def close(self) -> Span | None:
         """Shut the gate now, as at the end of the stream; gives the span that was open, if any."""
-        span, self._span = self._span, None
-        return span and dataclasses.replace(span, is_open=False)
+        span, self._span, self._pending_from = self._span, None, None
+        self._floor.interrupt()
+        if span is None:
+            return None
+        self._shut_since = span.end
+        return dataclasses.replace(span, is_open=False)
 
     def _sounding(self, block: Block) -> GateReason | None:
-        level = level_dbfs(block.samples)
-        above_floor = level - self._floor_dbfs
-        self._follow(level)
+        """What says that this block sounds; a sound that opens the gate must have lasted `minimum_seconds`."""
+        stands_out = self._floor.feed(block.samples, self._rise(block)) and self._config.level
         voiced = self._vad is not None and self._vad.is_speech(block.samples.tobytes(), self._sample_rate)
-        enough_voiced = self._voiced.push(voiced) >= self._config.vad_blocks
-        if self._config.level_db is not None and above_floor >= self._config.level_db:
-            return "level"
-        return "vad" if enough_voiced else None
-
-    def _follow(self, level: float) -> None:
-        """Move the noise floor: down at once, up slowly, so that a fan is learnt and a siren is not."""
-        if level < self._floor_dbfs:
-            self._floor_dbfs += _FLOOR_FALL * (level - self._floor_dbfs)
+        self._voiced.append(voiced)
+        if stands_out:
+            if self._pending_from is None:  # it began somewhere in the group that was just judged
+                self._pending_from = max(0, block.end - GROUP * len(block.samples))
+            if self._span or block.end - self._pending_from >= self._samples(self._config.minimum_seconds):
+                return "level"
         else:
-            rise = self._config.floor_rise_db_per_second * BLOCK_SECONDS
-            self._floor_dbfs = min(level, self._floor_dbfs + rise)
+            self._pending_from = None
+        if sum(self._voiced) >= self._config.vad_blocks:
+            return "vad"
+        probe_seconds = self._config.probe_seconds
+        if self._span is None and probe_seconds and block.end - self._shut_since >= self._samples(probe_seconds):
+            return "probe"
+        return None
+
+    def _open(self, block: Block, reason: GateReason) -> None:
+        start = block.position if self._pending_from is None else self._pending_from
+        self._span = Span(start, block.end, reason, is_open=True)
+        self._floor.remember()
+
+    def _probing_goes_on(self, block: Block) -> bool:
+        """A probe stays open until the network has had its say, and then for as long as there is a name."""
+        if self._span is None or self._span.reason != "probe":
+            return False
+        return self._held or block.end - self._span.start < self._samples(self._config.learn_seconds)
+
+    def _rise(self, block: Block) -> float:
+        """How fast the floor may follow, dB/s: slowly while shut, not while something new sounds, fast once old."""
+        floor = self._config.floor
+        if self._span is None:
+            return floor.rise_db_per_second
+        is_old = block.end - self._span.start >= self._samples(self._config.learn_seconds)
+        return floor.learn_db_per_second if is_old and not self._held else 0.0
+
+    def _samples(self, seconds: float) -> int:
+        return round(seconds * self._sample_rate)

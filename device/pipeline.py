@@ -11,7 +11,7 @@ from device.events import EventTracker
 from device.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
 from device.gate import SoundGate
 from device.ring import RingBuffer
-from device.types import BLOCK_SECONDS, Block, Event, Probabilities, Span, Window
+from device.types import BLOCK_SECONDS, Block, Event, Probabilities, SourceLost, Span, Window
 from device.windows import Windower
 
 Classify = Callable[[LogMel], Probabilities]
@@ -30,7 +30,7 @@ class Pipeline:
         self._features = bundle.features
         self._classify = classify
         rate = self._features.sample_rate
-        hop_length = round(config.window.hop_seconds * rate)
+        self._hop_length = hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
         block_length = round(BLOCK_SECONDS * rate)
         self._ring = RingBuffer(self._features.window_length + max(hop_length, pre_roll) + block_length)
@@ -45,15 +45,27 @@ class Pipeline:
             hop_length=hop_length,
         )
 
-    def run(self, source: Iterable[Block]) -> Iterator[Event]:
-        """Listen until the source ends; what goes on then is ended too."""
-        block = None
-        for block in source:
-            self._ring.write(block.samples, block.position)
-            span = self._gate.update(block)
-            yield from self._judge(self._windower.update(span, block.end), block)
+    def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
+        """Listen until the source ends; what goes on when it ends or breaks is ended too."""
+        block: Block | None = None
+        for item in source:
+            if isinstance(item, SourceLost):
+                yield from self._end(block)
+            else:
+                if item.position - self._ring.end > self._hop_length:  # more was lost than a window can bridge
+                    yield from self._end(block)
+                block = item
+                self._ring.write(block.samples, block.position)
+                span = self._gate.update(block)
+                yield from self._judge(self._windower.update(span, block.end), block)
+                self._gate.hold(self._tracker.going_on)
+        yield from self._end(block)
+
+    def _end(self, block: Block | None) -> Iterator[Event]:
+        """End what goes on, as nothing more is heard after `block`."""
         if block is not None:
             yield from self._judge(self._windower.flush(self._gate.close()), block)
+            self._gate.hold(False)
 
     def _judge(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
         """Classify the windows that are due and tell the tracker; `block` ties positions to time."""

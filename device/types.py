@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from device.features import Samples
 
-GateReason = Literal["vad", "level"]
+GateReason = Literal["vad", "level", "probe"]
 
 BLOCK_SECONDS = 0.030
 """Length of a block: the longest that webrtcvad takes."""
@@ -36,6 +36,17 @@ class Block:
     def end(self) -> int:
         """Absolute number of the sample after the last."""
         return self.position + len(self.samples)
+
+
+@dataclass(frozen=True)
+class SourceLost:
+    """A source says that its stream broke: what sounds is over, as far as anyone can tell.
+
+    Attributes:
+        position: the sample after the last that was heard.
+    """
+
+    position: int
 
 
 @dataclass(frozen=True)

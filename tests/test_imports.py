@@ -14,7 +14,8 @@ MAY_ALSO = {
     "bundle": set(),
     "pipeline": {"bundle", "events", "gate", "ring", "windows"},
     "audio.files": {"audio.resample"},
-    "audio.microphone": {"audio.resample"},
+    "audio.microphone": {"audio.diagnosis", "audio.resample"},
+    "gate": {"noise_floor"},
     "mqtt.publisher": {"mqtt.messages", "outbox"},
 }
 """Parts of one stage, and the pipeline, which joins stages."""

@@ -58,9 +58,9 @@ def test_a_node_id_that_breaks_topics_is_refused(tmp_path, node_id):
     [
         ("mqtt: [", "not YAML"),
         ("- a\n- b", "must hold `key: value` lines"),
-        ("gate: {vad_mode: null, level_db: null}", "could never open"),
+        ("gate: {vad_mode: null, level: false, probe_seconds: null}", "could never open"),
         ("gate: 5", "gate: must be a section"),
-        ("gate: {vad_blocks: 7}", "more than vad_window_blocks"),
+        ("gate: {vad_blocks: 13}", "more than vad_window_blocks"),
         ("mqtt: {password: secret}", "Did you mean password_file"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_long_sound_is_one_event():
 
 
 def test_another_label_ends_the_first():
-    """When a siren takes over from a dog, the dog's event ends before the siren's starts."""
+    """When a siren takes over from a dog, the dog's event ends and the siren's starts."""
     messages = hear(tracker(), (0.9, 0.1), (0.05, 0.95), (0.05, 0.95))
     assert [(m.type, m.label) for m in messages] == [
         ("start", "dog_bark"),
@@ -78,10 +78,30 @@ def test_another_label_ends_the_first():
 
 
 def test_a_pause_within_a_sounding_ends_the_event():
-    """Windows that no longer hold the label end the event at the last that did."""
+    """Windows that no longer hold the label end the event, about where the last that did was left."""
     messages = hear(tracker(), (0.9, 0.0), *[(0.1, 0.1)] * 5)
     assert [m.type for m in messages] == ["start", "end"]
-    assert messages[1].end_time == (1000 - 50 + LENGTH) / RATE
+    assert messages[1].end_time == (1000 + HOP) / RATE
+
+
+def test_two_labels_at_once_are_two_events():
+    """A dog that barks through a siren: both are over their thresholds, and both are told."""
+    messages = hear(tracker(threshold=0.4), (0.5, 0.5), (0.1, 0.85))
+    assert [(m.type, m.label) for m in messages] == [
+        ("start", "dog_bark"),
+        ("start", "siren"),
+        ("end", "dog_bark"),
+        ("end", "siren"),
+    ]
+
+
+def test_an_event_ends_at_its_maximum():
+    """A sound without an end is ended at the maximum, and not started again until it has been quiet."""
+    tracked = tracker(maximum_seconds=5)
+    messages = hear(tracked, *[(0.9, 0.0)] * 20)
+    assert [m.type for m in messages] == ["start", "end"]
+    assert 5 <= messages[1].end_time - messages[0].start_time <= 7
+    assert len(hear(tracked, (0.9, 0.0), at=20000)) == 2
 
 
 def test_smoothing_averages_windows():

@@ -8,11 +8,11 @@ from device.audio.resample import Blocker
 from device.config import Config
 from device.features import FeatureConfig, log_mel
 from device.pipeline import Pipeline, classify_clip, clip_windows
-from device.types import Block
+from device.types import Block, SourceLost
 
 FEATURES = FeatureConfig()
 RATE = FEATURES.sample_rate
-CONFIG = Config.model_validate({"gate": {"vad_mode": None}})
+CONFIG = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None}})
 
 
 def low_or_high(log_mel):
@@ -55,7 +55,7 @@ def essence(events):
 
 
 def test_two_sounds_are_two_events():
-    """Each tone is one event, with its label, its onset and its end within two blocks of the truth."""
+    """Each tone is one event, with its label, its onset and its end within a group of blocks of the truth."""
     events = listen(blocks_of(street_of_tones()))
     assert [(e.type, e.label) for e in events] == [
         ("start", "low"),
@@ -63,10 +63,10 @@ def test_two_sounds_are_two_events():
         ("start", "high"),
         ("end", "high"),
     ]
-    assert events[0].start_time == pytest.approx(1005, abs=0.06)
-    assert events[1].end_time == pytest.approx(1006, abs=0.06)
-    assert events[2].start_time == pytest.approx(1012, abs=0.06)
-    assert events[3].end_time == pytest.approx(1013, abs=0.06)
+    assert events[0].start_time == pytest.approx(1005, abs=0.2)
+    assert events[1].end_time == pytest.approx(1006, abs=0.2)
+    assert events[2].start_time == pytest.approx(1012, abs=0.2)
+    assert events[3].end_time == pytest.approx(1013, abs=0.2)
     assert events[0].level_dbfs == pytest.approx(20 * np.log10(8000 / 32768 / np.sqrt(2)), abs=0.1)
 
 
@@ -94,15 +94,53 @@ def test_a_stream_that_ends_ends_its_event():
     samples = street_of_tones()[: round(5.5 * RATE)]
     start, end = listen(blocks_of(samples))
     assert (start.type, end.type, start.event_id) == ("start", "end", end.event_id)
-    assert end.end_time == pytest.approx(1005.5, abs=0.06)
+    assert end.end_time == pytest.approx(1005.5, abs=0.2)
+
+
+def test_a_source_that_breaks_ends_its_event():
+    """When the microphone is pulled in the middle of a sound, the event ends there; what follows is another."""
+    samples = street_of_tones()
+    samples[13 * RATE : 14 * RATE] = samples[12 * RATE : 13 * RATE]
+    items = list(blocks_of(samples))
+    broken = [*items[:416], SourceLost(items[416].position), *items[450:]]
+    events = listen(broken)
+    assert [(e.type, e.label) for e in events] == [("start", "low"), ("end", "low")] + [
+        ("start", "high"),
+        ("end", "high"),
+    ] * 2
+    assert events[3].end_time == pytest.approx(1012.48, abs=0.2)
+    assert events[4].start_time == pytest.approx(1013.5, abs=0.2)
+
+
+@pytest.mark.parametrize("lost_at", [170, 185, 200, 215])
+@pytest.mark.parametrize("seconds", [0.5, 2, 20, 2000])
+def test_any_loss_is_survived(lost_at, seconds):
+    """Sound lost before, in or after another, told or not: later sounds are heard at their own time."""
+    items = list(blocks_of(street_of_tones()))
+    shift = round(seconds / 0.03) * 480
+    late = [Block(b.samples, b.position + shift, b.time + shift / RATE) for b in items[lost_at:]]
+    for told in ([], [SourceLost(items[lost_at].position)]):
+        events = listen([*items[:lost_at], *told, *late])
+        starts = [e.start_time for e in events if e.type == "start" and e.label == "high"]
+        assert starts == [pytest.approx(1012 + shift / RATE, abs=0.2)]
+
+
+def test_a_steady_sound_that_was_there_before_is_found():
+    """A hum that began before the daemon is found by a probe and is one event for as long as it lasts."""
+    samples = np.random.default_rng(0).normal(0, 3, 60 * RATE)
+    samples[: 50 * RATE] += tone(300, 50)
+    config = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": 10}, "events": {"threshold": 0.9}})
+    start, end = listen(blocks_of(samples.astype(np.int16), (60 * RATE,)), config=config)
+    assert (start.label, start.gate) == ("low", "probe")
+    assert start.start_time == pytest.approx(1010, abs=0.2)
+    assert end.end_time == pytest.approx(1050, abs=2)
 
 
 def test_a_long_sound_is_one_event():
     """A tone of 12 s is one event, seen in many windows."""
     samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
     samples[3 * RATE : 15 * RATE] += tone(300, 12)
-    config = Config.model_validate({"gate": {"vad_mode": None, "floor_rise_db_per_second": 0.1}})
-    start, end = listen(blocks_of(samples.astype(np.int16)), config=config)
+    start, end = listen(blocks_of(samples.astype(np.int16)))
     assert end.end_time - start.start_time == pytest.approx(12, abs=0.1)
 
 
@@ -110,7 +148,7 @@ def test_lost_audio_does_not_move_events():
     """Two seconds lost between the tones leave the second one at its own time."""
     events = listen(blocks_of(street_of_tones(), gaps=range(280, 346)))
     assert events[2].label == "high"
-    assert events[2].start_time == pytest.approx(1012, abs=0.06)
+    assert events[2].start_time == pytest.approx(1012, abs=0.2)
 
 
 def test_no_sound_costs_no_inference():
