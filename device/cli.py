@@ -123,11 +123,16 @@ def _events(arguments: argparse.Namespace) -> int:
 
 
 def _devices(_: argparse.Namespace) -> int:
-    from device.audio.microphone import input_devices
+    from device.audio.capture import choose, input_devices
 
-    for device in input_devices():
-        default = "  (auto)" if device.is_default else ""
-        print(f"{device.name}: {device.channels} channels, {device.sample_rate} Hz{default}")
+    devices = input_devices()
+    auto = choose(devices, "auto")
+    for device in devices:
+        usb = f", usb:{device.usb_id}" if device.usb_id else ""
+        chosen = "  (auto)" if device is auto else ""
+        print(f"{device.name}: {device.channels} channels, {device.sample_rate} Hz{usb}{chosen}")
+    if not devices:
+        print("no microphone found", file=sys.stderr)
     return EXIT_DONE
 
 

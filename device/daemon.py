@@ -5,6 +5,7 @@ import os
 import threading
 from pathlib import Path
 
+from device.audio.diagnosis import State
 from device.audio.files import FileSource, sound_files
 from device.audio.microphone import MicrophoneSource
 from device.bundle import Bundle, load_bundle, self_test
@@ -43,7 +44,9 @@ def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, 
     rate = bundle.features.sample_rate
     source: MicrophoneSource | FileSource
     if source_name == MICROPHONE:
-        source = MicrophoneSource(config.audio.device, rate, queue_seconds=config.audio.queue_seconds, stop=stop)
+        source = MicrophoneSource(
+            config.audio.device, rate, queue_seconds=config.audio.queue_seconds, stop=stop, on_state=_log_microphone
+        )
     else:
         source = FileSource(sound_files(Path(source_name)), rate, realtime=realtime, stop=stop)
     pipeline = Pipeline(config, bundle, classifier)
@@ -60,7 +63,7 @@ def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, 
             publisher.send(event_message(event, node_id=config.node, bundle=str(bundle)))
             if source.lost_samples > lost_samples:
                 lost_samples = source.lost_samples
-                _LOGGER.warning("%d ms of sound were lost: this machine is too slow", lost_samples * 1000 // rate)
+                _LOGGER.warning("%d ms of sound were lost so far", lost_samples * 1000 // rate)
         if exit_at_end:
             _deliver(publisher, config)
         else:
@@ -110,6 +113,10 @@ def _log(event: Event) -> None:
         event.level_dbfs,
         event.gate,
     )
+
+
+def _log_microphone(state: State, message: str) -> None:
+    _LOGGER.log(logging.INFO if state == "ok" else logging.WARNING, "microphone %s: %s", state, message)
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

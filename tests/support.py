@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -63,6 +64,7 @@ class SoundServer:
     """A PulseAudio of our own, whose null sink plays the USB microphone: what is played into it is what is heard."""
 
     def __init__(self, folder):
+        self._folder = folder
         self.environment = {
             **os.environ,
             "HOME": str(folder),
@@ -70,8 +72,14 @@ class SoundServer:
             "PULSE_STATE_PATH": str(folder / "state"),
             "PULSE_SERVER": f"unix:{folder / 'native'}",
         }
-        (folder / "runtime").mkdir()
         self._log = (folder / "pulseaudio.log").open("w")
+        self.start()
+
+    def start(self):
+        """Start it, with one microphone."""
+        shutil.rmtree(self._folder / "runtime", ignore_errors=True)
+        (self._folder / "runtime").mkdir()
+        (self._folder / "native").unlink(missing_ok=True)
         command = [
             "pulseaudio",
             "-n",
@@ -80,10 +88,34 @@ class SoundServer:
             "--use-pid-file=no",
             "--disable-shm=yes",
         ]
-        command += ["-L", f"module-native-protocol-unix socket={folder / 'native'} auth-anonymous=1"]
-        command += ["-L", "module-null-sink sink_name=usb_microphone rate=48000 channels=1"]
+        command += ["-L", f"module-native-protocol-unix socket={self._folder / 'native'} auth-anonymous=1"]
         self._process = subprocess.Popen(command, env=self.environment, stdout=self._log, stderr=self._log)
-        wait_until(self._answers, 10, "the sound server's start")
+        wait_until(lambda: self._control("info") is not None, 10, "the sound server's start")
+        self.plug_in()
+
+    def kill(self):
+        """End it without a word, as a crash does."""
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    def freeze(self):
+        """Let it hang; `thaw` ends that."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        """Let it go on."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def plug_in(self, rate=48000, channels=1):
+        """Plug the microphone in."""
+        properties = [f"rate={rate}", f"channels={channels}"]
+        assert self._control("load-module", "module-null-sink", "sink_name=usb_microphone", *properties)
+
+    def unplug(self):
+        """Pull the microphone out."""
+        for line in self._control("list", "short", "modules").splitlines():
+            if "usb_microphone" in line:
+                self._control("unload-module", line.split()[0])
 
     def play(self, path):
         """Play a sound file into the microphone; returns when it has been played."""
@@ -91,13 +123,13 @@ class SoundServer:
         subprocess.run(command, env=self.environment, check=True, timeout=120)
 
     def close(self):
-        """End it."""
-        self._process.terminate()
-        self._process.wait(timeout=10)
+        """End it for good."""
+        self.kill()
         self._log.close()
 
-    def _answers(self):
-        return subprocess.run(["pactl", "info"], env=self.environment, capture_output=True, check=False).returncode == 0
+    def _control(self, *arguments):
+        done = subprocess.run(["pactl", *arguments], env=self.environment, capture_output=True, text=True, check=False)
+        return done.stdout if done.returncode == 0 else None
 
 
 def make_bundle(features, labels=("low", "high"), threshold=0.5, path="nowhere"):

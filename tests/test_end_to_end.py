@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
+import soundfile
 from support import wait_until
 
 from device.config import MqttConfig
@@ -34,9 +35,11 @@ def subscribed(broker):
     with subscriber:
         thread = threading.Thread(target=lambda: [received.append(message) for message in subscriber])
         thread.start()
-        yield received
-        subscriber.close()
-        thread.join()
+        try:
+            yield received
+        finally:
+            subscriber.close()
+            thread.join()
 
 
 def daemon(broker, state, *arguments, environment=None):
@@ -103,6 +106,32 @@ def test_the_microphone_becomes_events(mosquitto, sound_server, street, bundle_p
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
         wait_until(lambda: messages[-1]["type"] == "end", 5, "the last message")
+    check(messages)
+
+
+def test_the_daemon_outlives_its_microphone(mosquitto, sound_server, street, bundle_path, tmp_path):
+    """No microphone at the start, plugged in, pulled, sound server killed: one process, which hears after each."""
+    samples, rate = soundfile.read(street, start=3 * 32000, stop=12 * 32000)
+    soundfile.write(tmp_path / "dog.wav", samples, rate)
+    sound_server.unplug()
+    with subscribed(mosquitto) as messages:
+        process = daemon(mosquitto, tmp_path, "--input", "mic", environment=sound_server.environment)
+        for number, (fail, mend) in enumerate(
+            [
+                (sound_server.unplug, sound_server.plug_in),
+                (sound_server.unplug, lambda: sound_server.plug_in(44100, 2)),
+                (sound_server.kill, sound_server.start),
+            ]
+        ):
+            fail()
+            time.sleep(2)
+            mend()
+            time.sleep(12)  # the daemon tries again after 1, 2, 5 and 10 s
+            sound_server.play(tmp_path / "dog.wav")
+            wait_until(lambda: heard(messages).count("dog_bark") > number, 15, f"dog number {number + 1}")  # noqa: B023
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
     check(messages)
 
 
