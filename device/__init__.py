@@ -2,10 +2,10 @@
 
 The data path, stage -> module:
 
-    microphone, sound files   audio/microphone.py, audio/files.py
+    microphone, sound files   audio/capture.py (a process), audio/microphone.py, audio/diagnosis.py; audio/files.py
     resample, blocks          audio/resample.py
     ring buffer               ring.py
-    gate                      gate.py
+    gate                      gate.py, noise_floor.py
     window (with pre-roll)    windows.py
     log-mel                   features.py
     TFLite -> scores          classifier.py, with what bundle.py read and verified

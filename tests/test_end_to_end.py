@@ -10,8 +10,10 @@ import time
 from contextlib import contextmanager
 from datetime import datetime
 
+import paho.mqtt.client as paho
 import pytest
 import soundfile
+from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
 from device.config import MqttConfig
@@ -107,6 +109,45 @@ def test_the_microphone_becomes_events(mosquitto, sound_server, street, bundle_p
         assert process.wait(10) == 0
         wait_until(lambda: messages[-1]["type"] == "end", 5, "the last message")
     check(messages)
+
+
+def test_the_broker_says_when_a_daemon_is_killed(mosquitto, street, bundle_path, tmp_path):
+    """After kill -9 the broker publishes the will: subscribers learn that the device is gone."""
+    statuses = []
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _client, _data, message: statuses.append(message.payload)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.subscribe("earshot/test/status", 1)
+    client.loop_start()
+    try:
+        process = daemon(mosquitto, tmp_path, "--input", street)
+        wait_until(lambda: statuses == [b"online"], 20, "the status online")
+        process.kill()
+        process.wait()
+        wait_until(lambda: statuses == [b"online", b"offline"], 10, "the will")
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_earshot_events_prints_what_the_broker_carries(mosquitto, street, bundle_path, tmp_path):
+    """`earshot events`, for people and as JSON, prints each message and ends cleanly at Ctrl-C."""
+    command = [sys.executable, "-m", "device", "events", "--set", f"mqtt.port={mosquitto.port}"]
+    printers = [subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True) for more in ([], ["--json"])]
+    time.sleep(3)  # until both have subscribed
+    assert daemon(mosquitto, tmp_path, "--input", street, "--speed", "max", "--exit-at-end").wait(60) == 0
+    time.sleep(0.5)
+    outputs = []
+    for printer in printers:
+        printer.send_signal(signal.SIGINT)
+        outputs.append(printer.communicate(timeout=10)[0].splitlines())
+        assert printer.returncode == 0
+    messages = [json.loads(line) for line in outputs[1]]
+    check(messages)
+    assert len(outputs[0]) == len(messages) > 0
+    for line, message in zip(outputs[0], messages, strict=True):
+        assert message["type"] in line
+        assert message["label"] in line
 
 
 def test_the_daemon_outlives_its_microphone(mosquitto, sound_server, street, bundle_path, tmp_path):

@@ -10,6 +10,7 @@ First comes one line of JSON: name, sample_rate, channels; then int16 samples, i
 ever. Where the microphone cannot be opened, the line says why instead (`state`, `message`) and the program ends.
 """
 
+import importlib.util
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from typing import Any
 from device.errors import UnavailableError
 from device.native import silent_stderr
 
-READ_SECONDS = 0.06
+READ_SECONDS = 0.12
 """What is read at a time."""
 _RATES = (48000, 44100, 32000, 16000)
 _MAX_CHANNELS = 2
@@ -59,7 +60,9 @@ def input_devices() -> list[InputDevice]:
     Raises:
         UnavailableError: PyAudio is not installed.
     """
-    pyaudio = load_pyaudio()
+    require_pyaudio()
+    import pyaudio
+
     with silent_stderr():
         portaudio = pyaudio.PyAudio()
     try:
@@ -82,20 +85,17 @@ def choose(devices: list[InputDevice], wanted: str) -> InputDevice | None:
     return next((device for device in devices if wanted in device.name.lower()), None)
 
 
-def load_pyaudio() -> ModuleType:
-    """Import PyAudio, an extra.
+def require_pyaudio() -> None:
+    """Make sure that PyAudio, an extra, is there.
 
     Raises:
         UnavailableError: it is not installed.
     """
-    try:
-        import pyaudio
-    except ModuleNotFoundError as error:
+    if importlib.util.find_spec("pyaudio") is None:
         raise UnavailableError(
             "a microphone needs PyAudio, which is not installed. Run: sudo apt-get install portaudio19-dev "
             "python3-dev gcc && pip install 'earshot[microphone]'"
-        ) from error
-    return pyaudio
+        )
 
 
 def _list(portaudio: Any) -> list[InputDevice]:
@@ -167,7 +167,8 @@ def _say(content: dict[str, Any]) -> None:
 def main(wanted: str) -> None:
     """Open the microphone and copy until nobody listens or it ends."""
     _end_with_the_daemon()
-    pyaudio = load_pyaudio()
+    import pyaudio
+
     with silent_stderr():
         portaudio = pyaudio.PyAudio()
     devices = _list(portaudio)

@@ -13,6 +13,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
+from device.audio.capture import require_pyaudio
 from device.audio.diagnosis import Diagnosis, State
 from device.audio.resample import Blocker, Resampler
 from device.features import FULL_SCALE
@@ -28,7 +29,7 @@ _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open it; the last one is repeated for ever."""
 _REOPEN_FLAT_SECONDS = 120.0
 """Zeros or a constant for so long, and opening it again may help."""
-_READ_BYTES = 1 << 14
+_READ_BYTES = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ class MicrophoneSource:
         return f"microphone {self._command[-1]!r}"
 
     def __enter__(self) -> Self:
+        """Nothing is opened yet: a microphone may come and go.
+
+        Raises:
+            UnavailableError: PyAudio is not installed, so none will ever come.
+        """
+        require_pyaudio()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -232,7 +239,7 @@ class Capture:
         except queue.Empty:
             return {"state": "stalled", "message": f"the microphone did not open within {_OPEN_SECONDS:.0f} s"}
         if not line:
-            return {"state": "busy", "message": "the capture program ended at once: see its last words above"}
+            return {"state": "busy", "message": "the capture program ended at once. Run `earshot devices` to see why"}
         header: dict[str, Any] = json.loads(line)
         if "state" not in header:
             bytes_per_second = 2 * header["channels"] * header["sample_rate"]

@@ -31,7 +31,11 @@ class Resampler:
             Shape (m,), int16, full scale 32768; m is about n * sample_rate / source_rate, now more, now less,
             since the filter holds some back.
         """
-        mono = chunk[:, 0] if chunk.shape[1] == 1 else chunk.mean(axis=1, dtype=np.float32)
+        mono = chunk[:, 0]
+        for channel in range(1, chunk.shape[1]):  # np.mean is ten times slower over so short an axis
+            mono = mono + chunk[:, channel]
+        if chunk.shape[1] > 1:
+            mono = mono / np.float32(chunk.shape[1])
         return to_int16(mono if self._stream is None else self._stream.resample_chunk(mono))
 
     def flush(self) -> Samples:

@@ -15,6 +15,7 @@ from support import wait_until
 from device.audio.capture import InputDevice, choose, input_devices
 from device.audio.diagnosis import Diagnosis
 from device.audio.microphone import MicrophoneSource
+from device.errors import UnavailableError
 from device.features import level_dbfs
 from device.types import SourceLost
 
@@ -159,6 +160,16 @@ def test_lists_the_microphone(plugged_in):
     devices = input_devices()
     assert any("pulse" in device.name for device in devices)
     assert sum(device.is_default for device in devices) == 1
+
+
+def test_without_pyaudio_the_cure_is_told(monkeypatch):
+    """Where PyAudio is not installed no microphone will ever come: one clear error, not an endless wait."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=threading.Event())
+    with pytest.raises(UnavailableError, match=r"needs PyAudio.*pip install"), source:
+        pass
+    with pytest.raises(UnavailableError, match="needs PyAudio"):
+        input_devices()
 
 
 DEVICES = [
