@@ -2,7 +2,7 @@
 
 The data path, stage -> module:
 
-    microphone, sound files   audio/capture.py (a process), audio/microphone.py, audio/diagnosis.py; audio/files.py
+    microphone, sound files   audio/capture.py (a process), pipe.py, diagnosis.py, microphone.py; audio/files.py
     resample, blocks          audio/resample.py
     ring buffer               ring.py
     gate                      gate.py, noise_floor.py

@@ -14,7 +14,8 @@ MAY_ALSO = {
     "bundle": set(),
     "pipeline": {"bundle", "events", "gate", "ring", "windows"},
     "audio.files": {"audio.resample"},
-    "audio.microphone": {"audio.capture", "audio.diagnosis", "audio.resample"},
+    "audio.microphone": {"audio.capture", "audio.diagnosis", "audio.pipe"},
+    "audio.pipe": {"audio.resample"},
     "gate": {"noise_floor"},
     "mqtt.publisher": {"mqtt.messages", "outbox"},
 }
