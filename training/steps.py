@@ -4,6 +4,7 @@ OUTPUT/cache/             windows, features and fits, by content; may be deleted
 OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
 OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures
+OUTPUT/summaries/         curves of training, for TensorBoard
 OUTPUT/bundle/            the bundle that ships, with its model card
 """
 
@@ -28,6 +29,7 @@ from training.model import BackboneConfig, build_backbone, pool
 from training.network import Network, load_network
 from training.report import model_card
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.summaries import Summaries
 from training.thresholds import choose_thresholds
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
@@ -122,6 +124,7 @@ class Run:
             network = replace(network, settings={**network.settings, **choices})
             network.save(self.output / "networks" / name, tuned)
             accuracies[name] = fitted.validation_accuracy
+            self._summarise(name, network)
         return accuracies
 
     def evaluate(self) -> dict[str, Any]:
@@ -197,6 +200,12 @@ class Run:
         seed = self.recipe.spectrograms.seed
         tuned, curves = tune(self.dataset, windows, fold, start, self.recipe.fine_tune, seed)
         return tuned, {"fine_tune_curves": curves, "fine_tune_epochs": best_epoch(curves)}
+
+    def _summarise(self, name: str, network: Network) -> None:
+        summaries = Summaries(self.output / "summaries" / name)
+        summaries.scalar("validation_accuracy/head", network.settings["validation_accuracy"], 0)
+        for number, curve in enumerate(network.settings.get("fine_tune_curves", ())):
+            summaries.curve(f"validation_accuracy/fine_tune_{number}", curve)
 
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name

@@ -115,3 +115,9 @@ def test_calibration_error_of_known_scores():
     """Scores of 0.8 that are right half of the time are off by 0.3."""
     scores = np.tile(np.array([[0.8, 0.2]], np.float32), (10, 1))
     assert calibration_error(scores, np.array([0, 1] * 5)) == pytest.approx(0.3, abs=1e-3)
+
+
+def test_training_leaves_curves_for_tensorboard(trained):
+    """Each network that was trained has a run of its own in TensorBoard."""
+    runs = {path.parent.name for path in (trained.output / "summaries").rglob("events.*")}
+    assert runs == {"fold-1", "fold-3", "fold-10", "all"}
