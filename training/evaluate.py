@@ -19,6 +19,7 @@ from training.cache import progress
 from training.calibrate import clip_means
 from training.dataset import Clip, Dataset
 from training.export import decide, load_classifier
+from training.listening import Heard, pipeline_figures
 from training.model import predict
 from training.spectrograms import Spectrograms
 from training.train import targets
@@ -126,21 +127,30 @@ def figures(verdicts: Sequence[Verdicts], dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def cross_validation(verdicts: Mapping[int, Verdicts], dataset: Dataset) -> dict[str, Any]:
+def cross_validation(
+    verdicts: Mapping[int, Verdicts], heard: Mapping[int, Heard | None], dataset: Dataset
+) -> dict[str, Any]:
     """What evaluation.json holds: figures of each tested fold, of all pooled, and the folds' mean and spread.
 
     Args:
         verdicts: of each tested fold, by a network trained without it.
+        heard: what the pipeline made of the same folds; None where a fold has no ambience.
         dataset: whose clips.
     """
-    folds = {str(fold): figures([each], dataset) for fold, each in verdicts.items()}
+
+    def of(tested: Sequence[int]) -> dict[str, Any]:
+        pipeline = [each for fold in tested if (each := heard[fold])]
+        through = pipeline_figures(pipeline, dataset.labels) if pipeline else None
+        return {**figures([verdicts[fold] for fold in tested], dataset), "pipeline": through}
+
+    folds = {str(fold): of([fold]) for fold in verdicts}
     by_kind = {kind: [each[kind] for each in folds.values()] for kind in ("float", "int8")}
     return {
         "protocol": "leave one fold out; regularisation, temperature, bias of unknown and thresholds are chosen "
         "on the other folds",
         "data": dataset.found,
         "folds": folds,
-        "pooled": figures(list(verdicts.values()), dataset),
+        "pooled": of(list(verdicts)),
         "mean": {kind: round(float(np.mean(values)), 4) for kind, values in by_kind.items()},
         "spread": {kind: round(float(np.std(values)), 4) for kind, values in by_kind.items()},
     }

@@ -18,6 +18,12 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     lines.append(f"spread (std)      {_percent(spread['float']):>7} {_percent(spread['int8']):>7}")
     lines += ["", "int8, all folds pooled:"]
     lines += [f"  {label:<20} {_percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]
+    if through := evaluation["pooled"]["pipeline"]:
+        lines += ["", f"through gate, windows and events ({evaluation['scenes']}):"]
+        lines.append(f"{'':<22} looked at   named right")
+        for label, each in [("all clips", through), *through["per_label"].items()]:
+            lines.append(f"  {label:<20} {_percent(each['gate_recall']):>9}   {_percent(each['recall']):>11}")
+        lines.append(f"  {_false_events(through)}")
     return "\n".join(lines)
 
 
@@ -68,7 +74,7 @@ This file's int8 network decides like its float parent on {_percent(agreement)} 
 | --- | --- | --- | --- |
 {_label_rows(bundle, pooled)}
 
-## Limits
+{_pipeline_section(evaluation)}## Limits
 
 A confidence is calibrated on clips like the training data's; another microphone or street will shift it. Weak labels
 above are weak in life. Alone, this must not guard anybody's safety: it is a sensor, not an alarm.
@@ -100,6 +106,37 @@ def _label_rows(bundle: Bundle, pooled: Mapping[str, Any]) -> str:
         f"| {label} | {_percent(pooled['per_label'][label])} | {thresholds[label].threshold} | "
         f"{thresholds[label].false_alarms_per_hour} |"
         for label in bundle.labels
+    )
+
+
+def _pipeline_section(evaluation: Mapping[str, Any]) -> str:
+    through = evaluation["pooled"]["pipeline"]
+    if not through:
+        return ""
+    rows = "\n".join(
+        f"| {label} | {_percent(each['gate_recall'])} | {_percent(each['recall'])} |"
+        for label, each in [(f"all {through['clips']}", through), *through["per_label"].items()]
+    )
+    return f"""## Through gate, windows and events
+
+What a user gets: {evaluation["scenes"]}. A clip is looked at if a window over half of it, or a second, reached the
+network; it is named right if an event of its label began while it sounded, give or take 2 s. Networks, clips and
+ambience are of folds that do not know one another, as above.
+
+| clips | looked at | named right |
+| --- | --- | --- |
+{rows}
+
+{_false_events(through)}.
+
+"""
+
+
+def _false_events(through: Mapping[str, Any]) -> str:
+    each = ", ".join(f"{label} {count}" for label, count in through["false_events"].items()) or "none"
+    return (
+        f"{through['false_events_per_hour']:.1f} false events an hour, in {60 * through['ambience_hours']:.0f} minutes "
+        f"of held-out ambience at its own level ({each})"
     )
 
 

@@ -10,7 +10,7 @@ OUTPUT/bundle/            the bundle that ships, with its model card
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,11 @@ from training.dataset import Dataset
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
+from training.listening import Heard, hear
 from training.model import BackboneConfig, build_backbone, pool
 from training.network import Network, load_network
 from training.report import model_card
+from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries
 from training.thresholds import choose_thresholds
@@ -45,6 +47,7 @@ class Recipe:
     backbone: BackboneConfig
     head: HeadConfig
     fine_tune: FineTuneConfig
+    scenes: SceneConfig = field(default_factory=SceneConfig)
 
 
 class Run:
@@ -128,20 +131,25 @@ class Run:
         return accuracies
 
     def evaluate(self) -> dict[str, Any]:
-        """Test each fold's network on its fold, float and int8; write and return evaluation.json.
+        """Test each fold's network on its fold, float, int8 and through the pipeline; write and return evaluation.json.
 
         Raises:
             ConfigError: no trained network, or an int8 network disagrees with its float parent.
         """
         verdicts: dict[int, Verdicts] = {}
+        heard: dict[int, Heard | None] = {}
+        scenes, seed = self.recipe.scenes, self.recipe.spectrograms.seed
         for name, fold in self._networks().items():
             if fold is None:
                 continue
             network, keras = self._load(name)
             folder = self.output / "folds" / str(fold)
             self._export(network, keras, folder, "0", {})
-            verdicts[fold] = judge(keras, load_bundle(folder), self.dataset, self.parts[0], fold)
-        result = cross_validation(verdicts, self.dataset)
+            bundle = load_bundle(folder)
+            verdicts[fold] = judge(keras, bundle, self.dataset, self.parts[0], fold)
+            heard[fold] = hear(bundle, self.dataset, fold, scenes, seed)
+        result = cross_validation(verdicts, heard, self.dataset)
+        result["scenes"] = str(scenes)
         (self.output / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         return result
 

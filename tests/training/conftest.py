@@ -11,6 +11,7 @@ from device.features import FeatureConfig
 from training.dataset import load_dataset
 from training.finetune import FineTuneConfig
 from training.model import BackboneConfig
+from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig
 from training.steps import Recipe, Run
 from training.train import HeadConfig
@@ -91,6 +92,7 @@ def recipe() -> Recipe:
         BackboneConfig("random", ("mixed0",)),
         HeadConfig(inverse_regularisations=(0.01, 0.1)),
         FineTuneConfig(),
+        SceneConfig(clips_per_label=2, lead_seconds=3.0, tail_seconds=1.0),
     )
 
 
