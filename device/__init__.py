@@ -13,6 +13,7 @@ The data path, stage -> module:
     outbox (SQLite)           outbox.py
     MQTT                      mqtt/messages.py, mqtt/publisher.py
 
+health.py counts what is heard and what is turned away, and says how the parts are.
 pipeline.py joins the stages from ring to events; cli.py builds them all and is the only module that does.
 Stages do not import one another, only config, features, errors and types.
 """

@@ -39,8 +39,11 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from device import daemon
     from device.config import load_config
+    from device.health import TRACE
 
     config = load_config(arguments.config, overrides=arguments.set)
+    if arguments.trace:
+        TRACE.setLevel(logging.DEBUG)
     stop = threading.Event()
     _on_signal(stop.set)
     daemon.run(
@@ -177,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
         help="pace of a recording (default: realtime)",
     )
     run.add_argument("--exit-at-end", action="store_true", help="end when the recording is over")
+    run.add_argument("--trace", action="store_true", help="say of each thing that becomes no event, why not")
     classify = add("classify", _classify, "name what sound files hold", as_json)
     classify.add_argument("files", nargs="+", type=Path, metavar="FILE")
     classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")

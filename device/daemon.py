@@ -12,6 +12,7 @@ from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
 from device.config import Config, read_password
 from device.errors import ConfigError, UnavailableError
+from device.health import Health
 from device.mqtt.messages import event_message
 from device.mqtt.publisher import Publisher
 from device.outbox import Outbox
@@ -49,7 +50,8 @@ def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, 
         )
     else:
         source = FileSource(sound_files(Path(source_name)), rate, realtime=realtime, stop=stop)
-    pipeline = Pipeline(config, bundle, classifier)
+    health = Health()
+    pipeline = Pipeline(config, bundle, health.timed(classifier), health)
     password = read_password(config.mqtt)
     with (
         source,

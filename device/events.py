@@ -9,7 +9,7 @@ import numpy as np
 from uuid6 import uuid7
 
 from device.config import EventsConfig
-from device.types import UNKNOWN, Event, Probabilities, Span, Window
+from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, Span, Window
 
 
 @dataclass
@@ -50,6 +50,7 @@ class EventTracker:
         decide: the bundle's rule: scores, shape (labels,) -> a label or `unknown`.
         sample_rate: Hz, of positions.
         hop_length: samples from one window to the next.
+        refuse: told of each label that becomes no event.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class EventTracker:
         decide: Callable[[Probabilities], str],
         sample_rate: int,
         hop_length: int,
+        refuse: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
         self._labels = labels
         self._thresholds = {
             label: _first(config.thresholds.get(label), config.threshold, bundle_thresholds[label]) for label in labels
         }
         self._decide = decide
+        self._refuse = refuse
         self._hop_length = hop_length
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[tuple[Window, Probabilities]] = deque(maxlen=config.smoothing_windows)
@@ -88,7 +91,15 @@ class EventTracker:
         """
         self._recent.append((window, scores))
         combined = np.mean([each for _, each in self._recent], axis=0, dtype=np.float32)
-        named, labels = self._named(combined), self._judge(combined)
+        named = self._named(combined)
+        is_unknown = self._decide(combined) == UNKNOWN
+        labels = set() if is_unknown else {label for label in named if named[label] >= self._thresholds[label]}
+
+        def refuse(label: str, reason: RefusalReason) -> None:
+            self._refuse(Refusal(reason, label, named[label], self._thresholds[label], time_of(window.end)))
+
+        if not labels:
+            refuse(max(named, key=lambda label: named[label]), "unknown" if is_unknown else "below_threshold")
         for sound in list(self._sounds.values()):
             if sound.event.label in labels:
                 sound.hear(window, self._hop_length, named, level_dbfs)
@@ -97,9 +108,10 @@ class EventTracker:
                     yield self._end(sound, window.end, time_of)
             elif window.start >= sound.faded_at:
                 yield self._end(sound, max(sound.faded_at, sound.start + self._hop_length), time_of)
-        for label in sorted(labels - self._sounds.keys() - self._exhausted):
+        for label in sorted(labels - self._sounds.keys()):
             onset = self._onset(label)
-            if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
+            if reason := self._objection(label, onset):
+                refuse(label, reason)
                 continue
             event = Event(
                 type="start",
@@ -127,12 +139,13 @@ class EventTracker:
         for each in list(self._sounds.values()):
             yield self._end(each, min(each.named_until, sound.end), time_of)
 
-    def _judge(self, combined: Probabilities) -> set[str]:
-        """The labels that are sounding: over their thresholds, unless the bundle's rule says unknown."""
-        if self._decide(combined) == UNKNOWN:
-            return set()
-        scores = zip(self._labels, combined, strict=True)
-        return {label for label, score in scores if score >= self._thresholds[label]}
+    def _objection(self, label: str, onset: int) -> RefusalReason | None:
+        """Why a label that is sounding starts no event, if anything speaks against it."""
+        if label in self._exhausted:
+            return "maximum_duration"
+        if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
+            return "cooling_down"
+        return None
 
     def _onset(self, label: str) -> int:
         """Where a label that is over its threshold began, from the windows that made it so."""

@@ -11,7 +11,7 @@ from device.events import EventTracker
 from device.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
 from device.gate import SoundGate
 from device.ring import RingBuffer
-from device.types import BLOCK_SECONDS, Block, Event, Probabilities, SourceLost, Span, Window
+from device.types import BLOCK_SECONDS, Block, Event, Observer, Probabilities, SourceLost, Span, Window
 from device.windows import Windower
 
 Classify = Callable[[LogMel], Probabilities]
@@ -24,11 +24,13 @@ class Pipeline:
         config: gate, window and events are used.
         bundle: labels, features, thresholds and the rule for `unknown`.
         classify: log-mel (mel_bands, frames) -> scores (labels,).
+        observer: told what is heard and what becomes no event.
     """
 
-    def __init__(self, config: Config, bundle: Bundle, classify: Classify) -> None:
+    def __init__(self, config: Config, bundle: Bundle, classify: Classify, observer: Observer | None = None) -> None:
         self._features = bundle.features
         self._classify = classify
+        self._observer = observer or Observer()
         rate = self._features.sample_rate
         self._hop_length = hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
@@ -43,6 +45,7 @@ class Pipeline:
             decide=bundle.decide,
             sample_rate=rate,
             hop_length=hop_length,
+            refuse=self._observer.refused,
         )
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
@@ -57,6 +60,9 @@ class Pipeline:
                 block = item
                 self._ring.write(block.samples, block.position)
                 span = self._gate.update(block)
+                self._observer.listened(
+                    len(block.samples) / self._features.sample_rate, span.reason if span and span.is_open else None
+                )
                 yield from self._judge(self._windower.update(span, block.end), block)
                 self._gate.hold(self._tracker.going_on)
         yield from self._end(block)

@@ -108,5 +108,37 @@ class Event:
     gate: GateReason
 
 
+RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A label that a window was judged to hold, or came nearest to, and that became no event.
+
+    Attributes:
+        reason: why not.
+        label: one of the bundle's labels.
+        confidence: calibrated probability of `label`, 0 to 1.
+        threshold: confidence from which it would have become an event.
+        time: end of the window, Unix seconds.
+    """
+
+    reason: RefusalReason
+    label: str
+    confidence: float
+    threshold: float
+    time: float
+
+
+class Observer:
+    """Told what the pipeline does with what it hears, on the pipeline's thread. This one takes no note."""
+
+    def listened(self, seconds: float, gate: GateReason | None) -> None:
+        """A block of so many seconds was heard; `gate` says why the gate is open, None that it is shut."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """A window was classified, and a label of it became no event."""
+
+
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""

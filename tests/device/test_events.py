@@ -13,7 +13,7 @@ def decide(probabilities):
     return LABELS[int(np.argmax(probabilities))] if probabilities.max() >= 0.3 else UNKNOWN
 
 
-def tracker(**config):
+def tracker(refuse=lambda _refusal: None, **config):
     return EventTracker(
         EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config}),
         labels=LABELS,
@@ -21,6 +21,7 @@ def tracker(**config):
         decide=decide,
         sample_rate=RATE,
         hop_length=HOP,
+        refuse=refuse,
     )
 
 
@@ -117,6 +118,32 @@ def test_cooldown_holds_back_the_same_label_only():
     assert hear(tracked, (0.9, 0.0), at=1400) == []
     assert len(hear(tracked, (0.0, 0.9), at=1500)) == 2
     assert len(hear(tracked, (0.9, 0.0), at=2000)) == 2
+
+
+def test_what_becomes_no_event_is_told_with_its_reason():
+    """Each window that starts nothing and holds nothing says which label came nearest, and why it was not enough."""
+    refused = []
+    tracked = tracker(refused.append, cooldown_seconds=5, maximum_seconds=5)
+    hear(tracked, (0.4, 0.3), at=1000)
+    hear(tracked, (0.1, 0.2), at=2000)
+    hear(tracked, (0.9, 0.0), at=3000)
+    hear(tracked, (0.8, 0.0), at=3400)
+    hear(tracked, *[(0.9, 0.0)] * 6, at=9000)
+    told = [(each.reason, each.label, each.confidence, each.threshold) for each in refused]
+    assert told[:3] == [
+        ("below_threshold", "dog_bark", 0.4, 0.5),
+        ("unknown", "siren", 0.2, 0.8),
+        ("cooling_down", "dog_bark", 0.8, 0.5),
+    ]
+    assert {reason for reason, *_ in told[3:]} == {"maximum_duration"}
+    assert refused[0].time == (1000 - 50 + LENGTH) / RATE
+
+
+def test_a_window_that_holds_an_event_refuses_nothing():
+    """While a siren has its event, the dog that it is not is no refusal."""
+    refused = []
+    hear(tracker(refused.append), *[(0.05, 0.9)] * 5)
+    assert refused == []
 
 
 def test_every_start_has_its_end():
