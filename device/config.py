@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -116,16 +116,42 @@ class EventsConfig(_Section):
     """Pause after an event in which the same label starts no other, s."""
 
 
+class TlsConfig(_Section):
+    """Encryption, and who is who."""
+
+    enabled: bool = False
+    ca_file: Path | None = None
+    """Certificates of the authorities that may have signed the broker's; null takes the system's."""
+    certificate_file: Path | None = None
+    """Our own certificate, where the broker wants one; its chain may follow in the file."""
+    key_file: Path | None = None
+    """Private key of `certificate_file`; null where that file holds it too."""
+    check_hostname: bool = True
+    """Whether the certificate must be for `mqtt.host`."""
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.key_file is not None and self.certificate_file is None:
+            raise ValueError("key_file is set without certificate_file. Set both")
+        return self
+
+
 class MqttConfig(_Section):
     """The broker."""
 
     host: Annotated[str, Field(min_length=1)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    transport: Literal["tcp", "websockets"] = "tcp"
+    websocket_path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/mqtt"
+    """Path in the URL, with `transport: websockets`."""
     username: str | None = None
     password_file: Path | None = None
     """File whose first line is the password; a relative path starts at the config file's folder."""
+    tls: TlsConfig = TlsConfig()
     keepalive_seconds: Annotated[int, Field(ge=5, le=3600)] = 30
     """Silence after which the broker publishes our will, s (times 1.5, as MQTT has it)."""
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Messages that may be on their way, unconfirmed; less where the broker wants less."""
     live_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """An event that could not be sent for longer goes to event/backlog, s."""
 
@@ -191,20 +217,23 @@ def load_config(
     return _anchor(config, path.resolve().parent if path else None, origins)
 
 
-def read_password(config: MqttConfig) -> str | None:
-    """First line of `password_file`, or None where none is set.
+def read_password(config: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
+    """First line of `password_file`, or of systemd's credential `mqtt_password`; None where there is neither.
 
     Raises:
         ConfigError: the file cannot be read or is empty. The password itself is never told.
     """
-    if config.password_file is None:
-        return None
+    key, path = "mqtt.password_file", config.password_file
+    if path is None:
+        key, path = "the credential", Path(environment.get("CREDENTIALS_DIRECTORY", "")) / "mqtt_password"
+        if "CREDENTIALS_DIRECTORY" not in environment or not path.exists():
+            return None
     try:
-        lines = config.password_file.read_text().splitlines()
+        lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"mqtt.password_file {config.password_file}: not readable ({error})") from error
+        raise ConfigError(f"{key} {path}: not readable ({error})") from error
     if not lines or not lines[0]:
-        raise ConfigError(f"mqtt.password_file {config.password_file}: empty. Write the password on its first line")
+        raise ConfigError(f"{key} {path}: empty. Write the password on its first line")
     return lines[0]
 
 
@@ -280,12 +309,18 @@ def _known_keys(section: tuple[str, ...]) -> list[str]:
 def _anchor(config: Config, file_folder: Path | None, origins: Mapping[tuple[str, ...], str]) -> Config:
     """Make relative paths absolute: the file's start at its folder, others where the command was given."""
 
-    def anchor(path: Path, *key: str) -> Path:
+    def folder_of(key: tuple[str, ...]) -> Path:
         from_file = file_folder is not None and origins.get(key, str(file_folder)).startswith(str(file_folder))
-        return (file_folder if from_file and file_folder else Path.cwd()) / path
+        return file_folder if from_file and file_folder else Path.cwd()
 
-    model = config.model.model_copy(update={"bundle": anchor(config.model.bundle, "model", "bundle")})
-    mqtt = config.mqtt
-    if mqtt.password_file is not None:
-        mqtt = mqtt.model_copy(update={"password_file": anchor(mqtt.password_file, "mqtt", "password_file")})
-    return config.model_copy(update={"model": model, "mqtt": mqtt})
+    def anchor(section: _Section, key: tuple[str, ...]) -> Any:
+        update: dict[str, Any] = {}
+        for name, value in section:
+            if isinstance(value, Path):
+                update[name] = folder_of((*key, name)) / value
+            elif isinstance(value, _Section):
+                update[name] = anchor(value, (*key, name))
+        return section.model_copy(update=update)
+
+    anchored: Config = anchor(config, ())
+    return anchored

@@ -17,7 +17,9 @@ MAY_ALSO = {
     "audio.microphone": {"audio.capture", "audio.diagnosis", "audio.pipe"},
     "audio.pipe": {"audio.resample"},
     "gate": {"noise_floor"},
-    "mqtt.publisher": {"mqtt.messages", "outbox"},
+    "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
+    "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "outbox"},
+    "mqtt.subscriber": {"mqtt.client", "mqtt.diagnosis"},
 }
 """Parts of one stage, and the pipeline, which joins stages."""
 

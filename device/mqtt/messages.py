@@ -25,6 +25,12 @@ class Topics:
         self.status = f"{prefix}/status"
         self.event = f"{prefix}/event"
         self.backlog = f"{prefix}/event/backlog"
+        self.command = f"{prefix}/command/"
+        self._prefix = prefix
+
+    def own(self, name: str) -> str:
+        """The topic of a state: `health`, `sound/siren`."""
+        return f"{self._prefix}/{name}"
 
 
 def event_message(event: Event, *, node_id: str, bundle: str) -> dict[str, Any]:

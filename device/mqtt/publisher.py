@@ -5,34 +5,62 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Self
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config import MqttConfig
+from device.mqtt.connection import Connection
+from device.mqtt.incoming import Handler, Incoming
 from device.mqtt.messages import OFFLINE, ONLINE, Topics, encode
 from device.outbox import Entry, Outbox
 
 _LOGGER = logging.getLogger(__name__)
 
-_IN_FLIGHT = 20
-"""Messages that may be unconfirmed at a time."""
-_RETRY_SECONDS = 30
-"""Longest pause between two attempts to connect."""
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""
 
 
+@dataclass(frozen=True)
+class DeliveryFacts:
+    """How delivery goes, for `health`.
+
+    Attributes:
+        connected: whether the broker has accepted us.
+        outbox_depth: event messages that are not confirmed.
+        acknowledged_seconds_ago: age of the broker's last confirmation; None before the first.
+        commands_dropped: messages to us that were too many or too large.
+    """
+
+    connected: bool
+    outbox_depth: int
+    acknowledged_seconds_ago: float | None
+    commands_dropped: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """A retained value under way."""
+
+    topic: str
+    payload: bytes
+
+
+def _nothing() -> None:
+    """Wake the publisher: there is something to say."""
+
+
 class Publisher:
-    """Publishes event messages in their order, at QoS 1, in the background; a context manager.
+    """Publishes at QoS 1, in the background: event messages in their order, and states; a context manager.
 
     One thread of ours owns the outbox: each thing that happens (a message to send, a confirmation from the
-    broker, a connection) is a job in its inbox. paho's thread talks to the network. A broker that is away is
-    normal: messages wait in the outbox, and those that waited long go to `event/backlog`.
+    broker, a connection) is a job in its inbox. The connection's thread talks to the network. A broker that is
+    away is normal: messages wait in the outbox, and those that waited long go to `event/backlog`; of a state
+    only the last value waits.
 
     Args:
         config: the broker.
@@ -46,30 +74,38 @@ class Publisher:
         self._topics = Topics(node_id)
         self._outbox = outbox
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._stored_at: dict[int, float] = {}
-        self._in_flight: dict[int, int] = {}
+        self._incoming = Incoming()
+        self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
+        self._client: paho.Client | None = None
+        self._limit = 0
+        self._in_flight: dict[int, Entry | _State] = {}
         self._sent_up_to = 0
-        self._complained = False
+        self._stored_at: dict[int, float] = {}
+        self._states: dict[str, bytes] = {}
+        self._unsaid: dict[str, None] = {}
+        self._states_lock = threading.Lock()
+        self._acknowledged_at: float | None = None
         self._waiting = len(outbox)
         self._delivered = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
-        self._client = self._make_client(password, f"earshot-{node_id}")
 
     def __enter__(self) -> Self:
         """Start connecting; never waits for the broker."""
+        self.retain(self._topics.status, ONLINE)
         self._thread.start()
-        self._client.connect_async(self._config.host, self._config.port, self._config.keepalive_seconds)
-        self._client.loop_start()
+        self._incoming.__enter__()
+        self._connection.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Store what is still to be stored, say `offline`, and leave."""
+        self._incoming.__exit__()
+        self.retain(self._topics.status, OFFLINE)
+        with self._delivered:
+            self._delivered.wait_for(self._said_all, _GOODBYE_SECONDS)
+        self._connection.__exit__()
         self._inbox.put(None)
         self._thread.join()
-        if self._client.is_connected():
-            self._client.publish(self._topics.status, OFFLINE, qos=1, retain=True).wait_for_publish(_GOODBYE_SECONDS)
-        self._client.disconnect()
-        self._client.loop_stop()
 
     def send(self, message: dict[str, Any]) -> None:
         """Take an event message; returns at once, the rest happens in the background."""
@@ -77,16 +113,76 @@ class Publisher:
             self._waiting += 1
         self._inbox.put(partial(self._store, message))
 
+    def state(self, name: str, payload: bytes | str) -> None:
+        """Have the broker keep a value under `earshot/<node_id>/<name>`, now and after each connection.
+
+        Any thread; returns at once. Of values that follow one another while the broker is away, the last counts.
+        """
+        self.retain(self._topics.own(name), payload)
+
+    def retain(self, topic: str, payload: bytes | str) -> None:
+        """The same under a topic that is not ours, as Home Assistant's discovery is."""
+        with self._states_lock:
+            self._states[topic] = payload.encode() if isinstance(payload, str) else payload
+            is_first = not self._unsaid
+            self._unsaid[topic] = None
+        if is_first:
+            self._inbox.put(_nothing)
+
+    def on_command(self, handler: Handler) -> None:
+        """Have `handler(name, payload)` called for each `command/<name>`, one at a time, on a thread of its own."""
+        prefix = self._topics.command
+
+        def handle(topic: str, payload: bytes) -> None:
+            handler(topic.removeprefix(prefix), payload)
+
+        self._subscribe(f"{prefix}#", handle, take_retained=False)
+
+    def subscribe(self, topic_filter: str, handler: Handler) -> None:
+        """Have `handler(topic, payload)` called for each message that matches, as `on_command` does."""
+        self._subscribe(topic_filter, handler, take_retained=True)
+
+    def facts(self) -> DeliveryFacts:
+        """How delivery goes; any thread."""
+        acknowledged_at = self._acknowledged_at
+        return DeliveryFacts(
+            connected=self._client is not None,
+            outbox_depth=self._waiting,
+            acknowledged_seconds_ago=None if acknowledged_at is None else time.monotonic() - acknowledged_at,
+            commands_dropped=self._incoming.dropped,
+        )
+
     def wait_delivered(self, timeout: float) -> int:
-        """Wait until the broker has confirmed everything, at most `timeout` seconds; gives how many still wait."""
+        """Wait until the broker has confirmed every event, at most `timeout` seconds; gives how many still wait."""
         with self._delivered:
             self._delivered.wait_for(lambda: self._waiting == 0, timeout)
             return self._waiting
+
+    # What the connection tells, from its thread.
+
+    def connected(self, client: paho.Client, in_flight: int) -> None:
+        """See `Peer`."""
+        self._inbox.put(partial(self._connected, client, in_flight))
+
+    def disconnected(self, client: paho.Client) -> None:
+        """See `Peer`."""
+        self._inbox.put(partial(self._disconnected, client))
+
+    def acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `Peer`."""
+        self._inbox.put(partial(self._acknowledged, client, mid, reason))
+
+    def received(self, message: paho.MQTTMessage) -> None:
+        """See `Peer`."""
+        self._incoming.take(message)
+
+    # What follows runs on the publisher's thread.
 
     def _work(self) -> None:
         while (job := self._inbox.get()) is not None:
             try:
                 job()
+                self._fill()
             except sqlite3.Error as error:  # the thread must live: what is on disk is sent when the disk is back
                 _LOGGER.error("the outbox cannot be used (%s). Check the disk", error)  # noqa: TRY400 - one clear line
 
@@ -98,20 +194,55 @@ class Publisher:
             _LOGGER.error("an event is lost: the outbox cannot be written (%s). Check the disk", error)  # noqa: TRY400
             return
         self._stored_at[entry.sequence] = time.monotonic()
-        self._fill()
+
+    def _connected(self, client: paho.Client, limit: int) -> None:
+        self._client, self._limit = client, limit
+        with self._states_lock:
+            self._unsaid = dict.fromkeys([self._topics.status, *self._states])
+        for topic_filter in self._incoming.filters:
+            client.subscribe(topic_filter, qos=1)
+
+    def _disconnected(self, client: paho.Client) -> None:
+        """Nobody will confirm what was under way: it is sent again, from the outbox, as late as it is by then."""
+        if client is not self._client:
+            return
+        self._client = None
+        under_way = [item.sequence for item in self._in_flight.values() if isinstance(item, Entry)]
+        self._sent_up_to = min([self._sent_up_to + 1, *under_way]) - 1
+        self._in_flight.clear()
+
+    def _acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
+            return
+        self._acknowledged_at = time.monotonic()
+        if isinstance(item, _State):
+            with self._delivered:
+                self._delivered.notify_all()
+            return
+        self._outbox.delete(item.sequence)
+        self._stored_at.pop(item.sequence, None)
+        self._count_down()
 
     def _fill(self) -> None:
-        """Hand over what waits, oldest first, as far as the broker is there and keeps up."""
-        if not self._client.is_connected():
+        """Hand over what waits, states first, then events from the oldest, as far as the broker keeps up."""
+        while self._client is not None and len(self._in_flight) < self._limit and (state := self._next_state()):
+            info = self._client.publish(state.topic, state.payload, qos=1, retain=True)
+            self._in_flight[info.mid] = state
+        if self._client is None or len(self._in_flight) >= self._limit:
             return
-        for entry in self._outbox.after(self._sent_up_to, _IN_FLIGHT - len(self._in_flight)):
+        for entry in self._outbox.after(self._sent_up_to, self._limit - len(self._in_flight)):
             topic, payload = self._address(entry)
             info = self._client.publish(topic, payload, qos=1)
-            if info.rc not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_NO_CONN):
-                return
-            # With no connection paho keeps it, and sends it with the next one.
-            self._in_flight[info.mid] = entry.sequence
+            self._in_flight[info.mid] = entry
             self._sent_up_to = entry.sequence
+
+    def _next_state(self) -> _State | None:
+        with self._states_lock:
+            topic = next(iter(self._unsaid), None)
+            if topic is None:
+                return None
+            del self._unsaid[topic]
+            return _State(topic, self._states[topic])
 
     def _address(self, entry: Entry) -> tuple[str, bytes]:
         """Topic and payload: what happened just now is live; the rest must not fire anyone's lights."""
@@ -120,62 +251,20 @@ class Publisher:
             return self._topics.event, encode(entry.message)
         return self._topics.backlog, encode(entry.message | {"replayed": True})
 
-    def _confirmed(self, mid: int) -> None:
-        sequence = self._in_flight.pop(mid, None)
-        if sequence is None:
-            return  # the status message
-        self._outbox.delete(sequence)
-        self._stored_at.pop(sequence, None)
-        self._count_down()
-        self._fill()
-
     def _count_down(self) -> None:
         with self._delivered:
             self._waiting -= 1
             self._delivered.notify_all()
 
-    def _make_client(self, password: str | None, client_id: str) -> paho.Client:
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id)
-        if self._config.username is not None:
-            client.username_pw_set(self._config.username, password)
-        client.will_set(self._topics.status, OFFLINE, qos=1, retain=True)
-        client.reconnect_delay_set(min_delay=1, max_delay=_RETRY_SECONDS)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
-        return client
+    def _said_all(self) -> bool:
+        """Whether no state is unsaid or unconfirmed, or nobody is there to say it to."""
+        in_flight = any(isinstance(item, _State) for item in list(self._in_flight.values()))
+        return self._client is None or (not self._unsaid and not in_flight)
 
-    # What follows runs on paho's thread.
+    def _subscribe(self, topic_filter: str, handler: Handler, *, take_retained: bool) -> None:
+        self._incoming.add(topic_filter, handler, take_retained=take_retained)
+        self._inbox.put(partial(self._subscribe_now, topic_filter))
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        if reason.is_failure:
-            self._complain(f"refuses the connection ({reason}). Check mqtt.username and mqtt.password_file")
-            return
-        self._complained = False
-        _LOGGER.info("connected to the broker %s:%d", self._config.host, self._config.port)
-        client.publish(self._topics.status, ONLINE, qos=1, retain=True)
-        self._inbox.put(self._fill)
-
-    def _on_connect_fail(self, _client: paho.Client, _data: Any) -> None:
-        self._complain("does not answer. Start it, or set mqtt.host and mqtt.port")
-
-    def _on_disconnect(
-        self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
-    ) -> None:
-        if reason.is_failure:
-            self._complain(f"is gone ({reason})")
-
-    def _on_publish(self, _client: paho.Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
-        self._inbox.put(partial(self._confirmed, mid))
-
-    def _complain(self, what: str) -> None:
-        """Say once that the broker is away; the next line is due when it is back."""
-        if not self._complained:
-            _LOGGER.warning(
-                "broker %s:%d %s. Events wait in the outbox meanwhile",
-                self._config.host,
-                self._config.port,
-                what,
-            )
-        self._complained = True
+    def _subscribe_now(self, topic_filter: str) -> None:
+        if self._client is not None:
+            self._client.subscribe(topic_filter, qos=1)

@@ -7,14 +7,18 @@ from datetime import datetime
 from typing import Any, Self
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config import MqttConfig
 from device.errors import UnavailableError
+from device.mqtt.client import connect, make_client
+from device.mqtt.diagnosis import NO_ANSWER, why_refused, why_unreachable
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 10.0
+_PROTOCOL = MQTTProtocolVersion.MQTTv311
+"""Every broker speaks it."""
 
 
 class Subscriber:
@@ -29,9 +33,7 @@ class Subscriber:
         self._config = config
         self._arrived: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._subscribed: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        if config.username is not None:
-            self._client.username_pw_set(config.username, password)
+        self._client = make_client(config, password, "", _PROTOCOL)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
@@ -44,19 +46,17 @@ class Subscriber:
         """
         where = f"broker {self._config.host}:{self._config.port}"
         try:
-            self._client.connect(self._config.host, self._config.port, self._config.keepalive_seconds)
+            connect(self._client, self._config, _PROTOCOL)
         except OSError as error:
-            raise UnavailableError(
-                f"{where} does not answer ({error}). Start it, or set mqtt.host and mqtt.port"
-            ) from error
+            raise UnavailableError(f"{where} {why_unreachable(error)}") from error
         self._client.loop_start()
         try:
             problem = self._subscribed.get(timeout=_CONNECT_SECONDS)
         except queue.Empty:
-            problem = f"did not answer as a broker does within {_CONNECT_SECONDS:.0f} s"
+            problem = NO_ANSWER
         if problem:
             self.__exit__()
-            raise UnavailableError(f"{where} {problem}. Check mqtt.port, mqtt.username and mqtt.password_file")
+            raise UnavailableError(f"{where} {problem}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,7 +74,7 @@ class Subscriber:
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._subscribed.put(f"refuses the connection ({reason})")
+            self._subscribed.put(why_refused(reason))
         else:
             client.subscribe([(topic, 1) for topic in _FILTERS])
 

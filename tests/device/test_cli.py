@@ -82,7 +82,11 @@ def test_gate_tells_when_something_sounds(street, capsys):
         (["run", "--input", "{tone}", "--set", "mqtt"], 78, "must be key.path=value"),
         (["run", "-c", "{tmp}/nowhere.yaml"], 78, "nowhere.yaml: cannot be read"),
         (["events", "--set", "mqtt.port={free}"], 69, "does not answer"),
-        (["events", "--set", "mqtt.host=no.such.host.invalid"], 69, "no.such.host.invalid:1883 does not answer"),
+        (
+            ["events", "--set", "mqtt.host=no.such.host.invalid"],
+            69,
+            "no.such.host.invalid:1883 has a name that cannot be resolved",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -34,12 +34,15 @@ class Listener:
         self.received = []
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = lambda _c, _d, m: self.received.append((m.topic, m.payload, m.retain))
+        self._client.on_connect = lambda client, *_: client.subscribe("earshot/#", 1)
         self._client.connect("127.0.0.1", broker.port)
-        self._client.subscribe("earshot/#", 1)
         self._client.loop_start()
 
     def statuses(self):
         return [payload for topic, payload, _ in self.received if topic == "earshot/balcony/status"]
+
+    def publish(self, topic, payload, qos=1, retain=False):
+        self._client.publish(topic, payload, qos=qos, retain=retain)
 
     def close(self):
         self._client.disconnect()
@@ -183,3 +186,58 @@ def test_a_line_for_a_person_takes_any_message():
     assert "93%" in describe(message)
     assert "late" in describe({"replayed": True})
     assert "--:--:--" in describe({"start_time": 5})
+
+
+def test_a_state_is_retained_and_said_again(mosquitto, listener, tmp_path):
+    """The last value of each state reaches the broker, also the one that was set while it was away or has forgotten."""
+
+    def heard(name):
+        return [payload for topic, payload, _ in listener.received if topic == f"earshot/balcony/{name}"]
+
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.state("health", "one")
+        publisher.retain("earshot/elsewhere/discovery", b"two")
+        wait_until(lambda: heard("health") == [b"one"], 5, "the first value")
+        wait_until(lambda: ("earshot/elsewhere/discovery", b"two", False) in listener.received, 5, "the other topic")
+        mosquitto.stop()
+        for number in range(100):
+            publisher.state("health", str(number))
+        mosquitto.start()
+        wait_until(lambda: heard("health")[-1] == b"99", 20, "the last value")
+        assert len(heard("health")) < 50, "values that follow one another must not queue up"
+        publisher.state("health", "end")
+    wait_until(lambda: heard("health")[-1] == b"end", 5, "the value that was set last")
+
+
+def test_commands_reach_their_handler(mosquitto, tmp_path):
+    """Name and payload as they were sent, on a thread of its own; what the broker had kept is no command."""
+    taken = []
+    sender = Listener(mosquitto)
+    sender.publish("earshot/balcony/command/listening", b"OLD", retain=True)
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.on_command(lambda name, payload: taken.append((name, payload)))
+        publisher.subscribe("homeassistant/status", lambda topic, payload: taken.append((topic, payload)))
+        wait_until(lambda: sender.statuses()[-1:] == [b"online"], 5, "the status online")
+        sender.publish("earshot/balcony/command/listening", b"ON")
+        sender.publish("earshot/another/command/listening", b"no")
+        sender.publish("homeassistant/status", b"online")
+        wait_until(lambda: len(taken) == 2, 5, "both messages")
+    assert taken == [("listening", b"ON"), ("homeassistant/status", b"online")]
+    sender.close()
+
+
+def test_a_flood_of_commands_delays_no_event(mosquitto, tmp_path):
+    """Ten thousand commands at once, some of a megabyte, and a slow handler: events go on, the excess is dropped."""
+    sender = Listener(mosquitto)
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.on_command(lambda _name, _payload: time.sleep(0.05))
+        wait_until(lambda: sender.statuses()[-1:] == [b"online"], 5, "the status online")
+        for number in range(10_000):
+            payload = b"\xff\x00" * 500_000 if number % 2000 == 0 else b"{"
+            sender.publish(f"earshot/balcony/command/{number}", payload, qos=0)
+            if number % 100 == 0:
+                publisher.send({"number": number, "replayed": False})
+        assert publisher.wait_delivered(30) == 0
+        assert publisher.facts().commands_dropped > 1000
+        assert publisher.facts().connected
+    sender.close()

@@ -1,0 +1,90 @@
+"""What is wrong between us and the broker, in one line with its cure; and not the same line again and again."""
+
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+import paho.mqtt.client as paho
+from paho.mqtt.reasoncodes import ReasonCode
+
+_LOGGER = logging.getLogger(__name__)
+
+_REPEAT_SECONDS = 3600.0
+_WRONG_HOST = {62, 64}
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+_WRONG_TIME = {9, 10}
+"""X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
+
+NO_ANSWER = (
+    "takes the connection but does not answer as an MQTT broker does. Check mqtt.port, mqtt.transport and mqtt.tls"
+)
+
+
+def why_unreachable(error: OSError) -> str:
+    """Say why no connection came about, and the cure; continues "broker HOST:PORT ..."."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"shows a certificate {_why_untrusted(error)}"
+        case ssl.SSLError():
+            what = f"does not agree on encryption ({error.reason or error})"
+            cure = "Check mqtt.port, and mqtt.tls with its certificate_file"
+        case socket.gaierror():
+            what, cure = "has a name that cannot be resolved", "Check mqtt.host, and the network's DNS"
+        case paho.WebsocketConnectionError():
+            what, cure = "speaks no WebSocket there", "Check mqtt.port, mqtt.transport and mqtt.websocket_path"
+        case _:
+            what, cure = f"does not answer ({error.strerror or error})", "Start it, or set mqtt.host and mqtt.port"
+    return f"{what}. {cure}"
+
+
+def _why_untrusted(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _WRONG_HOST:
+        return "for another host. Set mqtt.host to the name in it, or have one made for this name"
+    if error.verify_code in _WRONG_TIME:
+        return f"that is not valid now ({error.verify_message}). Renew it, or set the clock"
+    return f"that is not trusted ({error.verify_message}). Set mqtt.tls.ca_file to its authority's"
+
+
+def why_refused(reason: ReasonCode) -> str:
+    """Say why the broker does not want us, and the cure; continues "broker HOST:PORT ..."."""
+    match reason.getName():
+        case "Bad user name or password" | "Not authorized":
+            cure = "Check mqtt.username and mqtt.password_file"
+        case "Client identifier not valid":
+            cure = "Set a plainer node_id"
+        case _:
+            cure = "Ask whoever runs it"
+    return f"refuses the connection ({reason}). {cure}"
+
+
+def why_ended(reason: ReasonCode) -> str:
+    """Say why a connection that stood has ended; continues "broker HOST:PORT ..."."""
+    if reason.getName() == "Session taken over":
+        return "gave our session to another client. Give each device its own node_id"
+    return "is gone" if reason.getName() == "Unspecified error" else f"is gone ({reason})"
+
+
+class Complaints:
+    """Logs a warning, but the same one at most once an hour, or again once all has been well.
+
+    Args:
+        clock: seconds that only go on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said_at: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        """Log it, unless it was said lately."""
+        now = self._clock()
+        said_at = self._said_at.get(text)
+        if said_at is None or now - said_at >= _REPEAT_SECONDS:
+            _LOGGER.warning("%s", text)
+            self._said_at[text] = now
+
+    def forget(self) -> None:
+        """All is well: whatever goes wrong from now on is news."""
+        self._said_at.clear()
