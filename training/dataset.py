@@ -49,12 +49,15 @@ class Dataset:
         labels: what a network trained on it can name.
         clips: in a fixed order, negatives last.
         found: which clips and folds of the table were found, in words.
+        leaks: whether its folds share recordings after all (`split_at_random`): figures on them mean nothing, and what
+            was trained on them must not ship.
     """
 
     name: str
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
     found: str
+    leaks: bool = False
 
     @property
     def judged_folds(self) -> tuple[int, ...]:
@@ -85,6 +88,18 @@ def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0) -> D
             f"choose by, one to train. {dataset.found}. Add clips"
         )
     return replace(dataset, clips=dataset.clips + tuple(_negatives(negatives, dataset, random.Random(seed))))
+
+
+def split_at_random(dataset: Dataset, seed: int) -> Dataset:
+    """Deal clips to folds one by one, as the seed article did, so that slices of one recording are on both sides."""
+    rng = random.Random(seed)
+    folds: dict[int, int] = {}
+    for label in (*dataset.labels, UNKNOWN):
+        numbers = [number for number, clip in enumerate(dataset.clips) if clip.label == label]
+        rng.shuffle(numbers)
+        folds |= {number: place % OWN_FOLDS + 1 for place, number in enumerate(numbers)}
+    clips = tuple(replace(clip, fold=folds[number]) for number, clip in enumerate(dataset.clips))
+    return replace(dataset, clips=clips, leaks=True)
 
 
 def load_urbansound8k(data: Path) -> Dataset:

@@ -8,7 +8,8 @@ from device.bundle import CARD, Bundle
 
 def summary(evaluation: Mapping[str, Any]) -> str:
     """Accuracy by fold and by label, as text."""
-    lines = [evaluation["data"], "", "fold        clips   float    int8  agree  front   back  unknown"]
+    lines = [evaluation["protocol"], ""] if evaluation["leaks"] else []
+    lines += [evaluation["data"], "", "fold        clips   float    int8  agree  front   back  unknown"]
     for name, each in [*evaluation["folds"].items(), ("pooled", evaluation["pooled"])]:
         values = (each["float"], each["int8"], each["agreement"], each["foreground"], each["background"])
         cells = " ".join(f"{_percent(value):>6}" for value in (*values, each["unknown_recall"]))

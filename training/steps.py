@@ -3,7 +3,7 @@
 OUTPUT/cache/             windows, features and fits, by content; may be deleted at any time
 OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
 OUTPUT/folds/K/           bundle of networks/fold-K
-OUTPUT/evaluation.json    figures
+OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
 OUTPUT/summaries/         curves of training, for TensorBoard
 OUTPUT/bundle/            the bundle that ships, with its model card
 """
@@ -25,18 +25,20 @@ from training.dataset import Dataset
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
+from training.html_report import Learning, write_report
 from training.listening import Heard, hear
 from training.model import BackboneConfig, build_backbone, pool
 from training.network import Network, load_network
 from training.report import model_card
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
-from training.summaries import Summaries
-from training.thresholds import choose_thresholds
+from training.summaries import Summaries, read_curves
+from training.thresholds import choose_thresholds, false_alarm_rates
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
 EXPORT_WINDOWS = 800
 """Training windows that export calibrates with and compares on."""
+_FALSE_ALARMS = "false_alarms.json"
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,12 @@ class Run:
             tuned, choices = self._fine_tune(network, trainer, fold)
             network = replace(network, settings={**network.settings, **choices})
             network.save(self.output / "networks" / name, tuned)
+            rates = false_alarm_rates(
+                self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
+            )
+            (self.output / "networks" / name / _FALSE_ALARMS).write_text(
+                json.dumps({label: each.tolist() for label, each in rates.items()}), encoding="utf-8"
+            )
             accuracies[name] = fitted.validation_accuracy
             self._summarise(name, network)
         return accuracies
@@ -151,14 +159,26 @@ class Run:
         result = cross_validation(verdicts, heard, self.dataset)
         result["scenes"] = str(scenes)
         (self.output / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_report(
+            self.output / "report.html",
+            result,
+            list(verdicts.values()),
+            self.dataset,
+            self.recipe.spectrograms.features,
+            {name: self._learning(name) for name in self._networks()},
+            self._command,
+        )
         return result
 
     def export(self, name: str, version: str) -> Bundle:
         """Write the bundle of the network trained on all folds.
 
         Raises:
-            ConfigError: nothing trained or evaluated yet, or the int8 network disagrees with the float one.
+            ConfigError: nothing trained or evaluated yet, the int8 network disagrees with the float one, or the split
+                leaks.
         """
+        if self.dataset.leaks:
+            raise ConfigError("not exported: a random split leaks, and what it judged must not ship. Use the folds")
         try:
             evaluation = json.loads((self.output / "evaluation.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -214,6 +234,12 @@ class Run:
         summaries.scalar("validation_accuracy/head", network.settings["validation_accuracy"], 0)
         for number, curve in enumerate(network.settings.get("fine_tune_curves", ())):
             summaries.curve(f"validation_accuracy/fine_tune_{number}", curve)
+
+    def _learning(self, name: str) -> Learning:
+        folder = self.output / "networks" / name
+        thresholds = {label: each.threshold for label, each in load_network(folder).thresholds.items()}
+        rates = json.loads((folder / _FALSE_ALARMS).read_text(encoding="utf-8"))
+        return Learning(thresholds, rates, read_curves(self.output / "summaries" / name))
 
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name

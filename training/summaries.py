@@ -1,7 +1,10 @@
 """Curves for TensorBoard: how a network learns, while it does (`tensorboard --logdir OUTPUT/summaries`)."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from training.model import tensorflow
 
@@ -32,3 +35,15 @@ class Summaries:
         """Add a whole curve, from step 0."""
         for step, value in enumerate(values):
             self.scalar(name, value, step)
+
+
+def read_curves(folder: Path) -> dict[str, dict[int, float]]:
+    """What `Summaries` wrote into a folder: name of each curve -> step -> value, the last that was written."""
+    tf = tensorflow()
+    curves: dict[str, dict[int, float]] = defaultdict(dict)
+    for path in sorted(folder.glob("events.*"), key=lambda each: each.stat().st_mtime):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                curves[value.tag][event.step] = float(np.squeeze(tf.make_ndarray(value.tensor)))
+    return {name: dict(sorted(points.items())) for name, points in sorted(curves.items())}

@@ -1,7 +1,5 @@
 """From which score a label becomes an event: chosen on ambience that the scoring head never saw."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,17 +32,24 @@ def choose_thresholds(
         temperature: of the softmax.
         features: gives the window's length.
     """
-    counts, hours = count_false_alarms(dataset, judgement, temperature, features)
     allowed = FALSE_ALARMS_PER_HOUR / len(dataset.labels)
     chosen = {}
-    for number, label in enumerate(dataset.labels):
-        rates = counts[:, number] / hours if hours else np.zeros(len(CANDIDATES))
+    for label, rates in false_alarm_rates(dataset, judgement, temperature, features).items():
         within = np.flatnonzero(rates <= allowed)
         index = int(within[0]) if within.size else len(CANDIDATES) - 1
         chosen[label] = Threshold(
             threshold=float(CANDIDATES[index]), false_alarms_per_hour=round(float(rates[index]), 2)
         )
     return chosen
+
+
+def false_alarm_rates(
+    dataset: Dataset, judgement: Judgement, temperature: float, features: FeatureConfig
+) -> dict[str, NDArray[np.float64]]:
+    """The curve that thresholds are chosen by: false alarms of each label per hour, at each of `CANDIDATES`."""
+    counts, hours = count_false_alarms(dataset, judgement, temperature, features)
+    rates = counts / hours if hours else np.zeros(counts.shape)
+    return {label: rates[:, number] for number, label in enumerate(dataset.labels)}
 
 
 def count_false_alarms(
@@ -67,8 +72,3 @@ def count_false_alarms(
             counts[index] += starts.sum(axis=0)
         hours += seconds / 3600
     return counts, hours
-
-
-def as_json(thresholds: Mapping[str, Threshold]) -> dict[str, dict[str, float]]:
-    """Thresholds as network.json keeps them."""
-    return {label: threshold.model_dump() for label, threshold in thresholds.items()}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from device.errors import InputError
 from device.types import UNKNOWN
-from training.dataset import Clip, Dataset, load_dataset, load_folders, load_urbansound8k
+from training.dataset import Clip, Dataset, load_dataset, load_folders, load_urbansound8k, split_at_random
 from training.train import splits
 
 
@@ -114,3 +114,16 @@ def test_dealt_recordings_stay_together_and_even(count, seed):
     sizes = [list(folds.values()).count(fold) for fold in (1, 3, 10)]
     assert len(folds) == count
     assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_random_split_says_that_it_leaks(urbansound8k, negatives):
+    """Clips are dealt evenly and reproducibly, with no regard for their recordings; the dataset knows that it leaks."""
+    dataset = load_dataset(urbansound8k, [negatives])
+    split = split_at_random(dataset, 0)
+    assert (dataset.leaks, split.leaks) == (False, True)
+    assert split == split_at_random(dataset, 0)
+    assert split.judged_folds == (1, 2, 3, 4, 5)
+    folds_of: dict[str, set[int]] = {}
+    for clip in split.clips:
+        folds_of.setdefault(clip.recording, set()).add(clip.fold)
+    assert any(len(folds) > 1 for folds in folds_of.values())
