@@ -2,7 +2,8 @@
 
 The data path, stage -> module:
 
-    microphone, sound files   audio/capture.py (a process), pipe.py, diagnosis.py, microphone.py; audio/files.py
+    microphone                audio/capture.py (a process), pipe.py, chunks.py, diagnosis.py, microphone.py
+    sound files, a pipe       audio/files.py, audio/stream.py
     resample, blocks          audio/resample.py
     ring buffer               ring.py
     gate                      gate.py, noise_floor.py

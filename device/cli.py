@@ -49,6 +49,7 @@ def _run(arguments: argparse.Namespace) -> int:
     daemon.run(
         config,
         source_name=arguments.input,
+        source_rate=arguments.input_rate,
         realtime=arguments.speed == "realtime",
         exit_at_end=arguments.exit_at_end,
         stop=stop,
@@ -172,7 +173,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = add("run", _run, "listen and publish events", setting)
-    run.add_argument("--input", default="mic", metavar="mic|FILE|DIR", help="what to listen to (default: mic)")
+    run.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="what to listen to (default: mic)")
+    run.add_argument(
+        "--input-rate",
+        type=_rate,
+        metavar="HZ",
+        help="sample rate of --input -, which is raw PCM, s16le, mono (default: the bundle's, 16000)",
+    )
     run.add_argument(
         "--speed",
         choices=("realtime", "max"),
@@ -189,6 +196,12 @@ def _parser() -> argparse.ArgumentParser:
     add("events", _events, "subscribe to the events of all nodes and print them", setting, as_json)
     add("devices", _devices, "list the microphones")
     return parser
+
+
+def _rate(text: str) -> int:
+    if not text.isdecimal() or not 8000 <= int(text) <= 384000:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate in Hz, 8000 to 384000")
+    return int(text)
 
 
 def _on_signal(act: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from device.audio.diagnosis import State
 from device.audio.files import FileSource, sound_files
 from device.audio.microphone import MicrophoneSource
+from device.audio.stream import StreamSource
 from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
 from device.config import Config, read_password
@@ -22,18 +23,28 @@ from device.types import Event
 
 _LOGGER = logging.getLogger(__name__)
 
-MICROPHONE = "mic"
+MICROPHONE, STANDARD_INPUT = "mic", "-"
+Source = MicrophoneSource | FileSource | StreamSource
 _DELIVERY_SECONDS = 15.0
 """How long the last events may take to reach the broker when a run ends with its recording."""
 
 
-def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, stop: threading.Event) -> None:
-    """Listen and publish until `stop` is set, or the recording ends.
+def run(
+    config: Config,
+    *,
+    source_name: str,
+    source_rate: int | None = None,
+    realtime: bool,
+    exit_at_end: bool,
+    stop: threading.Event,
+) -> None:
+    """Listen and publish until `stop` is set, the recording ends, or standard input does.
 
     Args:
         config: all of it.
-        source_name: "mic", or a sound file or a folder of them.
-        realtime: whether a recording is played at the pace of the clock.
+        source_name: "mic", "-" for raw samples on standard input, or a sound file or a folder of them.
+        source_rate: Hz, of standard input; None takes the bundle's.
+        realtime: whether a recording is played at the pace of the clock, and standard input is live.
         exit_at_end: whether to return when the recording is over and its events are delivered.
         stop: set by a signal.
 
@@ -43,13 +54,7 @@ def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, 
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     _check_labels(config, bundle)
     rate = bundle.features.sample_rate
-    source: MicrophoneSource | FileSource
-    if source_name == MICROPHONE:
-        source = MicrophoneSource(
-            config.audio.device, rate, queue_seconds=config.audio.queue_seconds, stop=stop, on_state=_log_microphone
-        )
-    else:
-        source = FileSource(sound_files(Path(source_name)), rate, realtime=realtime, stop=stop)
+    source = _source(source_name, source_rate, config, rate, realtime=realtime, stop=stop)
     health = Health()
     pipeline = Pipeline(config, bundle, health.timed(classifier), health)
     password = read_password(config.mqtt)
@@ -66,7 +71,7 @@ def run(config: Config, *, source_name: str, realtime: bool, exit_at_end: bool, 
             if source.lost_samples > lost_samples:
                 lost_samples = source.lost_samples
                 _LOGGER.warning("%d ms of sound were lost so far", lost_samples * 1000 // rate)
-        if exit_at_end:
+        if exit_at_end or source_name == STANDARD_INPUT:  # what ended will not come back, but a supervisor brings it
             _deliver(publisher, config)
         else:
             stop.wait()
@@ -97,6 +102,26 @@ def state_directory() -> Path:
     return Path(home) / "earshot"
 
 
+def _source(
+    name: str, source_rate: int | None, config: Config, sample_rate: int, *, realtime: bool, stop: threading.Event
+) -> Source:
+    audio = config.audio
+    if name == MICROPHONE:
+        return MicrophoneSource(
+            audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=_log_state
+        )
+    if name == STANDARD_INPUT:
+        return StreamSource(
+            source_rate or sample_rate,
+            sample_rate,
+            live=realtime,
+            queue_seconds=audio.queue_seconds,
+            stop=stop,
+            on_state=_log_state,
+        )
+    return FileSource(sound_files(Path(name)), sample_rate, realtime=realtime, stop=stop)
+
+
 def _check_labels(config: Config, bundle: Bundle) -> None:
     for label in config.events.thresholds:
         if label not in bundle.labels:
@@ -117,8 +142,8 @@ def _log(event: Event) -> None:
     )
 
 
-def _log_microphone(state: State, message: str) -> None:
-    _LOGGER.log(logging.INFO if state == "ok" else logging.WARNING, "microphone %s: %s", state, message)
+def _log_state(state: State, message: str) -> None:
+    _LOGGER.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s", state, message)
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

@@ -44,10 +44,10 @@ def subscribed(broker):
             thread.join()
 
 
-def daemon(broker, state, *arguments, environment=None):
+def daemon(broker, state, *arguments, environment=None, stdin=None):
     command = [sys.executable, "-m", "device", "run", *map(str, arguments)]
     command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=test"]
-    return subprocess.Popen(command, env={**(environment or os.environ), "STATE_DIRECTORY": str(state)})
+    return subprocess.Popen(command, env={**(environment or os.environ), "STATE_DIRECTORY": str(state)}, stdin=stdin)
 
 
 def seconds(rfc3339):
@@ -92,6 +92,22 @@ def test_the_same_recording_gives_the_same_events(mosquitto, street, bundle_path
         with subscribed(mosquitto) as messages:
             state = tmp_path / str(run)
             assert daemon(mosquitto, state, "--input", street, "--speed", "max", "--exit-at-end").wait(60) == 0
+            wait_until(lambda: messages and messages[-1]["type"] == "end", 5, "the last message")
+        runs.append([(m["type"], m["label"], m["duration_seconds"], m["scores"]) for m in messages])
+    assert runs[0] == runs[1]
+    assert runs[0]
+
+
+def test_raw_samples_on_standard_input_become_the_same_events(mosquitto, street, bundle_path, tmp_path):
+    """What `ffmpeg` would pipe in gives what the file gives, and the run ends with its input."""
+    samples, rate = soundfile.read(street, dtype="int16")
+    raw = tmp_path / "street.raw"
+    raw.write_bytes(samples.tobytes())
+    runs = []
+    for number, source in enumerate((["--input", street, "--exit-at-end"], ["--input", "-", "--input-rate", rate])):
+        with subscribed(mosquitto) as messages, raw.open("rb") as pipe:
+            process = daemon(mosquitto, tmp_path / str(number), *source, "--speed", "max", stdin=pipe)
+            assert process.wait(60) == 0
             wait_until(lambda: messages and messages[-1]["type"] == "end", 5, "the last message")
         runs.append([(m["type"], m["label"], m["duration_seconds"], m["scores"]) for m in messages])
     assert runs[0] == runs[1]

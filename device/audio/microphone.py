@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from device.audio.capture import require_pyaudio
+from device.audio.chunks import BlockStream
 from device.audio.diagnosis import Diagnosis, State
-from device.audio.pipe import BlockStream, Capture
+from device.audio.pipe import Capture
 from device.types import Block, SourceLost
 
 _STALLED_SECONDS = 4.0

@@ -18,7 +18,13 @@ def earshot(*arguments, **environment):
     """Run the command as a user does; gives exit code, output, and the lines on stderr."""
     command = [sys.executable, "-m", "device", *map(str, arguments)]
     done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr.splitlines()
@@ -110,6 +116,7 @@ def test_wrong_arguments_end_with_2():
     """Argparse says what it expected."""
     assert earshot("run", "--sped", "max")[0] == 2
     assert earshot("listen-to-me")[0] == 2
+    assert earshot("run", "--input", "-", "--input-rate", "44.1k")[0] == 2
     assert earshot()[0] == 2
 
 
