@@ -156,6 +156,15 @@ class MqttConfig(_Section):
     """An event that could not be sent for longer goes to event/backlog, s."""
 
 
+class HomeAssistantConfig(_Section):
+    """How Home Assistant learns of the node."""
+
+    enabled: bool = True
+    """Publish one retained message that makes the node a device there; where there is none, nobody reads it."""
+    discovery_prefix: Annotated[str, Field(pattern=r"^[^/+#\s][^+#\s]*$")] = "homeassistant"
+    """Where Home Assistant looks for such messages, as set there."""
+
+
 class Config(_Section):
     """All of config.yaml."""
 
@@ -167,6 +176,7 @@ class Config(_Section):
     model: ModelConfig = ModelConfig()
     events: EventsConfig = EventsConfig()
     mqtt: MqttConfig = MqttConfig()
+    home_assistant: HomeAssistantConfig = HomeAssistantConfig()
 
     @field_validator("node_id")
     @classmethod

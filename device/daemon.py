@@ -12,14 +12,17 @@ from device.audio.stream import StreamSource
 from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
 from device.config import Config, read_password
+from device.controls import Controls, Switches
 from device.errors import ConfigError, UnavailableError
 from device.health import Health
 from device.mqtt.messages import event_message
 from device.mqtt.publisher import Publisher
+from device.mqtt.states import Announced, States
 from device.outbox import Outbox
 from device.pipeline import Pipeline
+from device.state_file import StateFile
 from device.suggest import did_you_mean
-from device.types import Event
+from device.types import Event, Observers
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -56,17 +59,28 @@ def run(
     rate = bundle.features.sample_rate
     source = _source(source_name, source_rate, config, rate, realtime=realtime, stop=stop)
     health = Health()
-    pipeline = Pipeline(config, bundle, health.timed(classifier), health)
     password = read_password(config.mqtt)
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite") as outbox,
         Publisher(config.mqtt, password, config.node, outbox) as publisher,
     ):
+        states = States(publisher, config.node, bundle.labels, str(bundle))
+        states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
+        pipeline = Pipeline(config, bundle, health.timed(classifier), Observers(health, states))
+        controls = Controls(
+            StateFile(state_directory() / "switches.json", Switches),
+            pipeline.thresholds,
+            set_threshold=pipeline.set_threshold,
+            tell=publisher.state,
+            correct=_no_clips,
+        )
+        publisher.on_command(controls.command)
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
         lost_samples = 0
-        for event in pipeline.run(source):
+        for event in pipeline.run(controls.while_listening(source)):
             _log(event)
+            states.heard(event)
             publisher.send(event_message(event, node_id=config.node, bundle=str(bundle)))
             if source.lost_samples > lost_samples:
                 lost_samples = source.lost_samples
@@ -129,6 +143,10 @@ def _check_labels(config: Config, bundle: Bundle) -> None:
                 f"events.thresholds.{label}: the bundle {bundle} has no such label. "
                 f"{did_you_mean(label, bundle.labels)}"
             )
+
+
+def _no_clips(_event_id: str, _label: str) -> None:
+    raise LookupError("clips are off. Set clips.enabled")
 
 
 def _log(event: Event) -> None:

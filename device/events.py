@@ -128,6 +128,15 @@ class EventTracker:
             yield event
 
     @property
+    def thresholds(self) -> dict[str, float]:
+        """Confidence from which each label becomes an event; a copy."""
+        return dict(self._thresholds)
+
+    def set_threshold(self, label: str, threshold: float) -> None:
+        """Change the confidence from which a label becomes an event, from the next window on; any thread."""
+        self._thresholds[label] = threshold
+
+    @property
     def going_on(self) -> bool:
         """Whether what sounds has a name."""
         return bool(self._sounds)

@@ -11,7 +11,7 @@ from device.events import EventTracker
 from device.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
 from device.gate import SoundGate
 from device.ring import RingBuffer
-from device.types import BLOCK_SECONDS, Block, Event, Observer, Probabilities, SourceLost, Span, Window
+from device.types import BLOCK_SECONDS, Block, Event, Look, Observer, Probabilities, SourceLost, Span, Window
 from device.windows import Windower
 
 Classify = Callable[[LogMel], Probabilities]
@@ -48,6 +48,20 @@ class Pipeline:
             refuse=self._observer.refused,
         )
 
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Confidence from which each label becomes an event."""
+        return self._tracker.thresholds
+
+    def set_threshold(self, label: str, threshold: float) -> None:
+        """Change one, from the next window on; any thread.
+
+        Args:
+            label: one of the bundle's.
+            threshold: 0 to 1.
+        """
+        self._tracker.set_threshold(label, threshold)
+
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Listen until the source ends; what goes on when it ends or breaks is ended too."""
         block: Block | None = None
@@ -82,7 +96,9 @@ class Pipeline:
         for item in due:
             if isinstance(item, Window):
                 samples = self._ring.read(item.start, item.end)
-                scores = self._classify(log_mel(samples, self._features))
+                seen = log_mel(samples, self._features)
+                scores = self._classify(seen)
+                self._observer.classified(Look(item.start, time_of(item.start), samples, seen, scores))
                 yield from self._tracker.update(item, scores, loudest_dbfs(samples, self._features), time_of)
             else:
                 yield from self._tracker.close(item, time_of)

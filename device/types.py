@@ -6,12 +6,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from device.features import Samples
+from device.features import LogMel, Samples
 
 GateReason = Literal["vad", "level", "probe"]
 
 BLOCK_SECONDS = 0.030
 """Length of a block: the longest that webrtcvad takes."""
+
+Probabilities = NDArray[np.float32]
+"""Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 
 UNKNOWN = "unknown"
 """The decision for a sound that is none of the bundle's labels. Never a label itself."""
@@ -130,15 +133,55 @@ class Refusal:
     time: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """One classification: what the network saw, and what it made of it.
+
+    Attributes:
+        start: absolute position of the window's first sample; below 0 where zeros stand before the stream.
+        start_time: when that sample sounded, Unix seconds.
+        samples: shape (window_length,), int16.
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+        scores: shape (labels,), float32, 0 to 1: of this window alone.
+    """
+
+    start: int
+    start_time: float
+    samples: Samples
+    log_mel: LogMel
+    scores: Probabilities
+
+
 class Observer:
     """Told what the pipeline does with what it hears, on the pipeline's thread. This one takes no note."""
 
     def listened(self, seconds: float, gate: GateReason | None) -> None:
         """A block of so many seconds was heard; `gate` says why the gate is open, None that it is shut."""
 
+    def classified(self, look: Look) -> None:
+        """A window was classified; the messages that it causes follow."""
+
     def refused(self, refusal: Refusal) -> None:
         """A window was classified, and a label of it became no event."""
 
 
-Probabilities = NDArray[np.float32]
-"""Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
+class Observers(Observer):
+    """Several observers, told in their order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def listened(self, seconds: float, gate: GateReason | None) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.listened(seconds, gate)
+
+    def classified(self, look: Look) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.classified(look)
+
+    def refused(self, refusal: Refusal) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.refused(refusal)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = {"config", "errors", "features", "native", "suggest", "types"}
+PLAIN = {"config", "errors", "features", "native", "state_file", "suggest", "types"}
 """What any stage may import: settings, features and plain types."""
 WIRING = {"cli", "daemon", "__main__"}
 """The command line: the only place that builds the stages."""
@@ -21,6 +21,7 @@ MAY_ALSO = {
     "gate": {"noise_floor"},
     "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
     "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "outbox"},
+    "mqtt.states": {"mqtt.discovery", "mqtt.publisher", "spectrogram"},
     "mqtt.subscriber": {"mqtt.client", "mqtt.diagnosis"},
 }
 """Parts of one stage, and the pipeline, which joins stages."""

@@ -1,0 +1,169 @@
+"""Home Assistant's MQTT discovery: one retained message makes the node a device there, with all its entities.
+
+The format is Home Assistant's device-based discovery (2024.11 and later), with long key names; see
+https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from device.mqtt.messages import OFFLINE, ONLINE, Topics
+
+Component = dict[str, Any]
+
+# An event entity takes what has an `event_type`; it passes over what is empty, and so over the end of a sound.
+_EVENT = "{% if value_json.type == 'start' %}{{ dict(value_json, event_type=value_json.label) | tojson }}{% endif %}"
+
+
+def discovery_topic(prefix: str, node_id: str) -> str:
+    """Where Home Assistant looks for the node; `prefix` is its discovery prefix."""
+    return f"{prefix}/device/{device_id(node_id)}/config"
+
+
+def device_id(node_id: str) -> str:
+    """The node's name in Home Assistant, of the characters that it takes there: letters, digits, `_` and `-`.
+
+    One that had others ends in a part of its hash, so that no two nodes share a name.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", node_id)
+    suffix = "" if plain == node_id else "_" + hashlib.sha256(node_id.encode()).hexdigest()[:8]
+    return f"earshot_{plain}{suffix}"
+
+
+def discovery_message(
+    node_id: str, labels: Sequence[str], *, version: str, bundle: str, announced: Mapping[str, str]
+) -> dict[str, Any]:
+    """What Home Assistant needs to know of a node.
+
+    Args:
+        node_id: of this device.
+        labels: what its bundle can name.
+        version: of Earshot.
+        bundle: name@version.
+        announced: components of earlier messages, key -> platform. Those that are no more are announced by their
+            platform alone, which removes them from Home Assistant.
+    """
+    topics, device = Topics(node_id), device_id(node_id)
+    components = _node_components(topics) | _event_components(topics, labels)
+    for key, component in components.items():
+        component["unique_id"] = f"{device}_{key}"
+        component["default_entity_id"] = component["platform"] + "." + _slug(f"earshot {node_id} {component['name']}")
+    removed = {key: {"platform": platform} for key, platform in announced.items() if key not in components}
+    return {
+        "device": {
+            "identifiers": [device],
+            "name": f"Earshot {node_id}",
+            "manufacturer": "Earshot",
+            "model": "Sound sensor",
+            "model_id": bundle,
+            "sw_version": version,
+        },
+        "origin": {"name": "Earshot", "sw_version": version},
+        "availability": [
+            {"topic": topics.status, "payload_available": ONLINE.decode(), "payload_not_available": OFFLINE.decode()}
+        ],
+        "components": components | removed,
+    }
+
+
+def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
+    """What was heard: an event entity, what the last event was like, and for each label whether it sounds."""
+    components: dict[str, Component] = {
+        "event": {
+            "platform": "event",
+            "name": "Sound",
+            "icon": "mdi:ear-hearing",
+            "state_topic": topics.event,
+            "event_types": list(labels),
+            "value_template": _EVENT,
+        },
+        "last_sound": _sensor("Last sound", topics.event, "{{ value_json.label }}", icon="mdi:waveform"),
+        "confidence": _sensor(
+            "Confidence",
+            topics.event,
+            "{{ (value_json.confidence * 100) | round }}",
+            unit_of_measurement="%",
+            icon="mdi:percent",
+        ),
+        "level": _sensor(
+            "Level", topics.event, "{{ value_json.level_dbfs }}", unit_of_measurement="dBFS", icon="mdi:volume-high"
+        ),
+        "spectrogram": {
+            "platform": "image",
+            "name": "Spectrogram",
+            "image_topic": topics.own("spectrogram"),
+            "content_type": "image/png",
+        },
+    }
+    for label in labels:
+        name = label.replace("_", " ").capitalize()
+        components[f"sound_{label}"] = {
+            "platform": "binary_sensor",
+            "name": name,
+            "device_class": "sound",
+            "state_topic": topics.own(f"sound/{label}"),
+        }
+        components[f"threshold_{label}"] = {
+            "platform": "number",
+            "name": f"{name} threshold",
+            "icon": "mdi:tune-vertical",
+            "entity_category": "config",
+            "state_topic": topics.own(f"threshold/{label}"),
+            "command_topic": f"{topics.command}threshold/{label}",
+            "min": 0,
+            "max": 1,
+            "step": 0.01,
+            "mode": "box",
+        }
+    return components
+
+
+def _node_components(topics: Topics) -> dict[str, Component]:
+    """How the node itself does, and its switch."""
+
+    def measured(name: str, template: str, unit: str, **more: str) -> Component:
+        diagnostic = {"entity_category": "diagnostic", "state_class": "measurement"} | more
+        return _sensor(name, topics.own("health"), template, unit_of_measurement=unit, **diagnostic)
+
+    return {
+        "listening": {
+            "platform": "switch",
+            "name": "Listening",
+            "icon": "mdi:microphone",
+            "state_topic": topics.own("listening"),
+            "command_topic": topics.command + "listening",
+        },
+        "microphone": {
+            "platform": "binary_sensor",
+            "name": "Microphone",
+            "device_class": "problem",
+            "entity_category": "diagnostic",
+            "state_topic": topics.own("health"),
+            "value_template": "{{ 'OFF' if value_json.microphone.state == 'ok' else 'ON' }}",
+        },
+        "inference_time": measured("Inference time", "{{ value_json.inference_ms }}", "ms", device_class="duration"),
+        "lost_audio": measured(
+            "Lost audio",
+            "{{ value_json.lost_audio_ms }}",
+            "ms",
+            device_class="duration",
+            state_class="total_increasing",
+        ),
+        "outbox": measured("Outbox", "{{ value_json.outbox.depth }}", "messages", icon="mdi:tray-full"),
+        "temperature": measured(
+            "Temperature", "{{ value_json.temperature_celsius }}", "°C", device_class="temperature"
+        ),
+    }
+
+
+def _sensor(name: str, topic: str, template: str, **more: str) -> Component:
+    return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template} | more
+
+
+def _slug(text: str) -> str:
+    """Of small letters, digits and `_`, as Home Assistant's entity ids are."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")

@@ -1,0 +1,52 @@
+"""The picture of a sound: a log-mel as PNG, as the broker carries it and Home Assistant shows it."""
+
+import struct
+import zlib
+
+import numpy as np
+
+from device.features import LogMel
+
+_ENLARGE = 3
+"""Pixels for each frame and band, each way: a window's log-mel is too small to look at."""
+_COLOURS = ((0, 0, 4), (80, 18, 123), (182, 54, 121), (251, 136, 97), (252, 253, 191))
+"""From quiet to loud: five of the colours of matplotlib's `magma`, which stay in order in greyscale."""
+
+
+def png(log_mel: LogMel) -> bytes:
+    """Draw a log-mel: time to the right, frequency up, bright is loud.
+
+    The format is that of the PNG specification (W3C, third edition): one byte a pixel into a palette. Its few
+    lines are here because the libraries that write it take longer to load than the daemon takes to start.
+
+    Args:
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+
+    Returns:
+        A PNG file of 3 x frames by 3 x mel_bands pixels; some tens of kilobytes.
+    """
+    levels = np.rint((np.clip(log_mel, -1, 1) + 1) * 127.5).astype(np.uint8)
+    pixels = np.repeat(np.repeat(levels[::-1], _ENLARGE, axis=0), _ENLARGE, axis=1)
+    rows = np.pad(pixels, ((0, 0), (1, 0)))  # each row begins with its filter: 0 is none
+    height, width = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)  # 8 bits a pixel, of a palette, not interlaced
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        _chunk(name, content)
+        for name, content in (
+            (b"IHDR", header),
+            (b"PLTE", _palette()),
+            (b"IDAT", zlib.compress(rows.tobytes())),
+            (b"IEND", b""),
+        )
+    )
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _palette() -> bytes:
+    """256 colours, red, green, blue."""
+    anchors = np.linspace(0, 255, len(_COLOURS))
+    channels = [np.interp(np.arange(256), anchors, channel) for channel in zip(*_COLOURS, strict=True)]
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8).tobytes()

@@ -1,0 +1,130 @@
+"""The daemon as a process of its own, obeying over a real broker, and a peer that means it no good."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from support import wait_until
+
+
+class Peer:
+    """Sees all that the broker carries, and can say anything."""
+
+    def __init__(self, broker):
+        self.kept, self.events = {}, []
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.max_queued_messages_set(0)
+        self.client.on_message = self._on_message
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.subscribe("earshot/#", 1)
+        self.client.loop_start()
+
+    def _on_message(self, _client, _data, message):
+        if message.topic == "earshot/test/event":
+            self.events.append(json.loads(message.payload))
+        else:
+            self.kept[message.topic.removeprefix("earshot/test/")] = message.payload
+
+    def command(self, name, payload, qos=1):
+        return self.client.publish(f"earshot/test/command/{name}", payload, qos)
+
+    def until(self, name, payload):
+        wait_until(lambda: self.kept.get(name) == payload, 30, f"{name} {payload}")
+
+    def close(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def peer(mosquitto):
+    """Another client of the broker."""
+    peer = Peer(mosquitto)
+    yield peer
+    peer.close()
+
+
+@contextmanager
+def daemon(broker, state, source, *arguments):
+    """A daemon that has heard the recording and goes on to obey; ended by a signal, which must be its clean end."""
+    command = [sys.executable, "-m", "device", "run", "--input", source, "--speed", "max", *arguments]
+    command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=test"]
+    with (state / "log").open("a") as log:
+        process = subprocess.Popen(command, env={**os.environ, "STATE_DIRECTORY": str(state)}, stderr=log)
+    try:
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+    assert "Traceback" not in (state / "log").read_text()
+
+
+def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tmp_path):
+    """A threshold and listening, set over MQTT, act at once and in the next run; off means that nothing is heard."""
+    with daemon(mosquitto, tmp_path, street):
+        wait_until(lambda: len(peer.events) >= 2, 60, "an event")
+        peer.command("threshold/siren", "0.2")
+        peer.until("threshold/siren", b"0.2")
+        peer.command("listening", "OFF")
+        peer.until("listening", b"OFF")
+    peer.until("status", b"offline")
+    peer.kept.clear()
+    peer.events.clear()
+    with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
+        peer.until("threshold/siren", b"0.2")
+        peer.until("listening", b"OFF")
+        assert process.wait(60) == 0
+    assert peer.events == []
+    with daemon(mosquitto, tmp_path, street):
+        peer.until("status", b"online")
+        peer.command("listening", "ON")
+        peer.until("listening", b"ON")
+
+
+def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, street, bundle_path, tmp_path):
+    """Nonsense, a megabyte, bytes that are no text and thousands of commands a second, while a recording plays."""
+    stop = threading.Event()
+    sent = 0
+    nonsense = [
+        ("listening", b"perhaps"),
+        ("listening", b"\xff\xfe\x00"),
+        ("threshold/siren", b"9e99"),
+        ("threshold/../../etc", b"0"),
+        ("correct", b"{" * 1000),
+        ("correct", b'{"event_id": "../../..", "label": "../../.."}'),
+        ("reboot", b"now"),
+        ("x" * 1000, b""),
+    ]
+
+    def flood():
+        nonlocal sent
+        peer.command("listening", b"OFF" * 350_000, qos=0)
+        while not stop.wait(0.1):
+            for name, payload in nonsense * (1000 // len(nonsense)):
+                peer.command(name, payload, qos=0)
+            sent += 1000
+
+    with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
+        peer.until("listening", b"ON")
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            assert process.wait(60) == 0
+        finally:
+            stop.set()
+            thread.join()
+    assert sent >= 2000
+    assert [event["sequence"] for event in peer.events] == list(range(1, len(peer.events) + 1))
+    assert len(peer.events) >= 8
+    assert peer.kept["listening"] == b"ON"
+    assert not (tmp_path / "switches.json").exists()
+    warnings = [line for line in (tmp_path / "log").read_text().splitlines() if "command" in line]
+    assert len(warnings) == 1
