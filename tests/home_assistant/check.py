@@ -1,0 +1,172 @@
+"""What a user of Home Assistant sees of a node, step by step, in a real one. Run by run.sh."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT), str(ROOT / "tests")]
+
+from server import HomeAssistant  # noqa: E402
+from support import Mosquitto, wait_until  # noqa: E402
+
+from device.bundle import load_bundle  # noqa: E402
+from device.mqtt.discovery import discovery_message, discovery_topic  # noqa: E402
+
+NODE = "Balkon süd"
+"""With what must not be in an entity id."""
+BUNDLE = load_bundle(ROOT / "models" / "urbansound8k")
+
+
+def main(root):
+    """Run all steps; an AssertionError says which of them failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Mosquitto(Path(folder))
+        home = HomeAssistant(root, broker.port)
+        node = Node(broker, Path(folder))
+        broker.start()
+        try:
+            home.start()
+            for step in STEPS:
+                step(home, node)
+                print(f"ok: {step.__doc__}", flush=True)
+        finally:
+            node.kill()
+            home.stop()
+            broker.close()
+
+
+class Node:
+    """The daemon, playing a recording."""
+
+    def __init__(self, broker, folder):
+        self._broker = broker
+        self._process = None
+        self.state = folder / "state"
+        self.state.mkdir()
+        self.log = folder / "daemon.log"
+        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", announced={})
+        self.entities = [component["default_entity_id"] for component in message["components"].values()]
+
+    def entity(self, platform, name):
+        """The id of one of its entities."""
+        entity_id = f"{platform}.earshot_balkon_sud_{name}"
+        assert entity_id in self.entities, entity_id
+        return entity_id
+
+    def start(self):
+        command = [sys.executable, "-m", "device", "run", "--input", ROOT / "deploy" / "demo" / "street.flac"]
+        command += ["--set", f"mqtt.port={self._broker.port}", "--set", f"node_id={NODE}"]
+        environment = {**os.environ, "STATE_DIRECTORY": str(self.state), "PYTHONPATH": str(ROOT)}
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=log)
+
+    def kill(self):
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def publish(self, topic, payload):
+        """Say something in its place, retained."""
+        command = ["mosquitto_pub", "-p", str(self._broker.port), "-r", "-q", "1", "-t", topic, "-m", payload]
+        subprocess.run(command, check=True)
+
+
+def an_earlier_bundle(home, node):
+    """An earlier run whose bundle could name owls made entities for them."""
+    message = discovery_message(NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", announced={})
+    topic = discovery_topic("homeassistant", NODE)
+    components = {key: component["platform"] for key, component in message["components"].items()}
+    announced = {"topic": topic, "components": components, "labels": [*BUNDLE.labels, "owl"]}
+    (node.state / "home_assistant.json").write_text(json.dumps(announced))
+    node.publish(topic, json.dumps(message))
+    wait_until(lambda: "binary_sensor.earshot_balkon_sud_owl" in home.states(), 30, "the owl's entity")
+
+
+def every_entity_appears(home, node):
+    """Every entity of the node appears under the id that it asks for, and is available."""
+    node.start()
+    wait_until(lambda: home.state(node.entity("switch", "listening")) == "on", 60, "the node's appearance")
+
+    def missing():
+        states = home.states()
+        return [each for each in node.entities if states.get(each, {"state": None})["state"] in (None, "unavailable")]
+
+    wait_until(lambda: not missing(), 30, f"the appearance of {missing()}")
+
+
+def the_owl_is_gone(home, node):
+    """The entities of a label that the bundle has no more are removed."""
+    wait_until(lambda: not [each for each in home.states() if "owl" in each], 30, "the owl's end")
+
+
+def it_follows_an_event(home, node):
+    """A dog barks in the recording: its sensor goes on and off, the event entity and the last sound name it."""
+    dog, event = node.entity("binary_sensor", "dog_bark"), node.entity("event", "sound")
+    wait_until(lambda: home.state(dog) == "on", 60, "the bark")
+    wait_until(lambda: home.states()[event]["attributes"].get("event_type") == "dog_bark", 10, "the event")
+    assert home.states()[event]["attributes"]["type"] == "start"
+    assert home.state(node.entity("sensor", "last_sound")) == "dog_bark"
+    assert 50 <= float(home.state(node.entity("sensor", "confidence"))) <= 100
+    assert -60 <= float(home.state(node.entity("sensor", "level"))) <= 0
+    picture = home.states()[node.entity("image", "spectrogram")]["attributes"]["entity_picture"]
+    wait_until(lambda: home.get(picture).startswith(b"\x89PNG"), 10, "the spectrogram")
+    wait_until(lambda: home.state(dog) == "off", 30, "the bark's end")
+    assert home.states()[event]["attributes"]["type"] == "start", "an end must not fire the event entity"
+
+
+def it_is_commanded(home, node):
+    """A threshold set in Home Assistant, and listening switched off there, change the daemon and come back."""
+    number, switch = node.entity("number", "siren_threshold"), node.entity("switch", "listening")
+    home.call("number", "set_value", entity_id=number, value=0.33)
+    home.call("switch", "turn_off", entity_id=switch)
+    wait_until(lambda: float(home.state(number)) == 0.33, 10, "the threshold")
+    wait_until(lambda: home.state(switch) == "off", 10, "the switch")
+    assert json.loads((node.state / "switches.json").read_text()) == {"listening": False, "thresholds": {"siren": 0.33}}
+
+
+def it_is_unavailable(home, node):
+    """When the daemon is killed, every entity is unavailable."""
+    node.kill()
+    wait_until(lambda: all(home.state(each) == "unavailable" for each in node.entities), 60, "unavailability")
+
+
+def it_survives_restarts(home, node):
+    """After a restart of both, all is there again, as it was set."""
+    home.stop()
+    node.start()
+    home.start()
+    wait_until(lambda: home.state(node.entity("number", "siren_threshold")) == "0.33", 60, "the threshold")
+    assert home.state(node.entity("switch", "listening")) == "off"
+    states = home.states()
+    missing = [each for each in node.entities if states.get(each, {"state": None})["state"] in (None, "unavailable")]
+    assert missing == []
+
+
+def nothing_is_complained_about(home, node):
+    """Neither Home Assistant nor the daemon had anything to complain about."""
+    lines = [line for log in home.logs() for line in log.read_text().splitlines()]
+    assert any("binary_sensor.earshot_balkon_sud_dog_bark" in line for line in lines), "the log does not tell of us"
+    complaints = [line for line in lines if "mqtt" in line and (" WARNING " in line or " ERROR " in line)]
+    assert complaints == [], "\n".join(complaints)
+    log = node.log.read_text()
+    assert "Traceback" not in log, log
+
+
+STEPS = (
+    an_earlier_bundle,
+    every_entity_appears,
+    the_owl_is_gone,
+    it_follows_an_event,
+    it_is_commanded,
+    it_is_unavailable,
+    it_survives_restarts,
+    nothing_is_complained_about,
+)
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

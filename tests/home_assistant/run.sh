@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Shows Earshot to a real Home Assistant: the one from PyPI, in a Debian trixie of its own, as it needs Python 3.13.
+#   sudo tests/home_assistant/run.sh [FOLDER]
+# FOLDER (default: /var/tmp/earshot-home-assistant) is made at the first run, which downloads some 500 MB, and may be
+# deleted afterwards. Needs debootstrap, and what `make test` installs. Packages are fetched from where apt and pip
+# fetch them on this machine, whose name servers and certificates the Debian in FOLDER is given.
+set -euo pipefail
+repository=$(cd "$(dirname "$0")/../.." && pwd)
+root=${1:-/var/tmp/earshot-home-assistant}
+version=2026.2.3
+
+command -v debootstrap >/dev/null || { echo "run.sh: debootstrap is not installed: apt-get install debootstrap" >&2; exit 69; }
+if [ ! -e "$root/ha/ready-$version" ]; then
+    [ -e "$root/usr/bin/python3" ] || debootstrap --variant=minbase \
+        --include=python3,python3-venv,python3-dev,gcc,g++,libc6-dev,ca-certificates trixie "$root"
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
+    chroot "$root" python3 -m venv /ha
+    # paho-mqtt: what Home Assistant would install itself when its MQTT integration starts.
+    chroot "$root" /ha/bin/pip install --quiet "homeassistant==$version" "paho-mqtt==2.1.0"
+    touch "$root/ha/ready-$version"
+fi
+cd "$repository"
+exec "${PYTHON:-.venv/bin/python}" tests/home_assistant/check.py "$root"

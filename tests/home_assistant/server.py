@@ -1,0 +1,146 @@
+"""A Home Assistant of our own in a chroot, set up so that nobody has to click, and spoken to over its REST API."""
+
+import base64
+import hashlib
+import hmac
+import json
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from support import free_port, wait_until
+
+_USER = {"group_ids": ["system-admin"], "is_owner": True, "is_active": True, "name": "Tester"}
+_NOW = "2026-01-01T00:00:00+00:00"
+
+
+class HomeAssistant:
+    """Started and stopped as often as one likes; it keeps its memory meanwhile.
+
+    Args:
+        root: the Debian that it lives in, as run.sh makes it.
+        mqtt_port: of the broker on this machine.
+    """
+
+    def __init__(self, root, mqtt_port):
+        self._root = root
+        self._port = free_port()
+        self._process = None
+        shutil.rmtree(root / "config", ignore_errors=True)
+        (root / "config" / ".storage").mkdir(parents=True)
+        (root / "config" / "configuration.yaml").write_text(
+            f"http:\n  server_host: 127.0.0.1\n  server_port: {self._port}\napi:\n"
+            "logger:\n  default: warning\n  logs:\n    homeassistant.components.mqtt: info\n"
+        )
+        self._store("auth", 1, self._authorization())
+        self._store("onboarding", 4, {"done": ["user", "core_config", "analytics", "integration"]})
+        self._store("core.config_entries", 1, {"entries": [_mqtt_entry(mqtt_port)]}, minor_version=5)
+
+    def start(self):
+        """Start it and wait until it has."""
+        program = ["chroot", self._root, "/ha/bin/hass", "-c", "/config"]
+        self._process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: self._running(), 180, "Home Assistant's start")
+
+    def stop(self):
+        """End it as a user's restart does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            self._process.wait(timeout=60)
+            self._process = None
+
+    def states(self):
+        """Of all entities: entity_id -> {"state": ..., "attributes": {...}}."""
+        return {state["entity_id"]: state for state in json.loads(self.get("/api/states"))}
+
+    def state(self, entity_id):
+        """Of one entity; None where there is none."""
+        return self.states().get(entity_id, {}).get("state")
+
+    def call(self, domain, service, **data):
+        """Do what a click in the dashboard does."""
+        self._request(f"/api/services/{domain}/{service}", json.dumps(data).encode())
+
+    def logs(self):
+        """The files that it writes its log to, one a run."""
+        return sorted((self._root / "config").glob("home-assistant.log*"))
+
+    def get(self, path):
+        """The body of an answer."""
+        return self._request(path)
+
+    def _running(self):
+        try:
+            return json.loads(self.get("/api/config"))["state"] == "RUNNING"
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def _request(self, path, body=None):
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.read()
+
+    def _store(self, key, version, data, minor_version=1):
+        content = {"version": version, "minor_version": minor_version, "key": key, "data": data}
+        (self._root / "config" / ".storage" / key).write_text(json.dumps(content))
+
+    def _authorization(self):
+        """An owner with a long-lived token, as its profile page would have made it."""
+        user, token = "a" * 32, "b" * 32
+        key = "c" * 128
+        claims = {"iss": token, "iat": int(time.time()) - 60, "exp": int(time.time()) + 86400}
+        signed = ".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+        self._token = f"{signed}.{_base64(hmac.digest(key.encode(), signed.encode(), hashlib.sha256))}"
+        return {
+            "users": [{"id": user, "system_generated": False, "local_only": False, **_USER}],
+            "groups": [{"id": f"system-{name}", "name": name} for name in ("admin", "users", "read-only")],
+            "credentials": [],
+            "refresh_tokens": [
+                {
+                    "id": token,
+                    "user_id": user,
+                    "client_id": None,
+                    "client_name": "check",
+                    "client_icon": None,
+                    "token_type": "long_lived_access_token",
+                    "created_at": _NOW,
+                    "access_token_expiration": 86400.0,
+                    "token": "d" * 128,
+                    "jwt_key": key,
+                    "last_used_at": None,
+                    "last_used_ip": None,
+                    "expire_at": None,
+                    "credential_id": None,
+                    "version": None,
+                }
+            ],
+        }
+
+
+def _mqtt_entry(port):
+    return {
+        "created_at": _NOW,
+        "modified_at": _NOW,
+        "data": {"broker": "127.0.0.1", "port": port, "protocol": "5"},
+        "disabled_by": None,
+        "discovery_keys": {},
+        "domain": "mqtt",
+        "entry_id": "0" * 26,
+        "minor_version": 2,
+        "options": {},
+        "pref_disable_new_entities": False,
+        "pref_disable_polling": False,
+        "source": "user",
+        "subentries": [],
+        "title": "MQTT",
+        "unique_id": None,
+        "version": 1,
+    }
+
+
+def _base64(content):
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
