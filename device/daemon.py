@@ -5,7 +5,6 @@ import os
 import threading
 from pathlib import Path
 
-from device.audio.diagnosis import State
 from device.audio.files import FileSource, sound_files
 from device.audio.microphone import MicrophoneSource
 from device.audio.stream import StreamSource
@@ -14,8 +13,9 @@ from device.classifier import Classifier
 from device.config import Config, read_password
 from device.controls import Controls, Switches
 from device.errors import ConfigError, UnavailableError
-from device.health import Health
-from device.mqtt.messages import event_message
+from device.health import Health, Reporter
+from device.machine import memory_mb, temperature_celsius, versions
+from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
 from device.outbox import Outbox
@@ -57,13 +57,14 @@ def run(
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     _check_labels(config, bundle)
     rate = bundle.features.sample_rate
-    source = _source(source_name, source_rate, config, rate, realtime=realtime, stop=stop)
     health = Health()
+    source = _source(source_name, source_rate, config, rate, health, realtime=realtime, stop=stop)
     password = read_password(config.mqtt)
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite") as outbox,
         Publisher(config.mqtt, password, config.node, outbox) as publisher,
+        Reporter(lambda: _report(health, source, publisher, config.node, bundle), health.changed),
     ):
         states = States(publisher, config.node, bundle.labels, str(bundle))
         states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
@@ -117,12 +118,19 @@ def state_directory() -> Path:
 
 
 def _source(
-    name: str, source_rate: int | None, config: Config, sample_rate: int, *, realtime: bool, stop: threading.Event
+    name: str,
+    source_rate: int | None,
+    config: Config,
+    sample_rate: int,
+    health: Health,
+    *,
+    realtime: bool,
+    stop: threading.Event,
 ) -> Source:
     audio = config.audio
     if name == MICROPHONE:
         return MicrophoneSource(
-            audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=_log_state
+            audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=health.diagnosed
         )
     if name == STANDARD_INPUT:
         return StreamSource(
@@ -131,9 +139,9 @@ def _source(
             live=realtime,
             queue_seconds=audio.queue_seconds,
             stop=stop,
-            on_state=_log_state,
+            on_state=health.diagnosed,
         )
-    return FileSource(sound_files(Path(name)), sample_rate, realtime=realtime, stop=stop)
+    return FileSource(sound_files(Path(name)), sample_rate, realtime=realtime, stop=stop, on_state=health.diagnosed)
 
 
 def _check_labels(config: Config, bundle: Bundle) -> None:
@@ -160,8 +168,21 @@ def _log(event: Event) -> None:
     )
 
 
-def _log_state(state: State, message: str) -> None:
-    _LOGGER.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s", state, message)
+def _report(health: Health, source: Source, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
+    facts = publisher.facts()
+    ago = facts.acknowledged_seconds_ago
+    message = {
+        "schema": SCHEMA,
+        "node_id": node_id,
+        **health.report(),
+        "lost_audio_ms": source.lost_samples * 1000 // bundle.features.sample_rate,
+        "outbox": {"depth": facts.outbox_depth, "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "commands_dropped": facts.commands_dropped,
+        "temperature_celsius": temperature_celsius(),
+        "memory_mb": memory_mb(),
+        "versions": {**versions(), "bundle": str(bundle)},
+    }
+    publisher.state("health", encode(message))
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

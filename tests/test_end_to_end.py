@@ -13,6 +13,7 @@ from datetime import datetime
 import paho.mqtt.client as paho
 import pytest
 import soundfile
+from paho.mqtt import subscribe
 from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
@@ -70,6 +71,11 @@ def heard(messages):
     return [message["label"] for message in messages if message["type"] == "start"]
 
 
+def health(broker):
+    """The health message that the broker keeps."""
+    return json.loads(subscribe.simple("earshot/test/health", port=broker.port).payload)
+
+
 def test_a_recording_becomes_events(mosquitto, street, bundle_path, tmp_path):
     """The demo's recording, through daemon, outbox and broker: the right labels, at their times, each ended."""
     started = time.time()
@@ -83,6 +89,13 @@ def test_a_recording_becomes_events(mosquitto, street, bundle_path, tmp_path):
         right += any(start - 1 <= onset <= end + 5 for onset in onsets)  # the daemon takes a moment to start
     assert right >= 4, heard(messages)
     assert len(heard(messages)) <= 7, "a quiet night holds five sounds"
+    report = health(mosquitto)
+    assert report["gate"]["listened_seconds"] == pytest.approx(61, abs=2)
+    assert 5 < report["gate"]["open_seconds"] < 30
+    assert report["windows"]["classified"] > sum(report["windows"]["refused"].values()) > 0
+    assert all(each["confidence"] < each["threshold"] for each in report["near_misses"] if "below" in each["reason"])
+    assert (report["microphone"]["state"], report["lost_audio_ms"], report["outbox"]["depth"]) == ("ok", 0, 0)
+    assert report["versions"]["bundle"] == messages[0]["bundle"]
 
 
 def test_the_same_recording_gives_the_same_events(mosquitto, street, bundle_path, tmp_path):
@@ -181,12 +194,15 @@ def test_the_daemon_outlives_its_microphone(mosquitto, sound_server, street, bun
             ]
         ):
             fail()
-            time.sleep(2)
+            wait_until(lambda: health(mosquitto)["microphone"]["state"] in ("missing", "stalled"), 20, "the diagnosis")
             mend()
             time.sleep(12)  # the daemon tries again after 1, 2, 5 and 10 s
             sound_server.play(tmp_path / "dog.wav")
             wait_until(lambda: heard(messages).count("dog_bark") > number, 15, f"dog number {number + 1}")  # noqa: B023
         assert process.poll() is None
+        report = health(mosquitto)
+        assert report["microphone"]["state"] in ("ok", "silent")
+        assert report["lost_audio_ms"] > 4000
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     check(messages)

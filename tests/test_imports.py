@@ -13,7 +13,7 @@ WIRING = {"cli", "daemon", "__main__"}
 MAY_ALSO = {
     "bundle": set(),
     "pipeline": {"bundle", "events", "gate", "ring", "windows"},
-    "audio.files": {"audio.resample"},
+    "audio.files": {"audio.diagnosis", "audio.resample"},
     "audio.chunks": {"audio.resample"},
     "audio.microphone": {"audio.capture", "audio.chunks", "audio.diagnosis", "audio.pipe"},
     "audio.pipe": {"audio.chunks"},

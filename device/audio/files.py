@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from device.audio.diagnosis import State
 from device.audio.resample import Blocker, Resampler
 from device.errors import InputError
 from device.features import Samples
@@ -67,13 +68,23 @@ class FileSource:
         sample_rate: Hz, of the blocks.
         realtime: whether to wait for the wall clock.
         stop: when set, the source ends at the next block.
+        on_state: told that the sound is well, when it begins.
     """
 
-    def __init__(self, paths: list[Path], sample_rate: int, *, realtime: bool, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        paths: list[Path],
+        sample_rate: int,
+        *,
+        realtime: bool,
+        stop: threading.Event,
+        on_state: Callable[[State, str], None] = lambda _state, _message: None,
+    ) -> None:
         self._paths = paths
         self._sample_rate = sample_rate
         self._realtime = realtime
         self._stop = stop
+        self._on_state = on_state
         self._started = 0.0
         self.lost_samples = 0  # a file waits for its reader
 
@@ -92,6 +103,7 @@ class FileSource:
 
     def __iter__(self) -> Iterator[Block]:
         """Yield the blocks; the last is filled up with zeros."""
+        self._on_state("ok", f"plays {self}")
         started = time.monotonic()
         position = 0
         for samples in self._blocks():

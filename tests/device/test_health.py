@@ -3,8 +3,10 @@ import threading
 
 import numpy as np
 import pytest
+from support import wait_until
 
-from device.health import TRACE, Health
+from device.health import TRACE, Health, Reporter
+from device.machine import memory_mb, temperature_celsius, versions
 from device.types import Refusal
 
 
@@ -17,10 +19,10 @@ def test_the_gate_s_time_is_counted():
     health = Health()
     for gate in [None] * 10 + ["level"] * 5 + [None] * 3 + ["vad"] * 2:
         health.listened(0.03, gate)
-    assert health.counters()["gate"] == {
+    assert health.report()["gate"] == {
         "listened_seconds": 0.6,
         "open_seconds": 0.2,
-        "openings": {"level": 1, "vad": 1},
+        "openings": {"level": 1, "vad": 1, "probe": 0},
     }
 
 
@@ -30,11 +32,18 @@ def test_each_refusal_is_counted_by_its_reason():
     for number in range(25):
         health.refused(refusal(time=1000.0 + number))
     health.refused(refusal("unknown", confidence=0.1))
-    counters = health.counters()
-    assert counters["windows"]["refused"] == {"below_threshold": 25, "unknown": 1}
-    assert [each["time"] for each in counters["near_misses"]] == [1015.0 + number for number in range(10)]
-    assert counters["near_misses"][-1] == {
-        "time": 1024.0,
+    report = health.report()
+    assert report["windows"]["refused"] == {
+        "below_threshold": 25,
+        "unknown": 1,
+        "cooling_down": 0,
+        "maximum_duration": 0,
+    }
+    assert [each["time"][17:] for each in report["near_misses"]] == [
+        f"{55 + number:02}.000Z" for number in range(5)
+    ] + [f"{number:02}.000Z" for number in range(5)]
+    assert report["near_misses"][-1] == {
+        "time": "1970-01-01T00:17:04.000Z",
         "label": "siren",
         "confidence": 0.4,
         "threshold": 0.6,
@@ -45,13 +54,13 @@ def test_each_refusal_is_counted_by_its_reason():
 def test_inference_is_timed():
     """Windows are counted and their latency told; before the first there is none to tell."""
     health = Health()
-    assert health.counters()["windows"]["inference_ms"] is None
+    assert health.report()["inference_ms"] is None
     classify = health.timed(lambda log_mel: log_mel.sum(axis=1))
     for _ in range(3):
         np.testing.assert_array_equal(classify(np.ones((2, 3), np.float32)), [3, 3])
-    windows = health.counters()["windows"]
-    assert windows["classified"] == 3
-    assert 0 <= windows["inference_ms"]["median"] <= windows["inference_ms"]["maximum"]
+    report = health.report()
+    assert report["windows"]["classified"] == 3
+    assert 0 <= report["inference_ms"] <= report["inference_max_ms"]
 
 
 @pytest.mark.parametrize(
@@ -98,9 +107,50 @@ def test_counters_can_be_read_while_they_change():
     thread.start()
     try:
         for _ in range(300):
-            counters = health.counters()
-            times = [each["time"] for each in counters["near_misses"]]
+            times = [each["time"] for each in health.report()["near_misses"]]
             assert times == sorted(times)
     finally:
         stop.set()
         thread.join()
+
+
+def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
+    """What is wrong with the microphone is in the report, in the log once, and does not wait for the minute."""
+    health = Health()
+    health.diagnosed("silent", "microphone 'x' delivers digital silence")
+    assert health.report()["microphone"] == {"state": "silent", "message": "microphone 'x' delivers digital silence"}
+    assert health.changed.is_set()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "silent: microphone 'x' delivers digital silence")
+    ]
+
+
+def test_reports_come_at_once_and_at_the_end():
+    """One report at the start, one as soon as something changes, one at the end, from a thread of its own."""
+    reported, changed = [], threading.Event()
+    with Reporter(lambda: reported.append(threading.current_thread().name), changed):
+        wait_until(lambda: len(reported) == 1, 10, "the first report")
+        changed.set()
+        wait_until(lambda: len(reported) == 2, 10, "the report of the change")
+    assert reported[:2] == ["health", "health"]
+    assert len(reported) == 3
+
+
+def test_reports_come_again(monkeypatch):
+    """Reports go on while nothing changes."""
+    monkeypatch.setattr("device.health._REPORT_SECONDS", 0.01)
+    reported = []
+    with Reporter(lambda: reported.append(None), threading.Event()):
+        wait_until(lambda: len(reported) > 3, 10, "the fourth report")
+
+
+def test_the_machine_tells_of_itself(tmp_path):
+    """The hottest thermal zone that can be read, memory, and versions; where there is nothing to read, nothing."""
+    for zone, text in enumerate(["41234\n", "55000\n", "no number"]):
+        (tmp_path / f"thermal_zone{zone}").mkdir()
+        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
+    assert temperature_celsius(tmp_path) == 55.0
+    assert temperature_celsius(tmp_path / "nowhere") is None
+    assert memory_mb() > 1
+    assert memory_mb(tmp_path / "nowhere") is None
+    assert versions()["earshot"]
