@@ -116,6 +116,16 @@ class EventsConfig(_Section):
     """Pause after an event in which the same label starts no other, s."""
 
 
+class OutboxConfig(_Section):
+    """How much may wait for the broker. Where it is too much, the oldest message goes."""
+
+    messages: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
+    megabytes: Annotated[float, Field(ge=1, le=100_000)] = 200.0
+    """Text of the messages that wait, MiB."""
+    free_megabytes: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    """With less free on its disk the outbox grows no more, MiB."""
+
+
 class TlsConfig(_Section):
     """Encryption, and who is who."""
 
@@ -175,6 +185,7 @@ class Config(_Section):
     window: WindowConfig = WindowConfig()
     model: ModelConfig = ModelConfig()
     events: EventsConfig = EventsConfig()
+    outbox: OutboxConfig = OutboxConfig()
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
 

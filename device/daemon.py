@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 from device.audio.files import FileSource, sound_files
@@ -10,6 +11,7 @@ from device.audio.microphone import MicrophoneSource
 from device.audio.stream import StreamSource
 from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
+from device.clock import CLOCK
 from device.config import Config, read_password
 from device.controls import Controls, Switches
 from device.errors import ConfigError, UnavailableError
@@ -62,7 +64,7 @@ def run(
     password = read_password(config.mqtt)
     with (
         source,
-        Outbox(state_directory() / "outbox.sqlite") as outbox,
+        Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
         Publisher(config.mqtt, password, config.node, outbox) as publisher,
         Reporter(lambda: _report(health, source, publisher, config.node, bundle), health.changed),
     ):
@@ -82,7 +84,7 @@ def run(
         for event in pipeline.run(controls.while_listening(source)):
             _log(event)
             states.heard(event)
-            publisher.send(event_message(event, node_id=config.node, bundle=str(bundle)))
+            publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK))
             if source.lost_samples > lost_samples:
                 lost_samples = source.lost_samples
                 _LOGGER.warning("%d ms of sound were lost so far", lost_samples * 1000 // rate)
@@ -176,7 +178,7 @@ def _report(health: Health, source: Source, publisher: Publisher, node_id: str, 
         "node_id": node_id,
         **health.report(),
         "lost_audio_ms": source.lost_samples * 1000 // bundle.features.sample_rate,
-        "outbox": {"depth": facts.outbox_depth, "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "commands_dropped": facts.commands_dropped,
         "temperature_celsius": temperature_celsius(),
         "memory_mb": memory_mb(),

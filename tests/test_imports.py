@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = {"config", "errors", "features", "native", "state_file", "suggest", "types"}
+PLAIN = {"clock", "complaints", "config", "errors", "features", "native", "state_file", "suggest", "types"}
 """What any stage may import: settings, features and plain types."""
 WIRING = {"cli", "daemon", "__main__"}
 """The command line: the only place that builds the stages."""
@@ -20,8 +20,9 @@ MAY_ALSO = {
     "audio.stream": {"audio.chunks", "audio.diagnosis"},
     "gate": {"noise_floor"},
     "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
-    "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "outbox"},
+    "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "mqtt.retained", "outbox", "outbox_file"},
     "mqtt.states": {"mqtt.discovery", "mqtt.publisher", "spectrogram"},
+    "outbox": {"outbox_file", "sequence"},
     "mqtt.subscriber": {"mqtt.client", "mqtt.diagnosis"},
 }
 """Parts of one stage, and the pipeline, which joins stages."""

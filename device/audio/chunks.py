@@ -10,6 +10,7 @@ from typing import IO
 import numpy as np
 
 from device.audio.resample import Blocker, Resampler
+from device.clock import CLOCK
 from device.features import FULL_SCALE
 from device.types import Block
 
@@ -48,7 +49,7 @@ class ChunkQueue:
         """Copy from a pipe, unbuffered, until it ends."""
         offset = 0
         while data := pipe.read(_READ_BYTES):
-            self._put(Chunk(data, offset, time.time(), time.monotonic()))
+            self._put(Chunk(data, offset, CLOCK.now(), time.monotonic()))
             offset += len(data)
         with self._changed:
             self.ended = True

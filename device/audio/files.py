@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from device.audio.diagnosis import State
 from device.audio.resample import Blocker, Resampler
+from device.clock import CLOCK
 from device.errors import InputError
 from device.features import Samples
 from device.types import Block
@@ -95,7 +96,7 @@ class FileSource:
         for path in self._paths:
             with _open(path):
                 pass  # a bad file is said before the first one plays
-        self._started = time.time()
+        self._started = CLOCK.now()
         return self
 
     def __exit__(self, *_: object) -> None:

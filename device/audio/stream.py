@@ -3,12 +3,12 @@
 import dataclasses
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Self
 
 from device.audio.chunks import BlockStream, Chunk, ChunkQueue
 from device.audio.diagnosis import Diagnosis, State
+from device.clock import CLOCK
 from device.errors import InputError, UnavailableError
 from device.types import Block, SourceLost
 
@@ -75,7 +75,7 @@ class StreamSource:
             raise InputError(
                 "--input -: nothing feeds standard input. Pipe s16le, mono, into it (ffmpeg: -f s16le -ac 1 -)"
             )
-        self._started = time.time()
+        self._started = CLOCK.now()
         threading.Thread(target=self._read, name="standard input", daemon=True).start()
         return self
 
@@ -98,7 +98,7 @@ class StreamSource:
                 yield from map(self._placed, stream.feed(chunk))
                 self._diagnose(diagnosis, stream, chunk)
         if not self._stop.is_set():
-            yield from map(self._placed, stream.flush(time.time()))
+            yield from map(self._placed, stream.flush(CLOCK.now()))
             if self._position == 0:
                 raise UnavailableError("--input -: standard input ended before any sound came. See what should feed it")
 

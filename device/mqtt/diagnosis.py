@@ -1,17 +1,11 @@
-"""What is wrong between us and the broker, in one line with its cure; and not the same line again and again."""
+"""What is wrong between us and the broker, in one line with its cure."""
 
-import logging
 import socket
 import ssl
-import time
-from collections.abc import Callable
 
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-_LOGGER = logging.getLogger(__name__)
-
-_REPEAT_SECONDS = 3600.0
 _WRONG_HOST = {62, 64}
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 _WRONG_TIME = {9, 10}
@@ -64,27 +58,3 @@ def why_ended(reason: ReasonCode) -> str:
     if reason.getName() == "Session taken over":
         return "gave our session to another client. Give each device its own node_id"
     return "is gone" if reason.getName() == "Unspecified error" else f"is gone ({reason})"
-
-
-class Complaints:
-    """Logs a warning, but the same one at most once an hour, or again once all has been well.
-
-    Args:
-        clock: seconds that only go on.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._said_at: dict[str, float] = {}
-
-    def say(self, text: str) -> None:
-        """Log it, unless it was said lately."""
-        now = self._clock()
-        said_at = self._said_at.get(text)
-        if said_at is None or now - said_at >= _REPEAT_SECONDS:
-            _LOGGER.warning("%s", text)
-            self._said_at[text] = now
-
-    def forget(self) -> None:
-        """All is well: whatever goes wrong from now on is news."""
-        self._said_at.clear()

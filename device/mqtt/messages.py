@@ -1,20 +1,16 @@
 """Topics and payloads: the contract with whoever subscribes. See docs/mqtt.md."""
 
-import functools
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from uuid6 import uuid7
 
+from device.clock import Clock, Stamp, boot_id
 from device.types import Event
 
 SCHEMA = 1
 ONLINE, OFFLINE = b"online", b"offline"
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
 class Topics:
@@ -33,13 +29,14 @@ class Topics:
         return f"{self._prefix}/{name}"
 
 
-def event_message(event: Event, *, node_id: str, bundle: str) -> dict[str, Any]:
+def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> dict[str, Any]:
     """What a subscriber receives, but for `sequence`, which the outbox gives.
 
     Args:
         event: start or end of a sound.
         node_id: of this device.
         bundle: name@version.
+        clock: of the event's times.
     """
     ended = event.end_time is not None
     return {
@@ -51,16 +48,39 @@ def event_message(event: Event, *, node_id: str, bundle: str) -> dict[str, Any]:
         "label": event.label,
         "confidence": round(event.confidence, 4),
         "scores": event.scores,
-        "start_time": rfc3339(event.start_time),
-        "end_time": rfc3339(event.end_time) if event.end_time is not None else None,
+        "start_time": rfc3339(clock.utc(event.start_time)),
+        "end_time": rfc3339(clock.utc(event.end_time)) if event.end_time is not None else None,
         "duration_seconds": round((event.end_time or 0.0) - event.start_time, 3) if ended else None,
         "level_dbfs": round(event.level_dbfs, 1),
         "gate": event.gate,
         "bundle": bundle,
         "boot_id": boot_id(),
-        "clock_synced": clock_synced(),
+        "clock_synced": clock.synced(),
         "replayed": False,
     }
+
+
+def corrected(message: dict[str, Any], made: Stamp, clock: Clock) -> dict[str, Any]:
+    """Put the times of an event right that was made before the clock was set, in this boot.
+
+    Args:
+        message: the event message.
+        made: when it was made.
+        clock: as it is now.
+
+    Returns:
+        The message, or one with other times and `clock_synced`. One of an earlier boot stays as it is: how long the
+        machine was off nobody knows.
+    """
+    if message.get("clock_synced", True) or message["boot_id"] != boot_id():
+        return message
+    shift = clock.offset() - made.offset
+    times = {
+        key: rfc3339(datetime.fromisoformat(message[key]).timestamp() + shift)
+        for key in ("start_time", "end_time")
+        if message[key] is not None
+    }
+    return message | times | {"clock_synced": clock.synced()}
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -70,18 +90,4 @@ def encode(message: dict[str, Any]) -> bytes:
 
 def rfc3339(unix_seconds: float) -> str:
     """UTC with milliseconds, as in 2026-11-22T07:15:00.250Z (RFC 3339)."""
-    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@functools.cache
-def boot_id() -> str:
-    """The kernel's random id of this boot, so that a subscriber sees a restart of the machine."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:  # not Linux
-        return "unknown"
-
-
-def clock_synced() -> bool:
-    """Whether network time has set the clock since boot: a Pi has no clock of its own that runs without power."""
-    return _SYNCHRONIZED.exists()
+    return datetime.fromtimestamp(round(unix_seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,28 +1,34 @@
 """The publisher: from the outbox to the broker, and out of the outbox once the broker has confirmed."""
 
-import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
+from device.clock import CLOCK, Clock, Stamp
+from device.complaints import Complaints
 from device.config import MqttConfig
 from device.mqtt.connection import Connection
 from device.mqtt.incoming import Handler, Incoming
-from device.mqtt.messages import OFFLINE, ONLINE, Topics, encode
-from device.outbox import Entry, Outbox
-
-_LOGGER = logging.getLogger(__name__)
+from device.mqtt.messages import OFFLINE, ONLINE, Topics, corrected, encode
+from device.mqtt.retained import Retained, Value
+from device.outbox import Outbox, OutboxFacts
+from device.outbox_file import Entry
 
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""
+_TICK_SECONDS = 5.0
+"""How often a disk or a broker that refused something is tried again."""
+_JOBS_AT_ONCE = 1000
+
+_Job = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -31,27 +37,15 @@ class DeliveryFacts:
 
     Attributes:
         connected: whether the broker has accepted us.
-        outbox_depth: event messages that are not confirmed.
         acknowledged_seconds_ago: age of the broker's last confirmation; None before the first.
         commands_dropped: messages to us that were too many or too large.
+        outbox: what waits.
     """
 
     connected: bool
-    outbox_depth: int
     acknowledged_seconds_ago: float | None
     commands_dropped: int
-
-
-@dataclass(frozen=True)
-class _State:
-    """A retained value under way."""
-
-    topic: str
-    payload: bytes
-
-
-def _nothing() -> None:
-    """Wake the publisher: there is something to say."""
+    outbox: OutboxFacts
 
 
 class Publisher:
@@ -67,51 +61,56 @@ class Publisher:
         password: for `config.username`; None for none.
         node_id: names the topics.
         outbox: open; nothing else may use it meanwhile.
+        clock: tells how old a message is, and whether its times are to be put right.
     """
 
-    def __init__(self, config: MqttConfig, password: str | None, node_id: str, outbox: Outbox) -> None:
-        self._config = config
+    def __init__(
+        self, config: MqttConfig, password: str | None, node_id: str, outbox: Outbox, clock: Clock = CLOCK
+    ) -> None:
+        self._live_seconds = config.live_seconds
         self._topics = Topics(node_id)
         self._outbox = outbox
-        self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._clock = clock
+        self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._incoming = Incoming()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._client: paho.Client | None = None
         self._limit = 0
-        self._in_flight: dict[int, Entry | _State] = {}
+        self._in_flight: dict[int, Entry | Value] = {}
         self._sent_up_to = 0
-        self._stored_at: dict[int, float] = {}
-        self._states: dict[str, bytes] = {}
-        self._unsaid: dict[str, None] = {}
-        self._states_lock = threading.Lock()
+        self._confirmed: list[int] = []
+        self._retained = Retained()
         self._acknowledged_at: float | None = None
-        self._waiting = len(outbox)
-        self._delivered = threading.Condition()
+        self._refused = False
+        self._complaints = Complaints()
+        self._unstored = 0
+        self._progress = threading.Condition()
+        self._running = True
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
         """Start connecting; never waits for the broker."""
         self.retain(self._topics.status, ONLINE)
         self._thread.start()
-        self._incoming.__enter__()
-        self._connection.__enter__()
+        self._open.enter_context(self._connection)
+        self._open.enter_context(self._incoming)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Store what is still to be stored, say `offline`, and leave."""
-        self._incoming.__exit__()
         self.retain(self._topics.status, OFFLINE)
-        with self._delivered:
-            self._delivered.wait_for(self._said_all, _GOODBYE_SECONDS)
-        self._connection.__exit__()
-        self._inbox.put(None)
+        with self._progress:
+            self._progress.wait_for(self._said_all, _GOODBYE_SECONDS)
+        self._open.close()
+        self._inbox.put(self._stop)
         self._thread.join()
 
     def send(self, message: dict[str, Any]) -> None:
         """Take an event message; returns at once, the rest happens in the background."""
-        with self._delivered:
-            self._waiting += 1
-        self._inbox.put(partial(self._store, message))
+        with self._progress:
+            self._unstored += 1
+        self._inbox.put(partial(self._store, message, self._clock.stamp()))
 
     def state(self, name: str, payload: bytes | str) -> None:
         """Have the broker keep a value under `earshot/<node_id>/<name>`, now and after each connection.
@@ -122,12 +121,8 @@ class Publisher:
 
     def retain(self, topic: str, payload: bytes | str) -> None:
         """The same under a topic that is not ours, as Home Assistant's discovery is."""
-        with self._states_lock:
-            self._states[topic] = payload.encode() if isinstance(payload, str) else payload
-            is_first = not self._unsaid
-            self._unsaid[topic] = None
-        if is_first:
-            self._inbox.put(_nothing)
+        self._retained.set(topic, payload.encode() if isinstance(payload, str) else payload)
+        self._inbox.put(_nothing)
 
     def on_command(self, handler: Handler) -> None:
         """Have `handler(name, payload)` called for each `command/<name>`, one at a time, on a thread of its own."""
@@ -144,122 +139,124 @@ class Publisher:
 
     def facts(self) -> DeliveryFacts:
         """How delivery goes; any thread."""
-        acknowledged_at = self._acknowledged_at
+        at = self._acknowledged_at
         return DeliveryFacts(
             connected=self._client is not None,
-            outbox_depth=self._waiting,
-            acknowledged_seconds_ago=None if acknowledged_at is None else time.monotonic() - acknowledged_at,
+            acknowledged_seconds_ago=None if at is None else time.monotonic() - at,
             commands_dropped=self._incoming.dropped,
+            outbox=self._outbox.facts(),
         )
 
     def wait_delivered(self, timeout: float) -> int:
         """Wait until the broker has confirmed every event, at most `timeout` seconds; gives how many still wait."""
-        with self._delivered:
-            self._delivered.wait_for(lambda: self._waiting == 0, timeout)
-            return self._waiting
+        with self._progress:
+            self._progress.wait_for(lambda: self._waiting() == 0, timeout)
+            return self._waiting()
 
-    # What the connection tells, from its thread.
+    # What the connection tells, from its thread: see `Peer`.
 
     def connected(self, client: paho.Client, in_flight: int) -> None:
-        """See `Peer`."""
-        self._inbox.put(partial(self._connected, client, in_flight))
+        """The broker is there."""
+        self._inbox.put(partial(self._begin, client, in_flight))
 
     def disconnected(self, client: paho.Client) -> None:
-        """See `Peer`."""
-        self._inbox.put(partial(self._disconnected, client))
+        """The broker is gone."""
+        self._inbox.put(partial(self._end, client))
 
     def acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        """See `Peer`."""
-        self._inbox.put(partial(self._acknowledged, client, mid, reason))
+        """The broker has taken a message, or refuses it."""
+        self._inbox.put(partial(self._confirm, client, mid, reason))
 
     def received(self, message: paho.MQTTMessage) -> None:
-        """See `Peer`."""
+        """Somebody has sent us something."""
         self._incoming.take(message)
 
     # What follows runs on the publisher's thread.
 
     def _work(self) -> None:
-        while (job := self._inbox.get()) is not None:
-            try:
+        tried_at = time.monotonic()
+        while self._running:
+            for job in self._jobs():
                 job()
-                self._fill()
-            except sqlite3.Error as error:  # the thread must live: what is on disk is sent when the disk is back
-                _LOGGER.error("the outbox cannot be used (%s). Check the disk", error)  # noqa: TRY400 - one clear line
+            self._outbox.delete(self._confirmed)
+            self._confirmed.clear()
+            if time.monotonic() - tried_at >= _TICK_SECONDS:
+                tried_at, self._refused = time.monotonic(), False
+                if self._outbox.recover():
+                    self._sent_up_to = 0  # what could not be read then; what is under way comes twice
+            self._fill()
+            with self._progress:
+                self._progress.notify_all()
 
-    def _store(self, message: dict[str, Any]) -> None:
+    def _jobs(self) -> list[_Job]:
+        """What is to be done, all at once, so that what is confirmed together is deleted together."""
+        jobs: list[_Job] = []
         try:
-            entry = self._outbox.append(message)
-        except sqlite3.Error as error:
-            self._count_down()
-            _LOGGER.error("an event is lost: the outbox cannot be written (%s). Check the disk", error)  # noqa: TRY400
-            return
-        self._stored_at[entry.sequence] = time.monotonic()
+            jobs.append(self._inbox.get(timeout=_TICK_SECONDS))
+            while len(jobs) < _JOBS_AT_ONCE:
+                jobs.append(self._inbox.get_nowait())
+        except Empty:
+            pass
+        return jobs
 
-    def _connected(self, client: paho.Client, limit: int) -> None:
-        self._client, self._limit = client, limit
-        with self._states_lock:
-            self._unsaid = dict.fromkeys([self._topics.status, *self._states])
+    def _store(self, message: dict[str, Any], made: Stamp) -> None:
+        self._outbox.append(message, made)
+        with self._progress:
+            self._unstored -= 1
+
+    def _begin(self, client: paho.Client, in_flight: int) -> None:
+        self._client, self._limit = client, in_flight
+        self._retained.say_all()
         for topic_filter in self._incoming.filters:
             client.subscribe(topic_filter, qos=1)
 
-    def _disconnected(self, client: paho.Client) -> None:
+    def _end(self, client: paho.Client) -> None:
         """Nobody will confirm what was under way: it is sent again, from the outbox, as late as it is by then."""
-        if client is not self._client:
-            return
-        self._client = None
-        under_way = [item.sequence for item in self._in_flight.values() if isinstance(item, Entry)]
-        self._sent_up_to = min([self._sent_up_to + 1, *under_way]) - 1
-        self._in_flight.clear()
+        if client is self._client:
+            self._client = None
+            self._in_flight.clear()
+            self._sent_up_to = 0
 
-    def _acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+    def _confirm(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
             return
-        self._acknowledged_at = time.monotonic()
-        if isinstance(item, _State):
-            with self._delivered:
-                self._delivered.notify_all()
+        if reason.is_failure:
+            self._complaints.say(f"the broker does not take our messages ({reason}). Check its access rules")
+            self._refused, self._sent_up_to = True, 0
             return
-        self._outbox.delete(item.sequence)
-        self._stored_at.pop(item.sequence, None)
-        self._count_down()
+        self._acknowledged_at = time.monotonic()
+        if isinstance(item, Entry):
+            self._confirmed.append(item.sequence)
 
     def _fill(self) -> None:
         """Hand over what waits, states first, then events from the oldest, as far as the broker keeps up."""
-        while self._client is not None and len(self._in_flight) < self._limit and (state := self._next_state()):
-            info = self._client.publish(state.topic, state.payload, qos=1, retain=True)
-            self._in_flight[info.mid] = state
-        if self._client is None or len(self._in_flight) >= self._limit:
+        if self._client is None:
             return
-        for entry in self._outbox.after(self._sent_up_to, self._limit - len(self._in_flight)):
+        while len(self._in_flight) < self._limit and (state := self._retained.next()):
+            self._in_flight[self._client.publish(state.topic, state.payload, qos=1, retain=True).mid] = state
+        room = self._limit - len(self._in_flight)
+        if room <= 0 or self._refused:
+            return
+        for entry in self._outbox.after(self._sent_up_to, room):
             topic, payload = self._address(entry)
-            info = self._client.publish(topic, payload, qos=1)
-            self._in_flight[info.mid] = entry
+            self._in_flight[self._client.publish(topic, payload, qos=1).mid] = entry
             self._sent_up_to = entry.sequence
-
-    def _next_state(self) -> _State | None:
-        with self._states_lock:
-            topic = next(iter(self._unsaid), None)
-            if topic is None:
-                return None
-            del self._unsaid[topic]
-            return _State(topic, self._states[topic])
 
     def _address(self, entry: Entry) -> tuple[str, bytes]:
         """Topic and payload: what happened just now is live; the rest must not fire anyone's lights."""
-        stored_at = self._stored_at.get(entry.sequence)
-        if stored_at is not None and time.monotonic() - stored_at <= self._config.live_seconds:
-            return self._topics.event, encode(entry.message)
-        return self._topics.backlog, encode(entry.message | {"replayed": True})
+        message = corrected(entry.message, entry.made, self._clock)
+        is_of_this_run = entry.sequence >= self._outbox.first_of_run
+        if is_of_this_run and self._clock.steady() - entry.made.steady <= self._live_seconds:
+            return self._topics.event, encode(message)
+        return self._topics.backlog, encode(message | {"replayed": True})
 
-    def _count_down(self) -> None:
-        with self._delivered:
-            self._waiting -= 1
-            self._delivered.notify_all()
+    def _waiting(self) -> int:
+        return self._unstored + len(self._outbox)
 
     def _said_all(self) -> bool:
-        """Whether no state is unsaid or unconfirmed, or nobody is there to say it to."""
-        in_flight = any(isinstance(item, _State) for item in list(self._in_flight.values()))
-        return self._client is None or (not self._unsaid and not in_flight)
+        """Whether every state has reached the broker, or nobody is there to say it to."""
+        under_way = any(isinstance(item, Value) for item in list(self._in_flight.values()))
+        return self._client is None or not (self._retained or under_way)
 
     def _subscribe(self, topic_filter: str, handler: Handler, *, take_retained: bool) -> None:
         self._incoming.add(topic_filter, handler, take_retained=take_retained)
@@ -268,3 +265,10 @@ class Publisher:
     def _subscribe_now(self, topic_filter: str) -> None:
         if self._client is not None:
             self._client.subscribe(topic_filter, qos=1)
+
+    def _stop(self) -> None:
+        self._running = False
+
+
+def _nothing() -> None:
+    """Wakes the publisher: there is a state to say."""
