@@ -100,8 +100,8 @@ class Manifest(_Part):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels holds a label twice")
         for label in self.labels:
-            if label == UNKNOWN or not label or set(label) & set("/+#\n\0"):
-                raise ValueError(f"label {label!r} cannot name an MQTT topic")
+            if label == UNKNOWN or not label or label.startswith(".") or set(label) & set("/+#\n\0"):
+                raise ValueError(f"label {label!r} cannot name an MQTT topic and a folder")
         if set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name each label once")
         return self

@@ -143,6 +143,12 @@ def _devices(_: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _clips(arguments: argparse.Namespace) -> int:
+    from device import clip_commands
+
+    return clip_commands.run(arguments)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="earshot",
@@ -195,6 +201,15 @@ def _parser() -> argparse.ArgumentParser:
     gate.add_argument("file", type=Path, metavar="FILE")
     add("events", _events, "subscribe to the events of all nodes and print them", setting, as_json)
     add("devices", _devices, "list the microphones")
+    clips = add("clips", _clips, "the kept sound of events: list, play, export, purge")
+    actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="list the clips, oldest first", parents=[as_json])
+    play = actions.add_parser("play", help="play a clip on this machine's loudspeaker")
+    play.add_argument("event_id", help="as `list` prints it; its end is enough")
+    export = actions.add_parser("export", help="copy the corrected clips to a folder, for earshot-train")
+    export.add_argument("target", type=Path, metavar="DIR")
+    purge = actions.add_parser("purge", help="delete the clips that were not corrected")
+    purge.add_argument("--corrected", action="store_true", help="delete those that were corrected, too")
     return parser
 
 

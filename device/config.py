@@ -175,6 +175,24 @@ class HomeAssistantConfig(_Section):
     """Where Home Assistant looks for such messages, as set there."""
 
 
+class ClipsConfig(_Section):
+    """The sound of events, kept on this machine for its user to correct and retrain with."""
+
+    enabled: bool = False
+    keep_speech: bool = False
+    """Keep clips that may have speech in them too."""
+    voice_labels: tuple[str, ...] = ("children_playing", "street_music")
+    """Labels of the bundle that have voices in them: where they score, or nothing does, webrtcvad is asked."""
+    maximum_seconds: Annotated[float, Field(ge=3, le=60)] = 10.0
+    """Of a longer event, its last part is kept, s."""
+    maximum_count: Annotated[int, Field(ge=1, le=100_000)] = 500
+    """Clips that wait to be corrected, before the oldest are deleted."""
+    maximum_megabytes: Annotated[float, Field(gt=0, le=100_000)] = 100.0
+    """Size of all clips from which the oldest uncorrected are deleted, MB."""
+    maximum_days: Annotated[float, Field(gt=0, le=3650)] = 14.0
+    """Age from which an uncorrected clip is deleted, days."""
+
+
 class Config(_Section):
     """All of config.yaml."""
 
@@ -188,6 +206,7 @@ class Config(_Section):
     outbox: OutboxConfig = OutboxConfig()
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
+    clips: ClipsConfig = ClipsConfig()
 
     @field_validator("node_id")
     @classmethod

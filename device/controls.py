@@ -5,6 +5,7 @@ a line a minute at most.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from device.config import Probability
 from device.state_file import StateFile
 from device.suggest import did_you_mean
-from device.types import Block, SourceLost
+from device.types import UNKNOWN, Block, SourceLost
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ DEFAULT = "default"
 """As a threshold: the one of config.yaml and the bundle."""
 NONE = "none"
 """As the right label of an event: there was none of the labels."""
-NEW_LABEL = r"^[A-Za-z0-9][A-Za-z0-9 _-]{0,63}$"
+_NEW_LABEL = r"[A-Za-z0-9][A-Za-z0-9 _-]*"
 """What a label that the bundle does not have may be called; it names a folder."""
 
 _COMMANDS = ("listening", "threshold/<label>", "correct")
@@ -156,6 +157,7 @@ class Controls:
     def _file(self, text: str) -> None:
         try:
             correction = Correction.model_validate_json(text)
+            self._check_label(correction.label)
             self._correct(str(correction.event_id), correction.label)
         except ValidationError as error:
             fault = error.errors()[0]
@@ -163,6 +165,15 @@ class Controls:
             raise _RefusedError(f'{where}: {fault["msg"]}. Send {{"event_id": "...", "label": "..."}}') from error
         except LookupError as error:
             raise _RefusedError(str(error.args[0])) from error
+        except OSError as error:
+            raise _RefusedError(f"the clip cannot be filed ({error.strerror})") from error
+
+    def _check_label(self, label: str) -> None:
+        """It names a folder, and from there a label of a bundle, so it must be fit to."""
+        if label == UNKNOWN:
+            raise _RefusedError(f"label: is {UNKNOWN!r}, which is no label. Send {NONE!r} for none of the labels")
+        if label not in self._defaults and not re.fullmatch(_NEW_LABEL, label):
+            raise _RefusedError(f"label: is {_shown(label)}, must be of letters, digits, '_', '-' and spaces")
 
     def _put_threshold(self, label: str, threshold: float) -> None:
         self._set_threshold(label, threshold)

@@ -11,6 +11,7 @@ from device.audio.microphone import MicrophoneSource
 from device.audio.stream import StreamSource
 from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
+from device.clips import ClipFolder
 from device.clock import CLOCK
 from device.config import Config, read_password
 from device.controls import Controls, Switches
@@ -22,6 +23,7 @@ from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
 from device.outbox import Outbox
 from device.pipeline import Pipeline
+from device.recorder import Recorder
 from device.state_file import StateFile
 from device.suggest import did_you_mean
 from device.types import Event, Observers
@@ -70,20 +72,22 @@ def run(
     ):
         states = States(publisher, config.node, bundle.labels, str(bundle))
         states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
-        pipeline = Pipeline(config, bundle, health.timed(classifier), Observers(health, states))
+        clips = ClipFolder(state_directory() / "clips")
+        observers = Observers(health, states, *_recorder(config, clips, bundle))
+        pipeline = Pipeline(config, bundle, health.timed(classifier), observers)
         controls = Controls(
             StateFile(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
             tell=publisher.state,
-            correct=_no_clips,
+            correct=clips.correct,
         )
         publisher.on_command(controls.command)
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
         lost_samples = 0
         for event in pipeline.run(controls.while_listening(source)):
             _log(event)
-            states.heard(event)
+            observers.heard(event)
             publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK))
             if source.lost_samples > lost_samples:
                 lost_samples = source.lost_samples
@@ -155,8 +159,12 @@ def _check_labels(config: Config, bundle: Bundle) -> None:
             )
 
 
-def _no_clips(_event_id: str, _label: str) -> None:
-    raise LookupError("clips are off. Set clips.enabled")
+def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
+    """The recorder of clips, where they are on."""
+    if not config.clips.enabled:
+        return []
+    knows_none = bundle.manifest.unknown.output
+    return [Recorder(config.clips, clips, bundle.features, bundle.labels, knows_none=knows_none)]
 
 
 def _log(event: Event) -> None:

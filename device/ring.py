@@ -21,6 +21,11 @@ class RingBuffer:
         """Position of the sample that will be written next."""
         return self._end
 
+    @property
+    def oldest(self) -> int:
+        """Position of the first sample that can be read."""
+        return max(0, self._end - len(self._samples))
+
     def write(self, samples: Samples, position: int) -> None:
         """Write samples, shape (n,), int16, of which the first has that position.
 
@@ -46,8 +51,8 @@ class RingBuffer:
             LookupError: a part was overwritten already.
         """
         first, last = max(start, 0), min(end, self._end)
-        if first < self._end - len(self._samples):
-            raise LookupError(f"position {first} was overwritten, the oldest is {self._end - len(self._samples)}")
+        if first < self.oldest:
+            raise LookupError(f"position {first} was overwritten, the oldest is {self.oldest}")
         result = np.zeros(end - start, np.int16)
         if first < last:
             result[first - start : last - start] = self._samples[np.arange(first, last) % len(self._samples)]

@@ -153,7 +153,7 @@ class Look:
 
 
 class Observer:
-    """Told what the pipeline does with what it hears, on the pipeline's thread. This one takes no note."""
+    """Told what is done with what is heard, on the pipeline's thread. This one takes no note."""
 
     def listened(self, seconds: float, gate: GateReason | None) -> None:
         """A block of so many seconds was heard; `gate` says why the gate is open, None that it is shut."""
@@ -163,6 +163,9 @@ class Observer:
 
     def refused(self, refusal: Refusal) -> None:
         """A window was classified, and a label of it became no event."""
+
+    def heard(self, event: Event) -> None:
+        """An event began or ended."""
 
 
 class Observers(Observer):
@@ -185,3 +188,8 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.refused(refusal)
+
+    def heard(self, event: Event) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.heard(event)

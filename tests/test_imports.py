@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {"clock", "complaints", "config", "errors", "features", "native", "state_file", "suggest", "types"}
 """What any stage may import: settings, features and plain types."""
-WIRING = {"cli", "daemon", "__main__"}
+WIRING = {"cli", "clip_commands", "daemon", "__main__"}
 """The command line: the only place that builds the stages."""
 MAY_ALSO = {
     "bundle": set(),
@@ -18,6 +18,7 @@ MAY_ALSO = {
     "audio.microphone": {"audio.capture", "audio.chunks", "audio.diagnosis", "audio.pipe"},
     "audio.pipe": {"audio.chunks"},
     "audio.stream": {"audio.chunks", "audio.diagnosis"},
+    "recorder": {"clips", "ring"},
     "gate": {"noise_floor"},
     "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
     "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "mqtt.retained", "outbox", "outbox_file"},
