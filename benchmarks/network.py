@@ -26,9 +26,10 @@ import numpy as np
 from device.audio.files import read_samples
 from device.features import FeatureConfig, Samples, log_mel
 from training.cache import Cache, file_digest, progress
-from training.dataset import Clip, Dataset, load_urbansound8k
+from training.dataset import Clip, Dataset
 from training.model import tensorflow
 from training.train import fit_head, targets
+from training.urbansound8k import load_urbansound8k
 
 YAMNET_WINDOW, YAMNET_HOP = 15600, 7800
 STRENGTHS = (0.001, 0.01, 0.1)

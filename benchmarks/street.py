@@ -37,7 +37,8 @@ from device.audio.files import read_samples
 from device.config import MqttConfig
 from device.features import Samples
 from device.mqtt.subscriber import Subscriber
-from training.dataset import Dataset, load_dataset
+from training.dataset import Dataset
+from training.loading import load_dataset
 from training.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
 
 RATE = 16000

@@ -69,6 +69,11 @@ class Unknown(_Part):
     """A best score below this is `unknown`."""
 
 
+def is_label(name: str) -> bool:
+    """Whether a label may have this name: it becomes part of a topic and a folder, and `unknown` means none of them."""
+    return bool(name) and name != UNKNOWN and not name.startswith(".") and not set(name) & set("/+#\n\0")
+
+
 class Manifest(_Part):
     """bundle.json. Unknown keys are refused: a newer format must not be half understood."""
 
@@ -100,7 +105,7 @@ class Manifest(_Part):
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels holds a label twice")
         for label in self.labels:
-            if label == UNKNOWN or not label or label.startswith(".") or set(label) & set("/+#\n\0"):
+            if not is_label(label):
                 raise ValueError(f"label {label!r} cannot name an MQTT topic and a folder")
         if set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name each label once")

@@ -1,8 +1,8 @@
 """The workstation's side of Earshot: from labelled sounds to the bundle that the device runs.
 
-    dataset -> spectrograms (and augmented copies) -> model (backbone) -> train (head) -> finetune
-            -> thresholds -> export (int8 bundle) -> evaluate (through device's own code) and listening (scenes, through
-            its whole pipeline) -> report
+    loading (urbansound8k, own_sounds) -> dataset -> spectrograms (and augmented copies) -> model (backbone)
+            -> train (head) -> finetune -> thresholds -> export (int8 bundle) -> evaluate (through device's own code)
+            and listening (scenes, through its whole pipeline) -> report
 
 `steps` joins them, `cli` is `earshot-train`. Windows, log-mels and scores are computed by `device`, so what is
 trained and judged is what runs on the Pi.

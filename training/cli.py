@@ -56,6 +56,9 @@ def _run(options: argparse.Namespace, command: str) -> None:
     if "evaluate" in steps:
         from training.report import summary
 
+        if options.protocol == "random":
+            run = run.at_random()
+            run.train()
         _say(summary(run.evaluate()))
     if "export" in steps:
         _say(f"wrote {run.export(options.name, options.version)} to {run.output / 'bundle'}")
@@ -63,14 +66,20 @@ def _run(options: argparse.Namespace, command: str) -> None:
 
 def _open(options: argparse.Namespace, command: str) -> "Run":
     """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
-    from training.dataset import load_dataset
     from training.finetune import FineTuneConfig
+    from training.loading import load_dataset
     from training.model import BackboneConfig, tensorflow
     from training.spectrograms import SpectrogramConfig
     from training.steps import Recipe, Run
     from training.train import HeadConfig
 
-    dataset = load_dataset(options.data, options.negatives, options.seed)
+    if options.download:
+        from training.download import download_urbansound8k
+
+        download_urbansound8k(options.data)
+    dataset = load_dataset(options.data, options.negatives, options.seed, options.on_top_of)
+    for warning in dataset.warnings:
+        print(f"earshot-train: warning: {warning}", file=sys.stderr)
     tensorflow()
     layers = {"layers": tuple(options.layers.split(","))} if options.layers else {}
     recipe = Recipe(
@@ -102,6 +111,13 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="cache, networks, figures and bundle go there",
         )
+        add("--download", action="store_true", help="fetch UrbanSound8K (6 GB) into --data, unless it is there")
+        add(
+            "--on-top-of",
+            type=Path,
+            metavar="DIR",
+            help="UrbanSound8K: --data's classes are trained beside its ten",
+        )
         add("--weights", default="imagenet", help="imagenet (downloaded by Keras), random, or a weights file")
         add(
             "--negatives",
@@ -112,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
             help="other sounds; may be repeated",
         )
         add("--copies", type=_count, default=4, metavar="N", help="augmented copies of each clip (4)")
-        add("--layers", default="", metavar="mixedA,mixedB", help="layers of Inception V3 that are pooled")
+        add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
         add(
             "--fine-tune",
             type=_count,
@@ -121,6 +137,14 @@ def _parser() -> argparse.ArgumentParser:
             help="at most so many; as many as validation says",
         )
         add("--seed", type=_count, default=0, help="of every draw (0)")
+        add(
+            "--protocol",
+            choices=("folds", "random") if name == "evaluate" else ("folds",),
+            default="folds",
+            help="random LEAKS recordings into the test: to reproduce the seed article's figure, and for nothing else"
+            if name == "evaluate"
+            else argparse.SUPPRESS,
+        )
         add("--name", default="earshot", help="the bundle's name")
         add("--version", default="1.0.0", help="the bundle's version")
     return parser

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from device.bundle import CARD, Bundle
+from training.urbansound8k import NAME as URBANSOUND8K
 
 
 def summary(evaluation: Mapping[str, Any]) -> str:
@@ -32,7 +33,7 @@ def model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, 
     """Write the bundle's MODEL_CARD.md."""
     manifest = bundle.manifest
     pooled, mean, spread = evaluation["pooled"], evaluation["mean"], evaluation["spread"]
-    urban = manifest.training["data"] == "UrbanSound8K"
+    urban = manifest.training["data"].startswith(URBANSOUND8K)
     text = f"""# {bundle}
 
 Names {len(bundle.labels)} sounds in {manifest.features.window_seconds:g} s of audio: {", ".join(bundle.labels)};

@@ -6,6 +6,7 @@ OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
 OUTPUT/summaries/         curves of training, for TensorBoard
 OUTPUT/bundle/            the bundle that ships, with its model card
+OUTPUT/random/            the same of `evaluate --protocol random`, but for the bundle: it leaks
 """
 
 import json
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
 from training.cache import Cache
-from training.dataset import Dataset
+from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
@@ -60,14 +61,17 @@ class Run:
         recipe: how they are learned.
         output: folder, made when needed.
         command: what the user typed, for the model card.
+        cache: another run's, to share; None for its own in `output`.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, output: Path, command: str) -> None:
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, output: Path, command: str, cache: Cache | None = None
+    ) -> None:
         self.dataset = dataset
         self.recipe = recipe
         self.output = output
         self._command = command
-        self._cache = Cache(output / "cache")
+        self._cache = cache or Cache(output / "cache")
         self._maker = SpectrogramMaker(dataset, recipe.spectrograms, self._cache)
 
     @cached_property
@@ -138,6 +142,16 @@ class Run:
             self._summarise(name, network)
         return accuracies
 
+    def at_random(self) -> "Run":
+        """The same on a random split, as the seed article did: no copies, no fine-tuning; figures in OUTPUT/random.
+
+        It leaks: see `split_at_random`.
+        """
+        spectrograms = replace(self.recipe.spectrograms, copies=0)
+        recipe = replace(self.recipe, spectrograms=spectrograms, fine_tune=FineTuneConfig())
+        dataset = split_at_random(self.dataset, spectrograms.seed)
+        return Run(dataset, recipe, self.output / "random", self._command, self._cache)
+
     def evaluate(self) -> dict[str, Any]:
         """Test each fold's network on its fold, float, int8 and through the pipeline; write and return evaluation.json.
 
@@ -155,7 +169,7 @@ class Run:
             self._export(network, keras, folder, "0", {})
             bundle = load_bundle(folder)
             verdicts[fold] = judge(keras, bundle, self.dataset, self.parts[0], fold)
-            heard[fold] = hear(bundle, self.dataset, fold, scenes, seed)
+            heard[fold] = None if self.dataset.leaks else hear(bundle, self.dataset, fold, scenes, seed)
         result = cross_validation(verdicts, heard, self.dataset)
         result["scenes"] = str(scenes)
         (self.output / "evaluation.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from device.features import FeatureConfig
-from training.dataset import load_dataset
 from training.finetune import FineTuneConfig
+from training.loading import load_dataset
 from training.model import BackboneConfig
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig

@@ -53,3 +53,11 @@ def test_missing_tensorflow_is_said_with_its_cure(urbansound8k, tmp_path, capsys
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert main(["prepare", "--data", str(urbansound8k), "--output", str(tmp_path)]) == 69
     assert "pip install 'earshot[training]'" in capsys.readouterr().err
+
+
+def test_only_evaluate_knows_the_protocol_that_leaks(capsys):
+    """Nothing that is trained to ship can be split at random."""
+    with pytest.raises(SystemExit) as ended:
+        main(["retrain", "--data", "x", "--output", "y", "--protocol", "random"])
+    assert ended.value.code == 2
+    assert "--protocol" in capsys.readouterr().err

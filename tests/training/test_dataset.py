@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from device.errors import InputError
 from device.types import UNKNOWN
-from training.dataset import Clip, Dataset, load_dataset, load_folders, load_urbansound8k, split_at_random
+from training.dataset import Clip, Dataset, deal, split_at_random
+from training.loading import load_dataset
+from training.own_sounds import load_folders, recording
 from training.train import splits
+from training.urbansound8k import load_urbansound8k
 
 
 def touch_sounds(folder: Path, names: list[str]) -> None:
@@ -108,9 +111,7 @@ def test_dealt_recordings_stay_together_and_even(count, seed):
     """Every draw keeps a recording in one fold, and folds differ by one recording at most."""
     from random import Random
 
-    from training.dataset import _deal
-
-    folds = _deal({f"r{i}" for i in range(count)}, (1, 3, 10), Random(seed))
+    folds = deal({f"r{i}" for i in range(count)}, (1, 3, 10), Random(seed))
     sizes = [list(folds.values()).count(fold) for fold in (1, 3, 10)]
     assert len(folds) == count
     assert max(sizes) - min(sizes) <= 1
@@ -127,3 +128,81 @@ def test_a_random_split_says_that_it_leaks(urbansound8k, negatives):
     for clip in split.clips:
         folds_of.setdefault(clip.recording, set()).add(clip.fold)
     assert any(len(folds) > 1 for folds in folds_of.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "recordings"),
+    [
+        (["1-211527-A", "1-211527-B"], 1),  # ESC-50's takes
+        (["REC0007_1", "REC0007_2", "REC0008_1"], 2),  # cuts of a numbered recording
+        (["frog_1", "frog_2", "frog_3"], 3),  # numbered recordings
+        (["20240501_123000", "20240501_124500"], 2),  # a recorder's clock
+        (["2024-05-01_12-30-05", "2024-05-01_12-31-10"], 2),
+    ],
+)
+def test_names_tell_which_files_are_one_recording(names, recordings):
+    """Parts of a recording are told from numbered recordings, and from times, by the end of the name."""
+    folder = Path("frog")
+    assert len({recording(folder / f"{name}.wav", folder) for name in names}) == recordings
+
+
+def own_sounds(folder: Path, *labels: str, count: int = 20) -> Path:
+    for label in labels:
+        touch_sounds(folder / label, [f"{label}_{number}.wav" for number in range(count)])
+    return folder
+
+
+def test_few_clips_and_files_that_are_no_sound_warn(tmp_path):
+    """Under 20 clips a class warns, and so do files that a phone made and nobody can read; enough clips are silent."""
+    data = own_sounds(tmp_path, "frog", "owl")
+    assert load_dataset(data).warnings == ()
+    (data / "owl" / "owl_0.wav").rename(data / "owl" / "owl_0.m4a")
+    few, left_out = load_dataset(data).warnings
+    assert few.startswith("owl: 19 clips are few")
+    assert "1 .m4a" in left_out
+
+
+def test_unreadable_own_sounds_are_refused_all_at_once(tmp_path):
+    """Text named .wav, an empty file and a sound of no length: one line names them all, before anything is computed."""
+    data = own_sounds(tmp_path, "frog", "owl")
+    (data / "frog" / "text.wav").write_text("not sound")
+    (data / "frog" / "empty.flac").write_bytes(b"")
+    soundfile.write(data / "owl" / "none.wav", np.zeros(0), 8000)
+    with pytest.raises(InputError) as caught:
+        load_dataset(data)
+    assert "\n" not in str(caught.value)
+    assert all(name in str(caught.value) for name in ("text.wav", "empty.flac", "none.wav", "Replace or remove"))
+
+
+@pytest.mark.parametrize("name", ["unknown", "a+b", "c#"])
+def test_folders_that_cannot_name_a_class_are_refused(tmp_path, name):
+    """A label becomes an MQTT topic, and `unknown` is none: better said now than when the bundle is exported."""
+    with pytest.raises(InputError, match="--negatives"):
+        load_dataset(own_sounds(tmp_path, "frog", name))
+
+
+def test_one_class_is_refused(tmp_path):
+    """There is nothing to tell it from."""
+    with pytest.raises(InputError, match="Add one"):
+        load_dataset(own_sounds(tmp_path, "frog"))
+
+
+def test_own_classes_on_top_of_urbansound8k(urbansound8k, tmp_path):
+    """New classes join the labels, a known one gets more clips, all in the folds that are judged."""
+    data = own_sounds(tmp_path, "frog", "hiss", count=6)
+    dataset = load_dataset(data, base=urbansound8k)
+    assert dataset.labels == ("clicks", "hiss", "tone", "frog")
+    assert dataset.judged_folds == (1, 3, 10)
+    count = {label: sum(clip.label == label for clip in dataset.clips) for label in dataset.labels}
+    assert count == {"clicks": 18, "hiss": 24, "tone": 18, "frog": 6}
+    assert dataset.found.startswith("54 of the table's 55")
+    assert "frog (6 of 6 recordings)" in dataset.found
+    assert dataset.warnings[0].startswith("frog: 6 clips are few")
+
+
+def test_a_class_with_too_few_recordings_is_told(tmp_path):
+    """Thirty cuts of two recordings cannot be trained, chosen and tested on: the line says how many there are."""
+    data = own_sounds(tmp_path, "frog")
+    touch_sounds(data / "owl", [f"REC{n % 2}_{n}.wav" for n in range(30)])
+    with pytest.raises(InputError, match=r"owl \(30 of 2 recordings\)"):
+        load_dataset(data)

@@ -8,9 +8,9 @@ import pytest
 
 from device.bundle import load_bundle, self_test
 from device.types import UNKNOWN
-from training.dataset import load_urbansound8k
 from training.evaluate import classify_files
 from training.export import LARGEST_MODEL_BYTES, decide, load_classifier
+from training.urbansound8k import load_urbansound8k
 
 
 def test_shipped_bundle_is_whole_and_honest_about_its_protocol(bundle_path):

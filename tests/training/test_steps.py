@@ -9,6 +9,7 @@ from training.evaluate import calibration_error
 from training.finetune import FineTuneConfig, Pool, best_epoch, fine_tune, tune
 from training.model import LOGITS, predict
 from training.network import load_network
+from training.report import summary
 from training.steps import Run
 from training.thresholds import CANDIDATES
 from training.train import targets
@@ -121,3 +122,18 @@ def test_training_leaves_curves_for_tensorboard(trained):
     """Each network that was trained has a run of its own in TensorBoard."""
     runs = {path.parent.name for path in (trained.output / "summaries").rglob("events.*")}
     assert runs == {"fold-1", "fold-3", "fold-10", "all"}
+
+
+def test_the_random_protocol_says_that_it_leaks_and_never_ships(trained, monkeypatch):
+    """It is evaluated apart, beside the honest figures, tells so in every report, and cannot be exported."""
+    monkeypatch.setattr("training.dataset.OWN_FOLDS", 3)  # time
+    honest = (trained.output / "evaluation.json").read_text()
+    leaky = trained.at_random()
+    leaky.train()
+    evaluation = leaky.evaluate()
+    assert evaluation["leaks"]
+    assert "IT LEAKS" in summary(evaluation)
+    assert "IT LEAKS" in (trained.output / "random" / "report.html").read_text()
+    assert (trained.output / "evaluation.json").read_text() == honest
+    with pytest.raises(ConfigError, match="leaks"):
+        leaky.export("leaky", "1")
