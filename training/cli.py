@@ -81,10 +81,10 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     for warning in dataset.warnings:
         print(f"earshot-train: warning: {warning}", file=sys.stderr)
     tensorflow()
-    layers = {"layers": tuple(options.layers.split(","))} if options.layers else {}
+    layers = tuple(options.layers.split(",")) if options.layers else ()
     recipe = Recipe(
         SpectrogramConfig(copies=options.copies, seed=options.seed),
-        BackboneConfig(options.weights, **layers),
+        BackboneConfig(options.weights, layers, options.backbone),
         HeadConfig(),
         FineTuneConfig(epochs=options.fine_tune),
     )
@@ -127,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help="other sounds; may be repeated",
         )
+        add("--backbone", default="InceptionV3", help="InceptionV3, or for a Pi Zero 2 W MobileNetV2, MobileNetV3Small")
         add("--copies", type=_count, default=4, metavar="N", help="augmented copies of each clip (4)")
         add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
         add(

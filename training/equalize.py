@@ -23,13 +23,21 @@ def equalize(network: Any, log_mels: NDArray[np.float32], strength: float = STRE
     """Even out the ranges of the channels of each layer, in place; what the network computes stays the same.
 
     Args:
-        network: Keras; each ReLU follows a batch normalisation without gain, and that a convolution without bias, as
-            in Inception V3. Between ReLU and the next convolution only pooling and concatenation may stand.
+        network: Keras; each Activation("relu") follows a batch normalisation without gain, and that a convolution
+            without bias, as in Inception V3. Between ReLU and the next convolution only pooling and concatenation may
+            stand.
         log_mels: windows that show the ranges, shape (n, mel_bands, frames).
         strength: 0 to 1 (see `STRENGTH`).
     """
     keras = tensorflow().keras
-    activations = [layer for layer in network.layers if isinstance(layer, keras.layers.Activation)]
+    # Others than plain ReLU do not commute with a factor: a network of ReLU6 (MobileNet) is left as it is.
+    activations = [
+        layer
+        for layer in network.layers
+        if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu
+    ]
+    if not activations:
+        return
     factors = dict(
         zip([each.name for each in activations], _factors(network, activations, log_mels, strength), strict=True)
     )

@@ -1,4 +1,4 @@
-"""The network: Inception V3's first blocks, their outputs pooled over the window, and a linear head.
+"""The network: a backbone's first blocks, Inception V3's by default, pooled over the window, and a linear head.
 
 Middle layers, not the last: what ImageNet taught the last layers is objects; what it taught the middle ones is
 texture, which is what a spectrogram has.
@@ -16,9 +16,16 @@ from device.errors import ConfigError, InputError, UnavailableError
 from training.cache import file_digest, progress
 from training.spectrograms import Spectrograms
 
-LAYERS = tuple(f"mixed{number}" for number in range(10))
-"""Outputs that can be pooled. Not `mixed10`: Google's network of 2015 pools by maximum inside it and Keras's by
-average, so there the weights would decide what the layer has to be."""
+BACKBONES = {
+    "InceptionV3": ("mixed1", "mixed2", "mixed3", "mixed4", "mixed5", "mixed6"),
+    "MobileNetV2": ("block_3_expand_relu", "block_6_expand_relu", "block_10_expand_relu", "block_13_expand_relu"),
+    "MobileNetV3Small": tuple(f"expanded_conv_{number}_expand_bn" for number in (2, 4, 5, 7, 8)),
+}
+"""Networks of keras.applications, and which of their layers' outputs are pooled unless told otherwise: the widest of
+the middle ones. The smaller two are for a Pi Zero 2 W."""
+REPLACED = "mixed10"
+"""Cannot be pooled: Google's Inception V3 of 2015 pools by maximum inside it and Keras's by average, so there the
+weights would decide what the layer has to be."""
 
 
 LIMIT = 6.0
@@ -31,17 +38,25 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Which part of Inception V3 is used."""
+    """Which part of which backbone is used."""
 
     weights: str = "imagenet"
     """`imagenet` (Keras downloads its own, once), `random`, or the path of a weights file of Keras without top."""
-    layers: tuple[str, ...] = ("mixed1", "mixed2", "mixed3", "mixed4", "mixed5", "mixed6")
+    layers: tuple[str, ...] = ()
+    """Whose outputs are pooled; none takes those of `BACKBONES`."""
+    name: str = "InceptionV3"
+    """One of `BACKBONES`."""
+
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """Names of the layers that are pooled."""
+        return self.layers or BACKBONES[self.name]
 
     def key(self) -> dict[str, object]:
         """What the backbone's outputs depend on: the content of the weights, not their place."""
         named = self.weights in ("imagenet", "random")
-        content = self.weights if named else file_digest(_weights_file(self.weights))
-        return {"weights": content, "layers": list(self.layers)}
+        content = f"{self.weights} of {self.name}" if named else file_digest(_weights_file(self.weights))
+        return {"weights": content, "layers": list(self.pooled)}
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,7 @@ def tensorflow() -> Any:
         raise UnavailableError(
             "TensorFlow is not installed, training needs it: pip install 'earshot[training]'"
         ) from error
+    module.get_logger().setLevel("ERROR")  # nor do its warnings that it compiles once more
     return module
 
 
@@ -106,16 +122,22 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
 
     Raises:
         InputError: the weights file is missing or holds something else.
-        ConfigError: an unknown layer.
+        ConfigError: an unknown backbone or layer.
         UnavailableError: no TensorFlow.
     """
     keras = tensorflow().keras
-    if not config.layers or not set(config.layers) <= set(LAYERS):
-        raise ConfigError(f"layers are {', '.join(config.layers)}, must be among {', '.join(LAYERS)}")
+    if config.name not in BACKBONES:
+        raise ConfigError(f"backbone is {config.name}, must be one of {', '.join(BACKBONES)}")
     keras.utils.set_random_seed(seed)
-    grey = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*shape, 1))
+    grey = _build(config, (*shape, 1))
+    layers = {layer.name for layer in grey.layers} - {REPLACED}
+    if unknown := set(config.pooled) - layers:
+        raise ConfigError(
+            f"{config.name} has no layer {', '.join(sorted(unknown))} to pool; it has, among others, "
+            f"{', '.join(BACKBONES[config.name])}"
+        )
     if config.weights != "random":
-        colour = _load_colour(config.weights, shape)
+        colour = _load_colour(config, shape)
         grey.set_weights(
             [
                 kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
@@ -123,7 +145,7 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
             ]
         )
     outputs = []
-    for layer in config.layers:
+    for layer in config.pooled:
         sight = grey.get_layer(layer).output
         outputs.append(keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{layer}_mean")(sight))
         outputs.append(keras.layers.GlobalMaxPooling2D(keepdims=True, name=f"{layer}_max")(sight))
@@ -153,27 +175,32 @@ def attach_head(backbone: Any, head: Head) -> Any:
     return keras.Model(backbone.input, logits, name="earshot")
 
 
-def _load_colour(weights: str, shape: tuple[int, int]) -> Any:
-    """Inception V3 with its weights for three channels."""
-    keras = tensorflow().keras
-    build = keras.applications.InceptionV3
-    if weights == "imagenet":
+def _build(config: BackboneConfig, shape: tuple[int, int, int], weights: str | None = None) -> Any:
+    """A backbone of keras.applications that takes values in [-1, 1], as all three do once asked to."""
+    asked = {"include_preprocessing": False} if config.name == "MobileNetV3Small" else {}
+    make = getattr(tensorflow().keras.applications, config.name)
+    return make(include_top=False, weights=weights, input_shape=shape, **asked)
+
+
+def _load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
+    """The backbone with its weights for three channels."""
+    if config.weights == "imagenet":
         try:
-            return build(include_top=False, weights="imagenet", input_shape=(*shape, 3))
+            return _build(config, (*shape, 3), "imagenet")
         except Exception as error:
             if "URL fetch failure" not in str(error):  # Keras raises a bare Exception for it
                 raise
             raise UnavailableError(
                 "the ImageNet weights could not be downloaded. Connect to the internet, or set --weights to a file"
             ) from error
-    model = build(include_top=False, weights=None, input_shape=(*shape, 3))
-    path = _weights_file(weights)
+    model = _build(config, (*shape, 3))
+    path = _weights_file(config.weights)
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(
-            f"{path}: not weights of Inception V3 without top ({first_line}). Set --weights to such a file"
+            f"{path}: not weights of {config.name} without top ({first_line}). Set --weights to such a file"
         ) from error
     return model
 

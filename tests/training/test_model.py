@@ -4,6 +4,7 @@ import pytest
 from device.errors import ConfigError, InputError
 from training.equalize import equalize
 from training.model import BackboneConfig, Head, attach_head, build_backbone, predict, tensorflow
+from training.quantize import int8_logits, quantize
 
 SHAPE = (75, 79)
 
@@ -68,7 +69,7 @@ def test_bad_weights_are_one_clear_line(tmp_path):
         build_backbone(BackboneConfig(str(tmp_path / "none.h5"), ("mixed0",)), SHAPE)
     other = tmp_path / "other.weights.h5"
     other.write_bytes(b"no HDF5")
-    with pytest.raises(InputError, match=r"not weights of Inception V3") as caught:
+    with pytest.raises(InputError, match=r"not weights of InceptionV3") as caught:
         build_backbone(BackboneConfig(str(other), ("mixed0",)), SHAPE)
     assert "\n" not in str(caught.value)
 
@@ -77,3 +78,28 @@ def test_unknown_layers_are_refused():
     """`mixed10` is among them: what it computes would depend on whose weights they are."""
     with pytest.raises(ConfigError, match="mixed10"):
         build_backbone(BackboneConfig("random", ("mixed10",)), SHAPE)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
+def test_smaller_backbones_become_int8_too(name):
+    """The ones for a Pi Zero 2 W are pooled and quantized by the same code, and decide like their float parents."""
+    backbone = build_backbone(BackboneConfig("random", name=name), SHAPE)
+    size = sum(part.shape[-1] for part in backbone.outputs)
+    rng = np.random.default_rng(0)
+    log_mels = rng.uniform(-1, 1, (12, *SHAPE)).astype(np.float32)
+    features = np.concatenate([np.ravel(part) for part in backbone(log_mels[..., None])])
+    ones, weights = np.ones(size, np.float32), rng.normal(size=(size, 3)).astype(np.float32)
+    # One scale for all features: those of a random backbone hardly differ from window to window.
+    network = attach_head(
+        backbone, Head(features.mean() * ones, features.std() * ones, weights, np.zeros(3, np.float32))
+    )
+    exact = predict(network, log_mels)
+    quantized = int8_logits(quantize(network, log_mels), log_mels)
+    assert predict(network, log_mels) == pytest.approx(exact, rel=1e-3, abs=1e-3)
+    assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
+
+
+def test_unknown_backbone_is_refused():
+    """The line names those that there are."""
+    with pytest.raises(ConfigError, match="MobileNetV2"):
+        build_backbone(BackboneConfig("random", name="VGG16"), SHAPE)
