@@ -23,9 +23,11 @@ class HomeAssistant:
     Args:
         root: the Debian that it lives in, as run.sh makes it.
         mqtt_port: of the broker on this machine.
+        automations: text of its automations.yaml.
+        scripts: text of its scripts.yaml.
     """
 
-    def __init__(self, root, mqtt_port):
+    def __init__(self, root, mqtt_port, automations, scripts):
         self._root = root
         self._port = free_port()
         self._process = None
@@ -33,8 +35,11 @@ class HomeAssistant:
         (root / "config" / ".storage").mkdir(parents=True)
         (root / "config" / "configuration.yaml").write_text(
             f"http:\n  server_host: 127.0.0.1\n  server_port: {self._port}\napi:\n"
+            "automation: !include automations.yaml\nscript: !include scripts.yaml\n"
             "logger:\n  default: warning\n  logs:\n    homeassistant.components.mqtt: info\n"
         )
+        (root / "config" / "automations.yaml").write_text(automations)
+        (root / "config" / "scripts.yaml").write_text(scripts)
         self._store("auth", 1, self._authorization())
         self._store("onboarding", 4, {"done": ["user", "core_config", "analytics", "integration"]})
         self._store("core.config_entries", 1, {"entries": [_mqtt_entry(mqtt_port)]}, minor_version=5)

@@ -1,0 +1,28 @@
+import re
+
+import pytest
+import yaml
+
+from device.bundle import load_bundle
+from device.mqtt.discovery import discovery_message
+from device.mqtt.messages import Topics
+
+
+@pytest.fixture
+def examples(request):
+    """The example files, by name."""
+    folder = request.config.rootpath / "deploy" / "home_assistant"
+    return {path.name: path.read_text() for path in folder.glob("*.yaml")}
+
+
+def test_the_examples_name_what_there_is(examples, bundle_path):
+    """Each entity and topic in the examples is one of a node called `balcony`, and the dashboard leaves none out."""
+    message = discovery_message("balcony", load_bundle(bundle_path).labels, version="1", bundle="b@1", announced={})
+    entities = {component["default_entity_id"] for component in message["components"].values()}
+    assert set(examples) == {"automations.yaml", "dashboard.yaml", "scripts.yaml"}
+    for text in examples.values():
+        assert yaml.safe_load(text)
+        assert set(re.findall(r"\b[a-z_]+\.earshot_balcony_\w+", text)) <= entities
+    left_out = {entity for entity in entities if entity not in examples["dashboard.yaml"]}
+    assert left_out == {"event.earshot_balcony_sound"}
+    assert f"topic: {Topics('balcony').command}correct" in examples["scripts.yaml"]
