@@ -28,6 +28,7 @@ pytest:
 bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test
 	$(BIN)/python benchmarks/quiet_path.py
+	$(BIN)/python benchmarks/outbox.py
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -1,5 +1,7 @@
 """Fixtures that more than one test module uses."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,15 @@ def sound_server(tmp_path):
     server = SoundServer(folder)
     yield server
     server.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte that can be filled."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs root and the right to mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", folder], check=True)

@@ -32,9 +32,13 @@ class Mosquitto:
     def __init__(self, folder, extra=""):
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
-        self._config.write_text(f"listener {self.port} 127.0.0.1\n{extra or 'allow_anonymous true'}\n")
+        self.configure(extra or "allow_anonymous true")
         self._log = (folder / "mosquitto.log").open("w")
         self._process = None
+
+    def configure(self, lines):
+        """Give it other settings, for its next start."""
+        self._config.write_text(f"listener {self.port} 127.0.0.1\n{lines}\n")
 
     def start(self):
         """Start it and wait until it accepts connections."""
@@ -49,6 +53,16 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(timeout=10)
             self._process = None
+
+    def freeze(self):
+        """Let it hang, with its connections open; `kill` ends that."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self):
+        """End it without a word, as a crash does."""
+        self._process.kill()
+        self._process.wait(timeout=10)
+        self._process = None
 
     def close(self):
         """End it for good."""

@@ -21,13 +21,13 @@ _LOGGER = logging.getLogger(__name__)
 
 _FIRST_RETRY_SECONDS = 1.0
 _LAST_RETRY_SECONDS = 30.0
-_ANSWER_SECONDS = 10.0
-"""How long a broker may take to accept or refuse us."""
 _STEADY_SECONDS = 60.0
 """A connection that stood so long was a good one: what ends it is news."""
 _LOOP_SECONDS = 1.0
 _LEAVE_SECONDS = 3.0
-_PROTOCOLS = (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311)
+_PROTOCOLS = {MQTTProtocolVersion.MQTTv5: 2.0, MQTTProtocolVersion.MQTTv311: 10.0}
+"""What we try to speak, in this order, and how long the broker may take to accept or refuse us, s. One that has never
+heard of MQTT 5 may leave us waiting: then the older one is asked soon, which all understand."""
 _GONE = "is gone"
 _NOT_MQTT = (ValueError, LookupError, struct.error, MQTTException)
 """What paho raises when the other end talks nonsense."""
@@ -73,7 +73,7 @@ class Connection:
         self._peer = peer
         self._stopping = threading.Event()
         self._complaints = Complaints()
-        self._client = self._make_client(_PROTOCOLS[0])  # a certificate that cannot be used is told now
+        self._client = self._make_client(next(iter(_PROTOCOLS)))  # a certificate that cannot be used is told now
         self._trouble = ""
         self._answered = False
         self._thread = threading.Thread(target=self._keep, name="mqtt", daemon=True)
@@ -93,8 +93,9 @@ class Connection:
         pause = _FIRST_RETRY_SECONDS
         while not self._stopping.is_set():
             stood = self._connect_once()
-            if stood > _STEADY_SECONDS:
+            if stood > pause:
                 pause = _FIRST_RETRY_SECONDS
+            if stood > _STEADY_SECONDS:
                 self._complaints.forget()
             if not self._stopping.is_set():
                 self._complain(self._trouble)
@@ -107,7 +108,7 @@ class Connection:
 
         A broker of MQTT 3.1.1 may answer MQTT 5 in any way, or not at all: then it is asked again in 3.1.1.
         """
-        for protocol in _PROTOCOLS:
+        for protocol, patience in _PROTOCOLS.items():
             self._answered, self._trouble = False, NO_ANSWER
             self._client = self._make_client(protocol)
             try:
@@ -117,7 +118,7 @@ class Connection:
                 return 0.0
             started = time.monotonic()
             try:
-                self._loop(self._client)
+                self._loop(self._client, patience)
             except _NOT_MQTT as error:
                 self._trouble = f"sends what is not MQTT ({error}). Check mqtt.port"
             self._peer.disconnected(self._client)
@@ -125,11 +126,11 @@ class Connection:
                 return time.monotonic() - started
         return 0.0
 
-    def _loop(self, client: paho.Client) -> None:
+    def _loop(self, client: paho.Client, patience: float) -> None:
         """Let paho talk until the connection ends, the broker does not answer, or we leave."""
         started = time.monotonic()
         while client.loop(_LOOP_SECONDS) == MQTTErrorCode.MQTT_ERR_SUCCESS:
-            if not self._answered and time.monotonic() - started > _ANSWER_SECONDS:
+            if not self._answered and time.monotonic() - started > patience:
                 return
             if self._stopping.is_set():
                 client.disconnect()

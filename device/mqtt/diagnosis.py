@@ -24,6 +24,8 @@ def why_unreachable(error: OSError) -> str:
         case ssl.SSLError():
             what = f"does not agree on encryption ({error.reason or error})"
             cure = "Check mqtt.port, and mqtt.tls with its certificate_file"
+        case ConnectionResetError():
+            what, cure = "hangs up at once", "Check mqtt.port, and whether it wants mqtt.tls"
         case socket.gaierror():
             what, cure = "has a name that cannot be resolved", "Check mqtt.host, and the network's DNS"
         case paho.WebsocketConnectionError():

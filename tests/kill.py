@@ -1,0 +1,217 @@
+"""Kills broker, daemon and network in random order while events are made, and counts what a subscriber receives.
+
+    python tests/kill.py [--seed N] [--times 20]
+
+Prints one line of JSON; exit code 1 if an event was lost, came out of order, or came twice with two ids. An event that
+the broker confirmed and forgot in its own kill -9 is counted apart. `tests/test_kill.py` runs a short one.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import paho.mqtt.client as paho  # noqa: E402
+from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
+from support import Mosquitto, free_port, wait_until  # noqa: E402
+
+from device.outbox_file import OutboxFile  # noqa: E402
+
+STREET = ROOT / "deploy" / "demo" / "street.flac"
+BROKER = """
+user root
+allow_anonymous true
+max_queued_messages 0
+persistence true
+persistence_location {}/
+autosave_interval 1
+autosave_on_changes true
+"""
+"""A broker that forgets nothing of its own will, and writes down each change at once."""
+
+
+@dataclass
+class Count:
+    """What came of it.
+
+    Attributes:
+        made: events that got a number.
+        received: of these, how many arrived at least once.
+        repeated: messages that arrived again, with the same id.
+        late: messages that arrived on event/backlog.
+        lost: neither received nor confirmed by the broker: our loss.
+        forgotten: confirmed by the broker, but not received: its loss.
+        out_of_order: messages that arrived first after a later one.
+        two_ids: numbers under which two messages arrived.
+    """
+
+    made: int
+    received: int
+    repeated: int
+    late: int
+    lost: int
+    forgotten: int
+    out_of_order: int
+    two_ids: int
+
+    @property
+    def is_clean(self):
+        """Whether we lost nothing and kept the order."""
+        return not (self.lost or self.out_of_order or self.two_ids) and self.made > 0
+
+
+class Recorder:
+    """A subscriber whose session the broker keeps."""
+
+    def __init__(self, broker):
+        self.received = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, "recorder", clean_session=False)
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe("earshot/test/event/#", 1)
+        self._client.on_message = lambda _c, _d, message: self.received.append(
+            (message.topic, json.loads(message.payload))
+        )
+        self._client.connect("127.0.0.1", broker.port, keepalive=5)
+        self._client.loop_start()
+
+    def close(self):
+        """End it for good."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+class Daemon:
+    """The real daemon, which hears the demo's recording again and again, as fast as it can."""
+
+    def __init__(self, folder, port):
+        self._state, self._port = folder / "state", port
+        self._street = folder / "street"
+        self._street.mkdir()
+        for number in range(200):
+            (self._street / f"{number}.flac").symlink_to(STREET)
+        self._log = (folder / "daemon.log").open("a")
+        self._process = None
+
+    def start(self, recording=None):
+        """Start it, on one recording or on all."""
+        command = [sys.executable, "-m", "device", "run", "--input", recording or self._street, "--speed", "max"]
+        command += ["--exit-at-end"] if recording else []
+        for setting in (f"mqtt.port={self._port}", "mqtt.host=127.0.0.1", "node_id=test", "mqtt.keepalive_seconds=5"):
+            command += ["--set", setting]
+        environment = {**os.environ, "STATE_DIRECTORY": str(self._state), "PYTHONPATH": str(ROOT)}
+        self._process = subprocess.Popen(command, env=environment, stderr=self._log)
+
+    def kill(self):
+        """Kill -9."""
+        self._process.kill()
+        self._process.wait()
+
+    def finish(self):
+        """Hear one more recording and deliver what waits; gives how many events were ever made."""
+        self.kill()
+        deadline = time.monotonic() + 120
+        while True:
+            self.start(STREET)
+            if self._process.wait(timeout=120) == 0:
+                break
+            assert time.monotonic() < deadline, "the daemon could not deliver what waits"
+        outbox = OutboxFile(self._state / "outbox.sqlite")
+        totals = outbox.totals()
+        outbox.close()
+        assert totals.waiting == 0
+        return totals.last
+
+    def close(self):
+        """End it for good."""
+        self.kill()
+        self._log.close()
+
+
+def disturb(action, chance, broker, daemon, relay):
+    """Do one bad thing, and undo it after a while."""
+    if action == "daemon":
+        daemon.kill()
+        daemon.start()
+        time.sleep(chance.uniform(1, 5))
+    elif action == "network":
+        relay.send_signal(signal.SIGSTOP)
+        time.sleep(chance.uniform(0.5, 12))
+        relay.send_signal(signal.SIGCONT)
+    else:
+        broker.stop() if action == "stop" else broker.kill()
+        time.sleep(chance.uniform(0, 3))
+        broker.start()
+
+
+def run(folder, seed, actions):
+    """Do the actions in random order; gives the count."""
+    chance = random.Random(seed)
+    (folder / "broker").mkdir()
+    broker = Mosquitto(folder, BROKER.format(folder / "broker"))
+    broker.start()
+    port, notes = free_port(), folder / "confirmed"
+    relay = subprocess.Popen([sys.executable, ROOT / "tests" / "relay.py", str(port), str(broker.port), notes])
+    recorder, daemon = Recorder(broker), Daemon(folder, port)
+    try:
+        daemon.start()
+        wait_until(lambda: recorder.received, 60, "the first event")
+        for action in chance.sample(actions, len(actions)):
+            time.sleep(chance.uniform(0.2, 2))
+            disturb(action, chance, broker, daemon, relay)
+        made = daemon.finish()
+        wait_until(lambda: any(m["sequence"] == made for _, m in recorder.received), 60, "the last event")
+    finally:
+        daemon.close()
+        recorder.close()
+        relay.kill()
+        broker.close()
+    return count(made, recorder.received, {int(line) for line in notes.read_text().split()})
+
+
+def count(made, received, confirmed):
+    """Compare what was made, what arrived, and what the broker has confirmed."""
+    ids, order = {}, []
+    for _, message in received:
+        if message["sequence"] not in ids:
+            order.append(message["sequence"])
+        ids.setdefault(message["sequence"], []).append(message["id"])
+    missing = set(range(1, made + 1)) - ids.keys()
+    return Count(
+        made=made,
+        received=len(ids),
+        repeated=len(received) - len(ids),
+        late=sum(topic.endswith("backlog") for topic, _ in received),
+        lost=len(missing - confirmed),
+        forgotten=len(missing & confirmed),
+        out_of_order=sum(later < max(order[:number]) for number, later in enumerate(order) if number),
+        two_ids=sum(len(set(each)) > 1 for each in ids.values()),
+    )
+
+
+def main():
+    """Run it as often as asked; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--times", type=int, default=20, help="of each: broker stopped, broker killed, daemon, network")
+    arguments = parser.parse_args()
+    actions = ["stop", "kill", "daemon", "network"] * arguments.times
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.monotonic()
+        counted = run(Path(folder), arguments.seed, actions)
+    seconds = round(time.monotonic() - started)
+    print(json.dumps({"seed": arguments.seed, "times": arguments.times, "seconds": seconds, **asdict(counted)}))
+    return 0 if counted.is_clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
