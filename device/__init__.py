@@ -12,7 +12,10 @@ The data path, stage -> module:
     TFLite -> scores          classifier.py, with what bundle.py read and verified
     scores -> events          events.py
     outbox (SQLite)           outbox.py
-    MQTT                      mqtt/messages.py, mqtt/publisher.py
+    MQTT                      mqtt/messages.py, mqtt/publisher.py, with what it stands on beside it
+
+Around the path: mqtt/states.py and discovery.py keep what Home Assistant shows, controls.py obeys commands, recorder.py
+and clips.py keep the sound of events where that is wanted. They watch the pipeline as observers (types.py).
 
 health.py counts what is heard and what is turned away, and says how the parts are.
 pipeline.py joins the stages from ring to events; cli.py builds them all and is the only module that does.

@@ -171,8 +171,15 @@ class HomeAssistantConfig(_Section):
 
     enabled: bool = True
     """Publish one retained message that makes the node a device there; where there is none, nobody reads it."""
-    discovery_prefix: Annotated[str, Field(pattern=r"^[^/+#\s][^+#\s]*$")] = "homeassistant"
+    discovery_prefix: str = "homeassistant"
     """Where Home Assistant looks for such messages, as set there."""
+
+    @field_validator("discovery_prefix")
+    @classmethod
+    def _begins_a_topic(cls, value: str) -> str:
+        if not all(level and level.isprintable() and not set(level) & set("+# ") for level in value.split("/")):
+            raise ValueError("begins an MQTT topic, so '+', '#', spaces and a '/' at either end are not allowed")
+        return value
 
 
 class ClipsConfig(_Section):

@@ -53,6 +53,15 @@ def test_a_node_id_that_breaks_topics_is_refused(tmp_path, node_id):
     assert "node_id" in faults(tmp_path, yaml.safe_dump({"node_id": node_id}))[0]
 
 
+@pytest.mark.parametrize("prefix", ["", "/ha", "ha/", "ha//mqtt", "ha/#", "h+", "h a", "ha\n"])
+def test_a_discovery_prefix_that_breaks_topics_is_refused(tmp_path, prefix):
+    """It begins a topic; one of several levels is fine."""
+    (line,) = faults(tmp_path, yaml.safe_dump({"home_assistant": {"discovery_prefix": prefix}}))
+    assert "begins an MQTT topic" in line
+    text = "home_assistant: {discovery_prefix: my/ha}"
+    assert load(tmp_path, text).home_assistant.discovery_prefix == "my/ha"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
