@@ -31,10 +31,10 @@ def confusion(counts: NDArray[np.int64], rows: Sequence[str], columns: Sequence[
 
 def precision_recall(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any], float]]) -> str:
     """For each label: precision and recall over all thresholds, and the average precision."""
-    figure, panels = _figure(len(curves), (10, 2.2 * -(-len(curves) // 5)), columns=5)
+    figure, panels = _figure(len(curves), (10, 2.4 * -(-len(curves) // 5)), columns=5)
     for axes, (label, (precision, recall, average)) in zip(panels, curves.items(), strict=True):
         axes.plot(recall, precision)
-        axes.set(title=f"{label}, AP {average:.2f}", xlim=(0, 1), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
+        axes.set(title=f"{label}\nAP {average:.2f}", xlim=(0, 1), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
     return _svg(figure)
 
 
@@ -56,7 +56,7 @@ def bars(groups: Mapping[str, Mapping[str, float | None]]) -> str:
         axes.bar(places, [each[kind] or 0.0 for each in groups.values()], 0.8 / len(kinds), label=kind)
     axes.set_xticks(range(len(groups)), list(groups), rotation=30, ha="right")
     axes.set(ylim=(0, 1.05))
-    axes.legend(loc="lower left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(kinds))
     return _svg(figure)
 
 

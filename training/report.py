@@ -18,7 +18,10 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     mean, spread = evaluation["mean"], evaluation["spread"]
     lines.append(f"mean of folds     {_percent(mean['float']):>7} {_percent(mean['int8']):>7}")
     lines.append(f"spread (std)      {_percent(spread['float']):>7} {_percent(spread['int8']):>7}")
+    pooled = evaluation["pooled"]
     lines += ["", "int8, all folds pooled:"]
+    lines += [f"  {'macro-F1':<20} {_percent(pooled['macro_f1'])}"]
+    lines += [f"  {'calibration error':<20} {_percent(pooled['calibration_error'])}"]
     lines += [f"  {label:<20} {_percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]
     if through := evaluation["pooled"]["pipeline"]:
         lines += ["", f"through gate, windows and events ({evaluation['scenes']}):"]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,9 +39,13 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
 
 
 def test_same_seed_same_features(trained, tmp_path):
-    """Another folder, the same clips and seed: the same features to the last bit."""
+    """Another folder, the same clips and seed: the same features to the last bit; another seed, other copies."""
     other = Run(trained.dataset, trained.recipe, tmp_path, "")
     assert np.array_equal(other.prepare().features, trained.prepare().features)
+    reseeded = replace(trained.recipe, spectrograms=replace(trained.recipe.spectrograms, seed=1))
+    parts = Run(trained.dataset, reseeded, tmp_path, "").parts
+    assert np.array_equal(parts[0].quantized, trained.parts[0].quantized)
+    assert not np.array_equal(parts[1].quantized, trained.parts[1].quantized)
 
 
 def test_thresholds_come_from_ambience(trained):
