@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from device.errors import ConfigError
+from device.quiet_hours import QuietHours
 from device.suggest import did_you_mean
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
@@ -43,14 +44,24 @@ class NoiseFloorConfig(_Section):
 
     high_pass_hz: Annotated[float, Field(ge=20, le=1000)] = 60.0
     """Lower edge of the lowest band, Hz: wind and mains hum below it never open the gate."""
-    level_db: Annotated[float, Field(gt=0, le=60)] = 8.0
-    """Level of a band above its floor that opens the gate, dB."""
-    deviations: Annotated[float, Field(ge=0, le=20)] = 4.0
+    level_db: Annotated[float, Field(gt=0, le=60)] = 14.0
+    """Rise of a band above its floor that opens the gate at once, dB."""
+    deviations: Annotated[float, Field(gt=0, le=20)] = 7.0
     """The same in mean deviations of the band, so that a place that varies must be exceeded by more."""
+    maximum_db: Annotated[float, Field(gt=0, le=100)] = 42.0
+    """However much the place varies, a rise by so much opens the gate, dB."""
+    lasting_share: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """A rise by this share of that opens the gate, too, when it lasts for 0.36 s."""
     rise_db_per_second: Annotated[float, Field(gt=0, le=60)] = 3.0
     """How fast the floor follows while the gate is shut, dB/s."""
     learn_db_per_second: Annotated[float, Field(gt=0, le=100)] = 30.0
     """How fast it learns a sound without a name that has lasted for `learn_seconds`, dB/s."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.maximum_db < self.level_db:
+            raise ValueError(f"maximum_db is {self.maximum_db}, less than level_db, which is {self.level_db}")
+        return self
 
 
 class GateConfig(_Section):
@@ -62,7 +73,7 @@ class GateConfig(_Section):
     """Open on webrtcvad, with its aggressiveness, 0 (opens easily) to 3; null turns it off."""
     probe_seconds: Annotated[float, Field(ge=5, le=86400)] | None = 60.0
     """Open for one window after so long a rest, for sounds that were there before, s; null turns it off."""
-    vad_blocks: Annotated[int, Field(ge=1, le=100)] = 10
+    vad_blocks: Annotated[int, Field(ge=1, le=100)] = 11
     """Voiced blocks of 30 ms, of the last `vad_window_blocks`, that open the gate."""
     vad_window_blocks: Annotated[int, Field(ge=1, le=100)] = 12
     """Blocks of 30 ms that webrtcvad's vote is taken over."""
@@ -114,6 +125,14 @@ class EventsConfig(_Section):
     """An event that lasts longer is ended, and its sound is learnt as noise, s."""
     cooldown_seconds: Seconds = 1.0
     """Pause after an event in which the same label starts no other, s."""
+    quiet_hours: list[str] = []
+    """Spans of the day, by the local clock, in which no event starts, as in "22:00-07:00"."""
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _are_hours(cls, value: list[str]) -> list[str]:
+        QuietHours(value)
+        return value
 
 
 class OutboxConfig(_Section):

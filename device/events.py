@@ -9,6 +9,7 @@ import numpy as np
 from uuid6 import uuid7
 
 from device.config import EventsConfig
+from device.quiet_hours import QuietHours
 from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, Span, Window
 
 
@@ -73,6 +74,7 @@ class EventTracker:
         self._hop_length = hop_length
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[tuple[Window, Probabilities]] = deque(maxlen=config.smoothing_windows)
+        self._quiet_hours = QuietHours(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
         self._sounds: dict[str, _Sound] = {}
         self._exhausted: set[str] = set()
@@ -110,7 +112,7 @@ class EventTracker:
                 yield self._end(sound, max(sound.faded_at, sound.start + self._hop_length), time_of)
         for label in sorted(labels - self._sounds.keys()):
             onset = self._onset(label)
-            if reason := self._objection(label, onset):
+            if reason := self._objection(label, onset, time_of(onset)):
                 refuse(label, reason)
                 continue
             event = Event(
@@ -148,12 +150,14 @@ class EventTracker:
         for each in list(self._sounds.values()):
             yield self._end(each, min(each.named_until, sound.end), time_of)
 
-    def _objection(self, label: str, onset: int) -> RefusalReason | None:
+    def _objection(self, label: str, onset: int, time: float) -> RefusalReason | None:
         """Why a label that is sounding starts no event, if anything speaks against it."""
         if label in self._exhausted:
             return "maximum_duration"
         if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
             return "cooling_down"
+        if self._quiet_hours.hold(time):
+            return "quiet_hours"
         return None
 
     def _onset(self, label: str) -> int:

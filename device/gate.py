@@ -71,15 +71,15 @@ class SoundGate:
 
     def _sounding(self, block: Block) -> GateReason | None:
         """What says that this block sounds; a sound that opens the gate must have lasted `minimum_seconds`."""
-        stands_out = self._floor.feed(block.samples, self._rise(block)) and self._config.level
+        stands_out = self._floor.feed(block.samples, self._rise(block))
         voiced = self._vad is not None and self._vad.is_speech(block.samples.tobytes(), self._sample_rate)
         self._voiced.append(voiced)
-        if stands_out:
+        if stands_out and self._config.level:
             if self._pending_from is None:  # it began somewhere in the group that was just judged
                 self._pending_from = max(0, block.end - GROUP * len(block.samples))
             if self._span or block.end - self._pending_from >= self._samples(self._config.minimum_seconds):
                 return "level"
-        else:
+        elif stands_out is False:
             self._pending_from = None
         if sum(self._voiced) >= self._config.vad_blocks:
             return "vad"

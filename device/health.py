@@ -32,6 +32,7 @@ _BECAUSE: dict[RefusalReason, str] = {
     "below_threshold": "below its threshold of {threshold:.2f}",
     "cooling_down": "it ended a moment ago and is cooling down",
     "maximum_duration": "it has lasted for events.maximum_seconds",
+    "quiet_hours": "events.quiet_hours",
 }
 
 

@@ -1,9 +1,12 @@
 """The noise floor: what a place sounds like while nothing happens, band by band, and how far it varies.
 
 A sound that stands out in one band of the spectrum (a horn, a far siren) is found long before it adds anything
-to the level of the whole. The idea is that of spectral noise estimation as R. Martin describes it ("Noise power
-spectral density estimation based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio
-Processing 9(5), 2001), reduced to a tracker per band that costs some microseconds a block.
+to the level of the whole. It may do so at once and by much, as a bark does, or by less for a while, as an engine
+does; key clicks in an office do neither.
+
+The idea is that of spectral noise estimation as R. Martin describes it ("Noise power spectral density estimation
+based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001), reduced to a
+tracker per band that costs some microseconds a block.
 """
 
 import numpy as np
@@ -15,9 +18,13 @@ from device.features import FULL_SCALE, Samples
 
 GROUP = 4
 """Blocks that are judged together: 120 ms, at a quarter of the cost and half the scatter of one by one."""
+_LASTING_GROUPS = 3
+"""Groups that follow one another, 0.36 s, in which a smaller rise is as good as a sudden one."""
 _OCTAVES_FROM_HZ = 100.0
 _DEVIATION_SHARE = 0.04
 """Share of the way that the deviation moves to each group's: it takes three seconds."""
+_USUAL_SHARE = 4 / 7
+"""Of what opens the gate: what rises by more tells nothing of how the place itself varies."""
 _FALL_SHARE = 0.12
 """Share of the way down to a quieter group: the floor finds silence in a second or two."""
 
@@ -42,13 +49,13 @@ class NoiseFloor:
         self._first_bins = np.searchsorted(frequencies, edges)
         self._group = np.zeros((GROUP, block_length), np.int16)
         self._filled = 0
-        self._stands_out = False
+        self._lasting = np.zeros(len(edges), np.int64)
         self._level: NDArray[np.float64] | None = None
         self._floor: NDArray[np.float64] = np.zeros(len(edges))
         self._remembered = self._floor
         self._deviation = np.full(len(edges), 2.0)
 
-    def feed(self, samples: Samples, rise_db_per_second: float) -> bool:
+    def feed(self, samples: Samples, rise_db_per_second: float) -> bool | None:
         """Take a block, shape (block_length,), int16; every fourth one, judge the four and follow them.
 
         Args:
@@ -56,25 +63,29 @@ class NoiseFloor:
             rise_db_per_second: how fast the floor may rise; at 0 it stays as it is.
 
         Returns:
-            Whether the last group that was judged rose above the floor in any band.
+            Whether the four blocks stand out from the floor in any band; None for a block that is not the fourth.
         """
         self._group[self._filled] = samples
         self._filled = (self._filled + 1) % GROUP
-        if self._filled == 0:
-            level = self._band_levels()
-            if self._level is None:
-                self._floor = level
-            self._level = level
-            above = level - self._floor
-            threshold = np.maximum(self._config.level_db, self._config.deviations * self._deviation)
-            self._stands_out = bool((above >= threshold).any())
-            if rise_db_per_second:
-                self._follow(above, above < threshold, rise_db_per_second * self._group_seconds)
-        return self._stands_out
+        if self._filled:
+            return None
+        level = self._band_levels()
+        if self._level is None:
+            self._floor = level
+        self._level = level
+        above = level - self._floor
+        config = self._config
+        threshold = np.clip(config.deviations * self._deviation, config.level_db, config.maximum_db)
+        self._lasting = np.where(above >= config.lasting_share * threshold, self._lasting + 1, 0)
+        stands_out = bool(((above >= threshold) | (self._lasting >= _LASTING_GROUPS)).any())
+        if rise_db_per_second:
+            self._follow(above, above < _USUAL_SHARE * threshold, rise_db_per_second * self._group_seconds)
+        return stands_out
 
     def interrupt(self) -> None:
-        """Forget the group that was begun and the last verdict: what comes next is judged by itself."""
-        self._filled, self._stands_out = 0, False
+        """Forget the group that was begun, and what lasted: what comes next is judged by itself."""
+        self._filled = 0
+        self._lasting[:] = 0
 
     def remember(self) -> None:
         """Keep the floor as it is now, before a sound that may turn out to have a name."""

@@ -111,7 +111,7 @@ class Event:
     gate: GateReason
 
 
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration"]
+RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,13 @@ def small_disk(tmp_path):
         pytest.skip("needs root and the right to mount a tmpfs")
     yield folder
     subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def berlin(monkeypatch):
+    """This process lives by Berlin's clock; gives the Unix time of a local date and time."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield lambda *local: datetime(*local).timestamp()
+    monkeypatch.undo()
+    time.tzset()

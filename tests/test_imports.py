@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PLAIN = {"clock", "complaints", "config", "errors", "features", "native", "state_file", "suggest", "types"}
+PLAIN = {
+    "clock",
+    "complaints",
+    "config",
+    "errors",
+    "features",
+    "native",
+    "state_file",
+    "quiet_hours",
+    "suggest",
+    "types",
+}
 """What any stage may import: settings, features and plain types."""
 WIRING = {"cli", "clip_commands", "daemon", "__main__"}
 """The command line: the only place that builds the stages."""

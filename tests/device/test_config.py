@@ -70,6 +70,12 @@ def test_a_discovery_prefix_that_breaks_topics_is_refused(tmp_path, prefix):
         ("gate: {vad_mode: null, level: false, probe_seconds: null}", "could never open"),
         ("gate: 5", "gate: must be a section"),
         ("gate: {vad_blocks: 13}", "more than vad_window_blocks"),
+        ("gate: {floor: {maximum_db: 10}}", "less than level_db"),
+        ("events: {quiet_hours: [22:00-24:00]}", 'events.quiet_hours: must be like "22:00-07:00"'),
+        ("events: {quiet_hours: [22-7]}", "must be like"),
+        ("events: {quiet_hours: [07:00-07:00]}", "holds no time"),
+        ("events: {quiet_hours: 22:00-07:00}", "must be a valid list"),
+        ("events: {quiet_hours: [22:00]}", "events.quiet_hours"),
         ("mqtt: {password: secret}", "Did you mean password_file"),
     ],
 )

@@ -48,6 +48,30 @@ def test_a_bang_in_a_quiet_room_opens_it_at_its_onset():
     assert abs(span.end - 10.5 * RATE) <= 6 * LENGTH
 
 
+def test_a_small_rise_opens_it_when_it_lasts():
+    """A rise of 9 dB for a moment is a key click and is passed over; for a second, it is a sound."""
+    bed = noise(20, 100).astype(float)
+    bed[6 * RATE : round(6.15 * RATE)] += noise(0.15, 260, seed=1)
+    assert spans_of(bed.astype(np.int16), LEVEL_ONLY) == []
+    bed[12 * RATE : 13 * RATE] += noise(1, 260, seed=2)
+    (span,) = spans_of(bed.astype(np.int16), LEVEL_ONLY)
+    assert 12 * RATE <= span.start < 12.5 * RATE
+    assert span.end == pytest.approx(13 * RATE, abs=5 * LENGTH)
+
+
+@pytest.mark.parametrize(("maximum_db", "opens"), [(30, True), (100, False)])
+def test_a_place_that_varies_is_not_deaf(maximum_db, opens):
+    """Where crickets come and go in a band, a chirp beyond `maximum_db` there opens the gate all the same."""
+    time = np.arange(40 * RATE) / RATE
+    crickets = np.sin(2 * np.pi * 4500 * time) * 20 * (0.5 - 0.5 * np.cos(2 * np.pi * time / 0.96))
+    samples = noise(40, 3) + crickets
+    chirp = np.sin(2 * np.pi * 5000 * time[: RATE // 4]) * 600 * np.hanning(RATE // 4)
+    samples[35 * RATE : 35 * RATE + len(chirp)] += chirp
+    config = GateConfig(vad_mode=None, probe_seconds=None, floor={"maximum_db": maximum_db})
+    spans = spans_of(samples.astype(np.int16), config)
+    assert any(34.8 * RATE < span.start < 35.3 * RATE for span in spans) == opens
+
+
 def test_a_hangover_bridges_pauses():
     """Barks 0.4 s apart are one span with a hang-over of 0.6 s, and several with one of 0.1 s."""
     bed = noise(20, 3)
@@ -91,12 +115,12 @@ def test_a_sound_with_a_name_is_not_learnt():
 
 
 def test_a_tone_in_a_loud_street_opens_it():
-    """A horn that adds 3 dB to the whole level stands out in its band."""
+    """A horn that adds 3 dB to the whole level stands out in its band, and opens the gate once it has lasted."""
     samples = noise(20, 1000).astype(float)
     horn = np.sin(2 * np.pi * 420 * np.arange(RATE) / RATE) * 1500
     samples[10 * RATE : 11 * RATE] += horn
     spans = spans_of(samples.astype(np.int16), LEVEL_ONLY)
-    assert any(abs(span.start - 10 * RATE) < 6 * LENGTH for span in spans)
+    assert any(0 <= span.start - 10 * RATE < 13 * LENGTH for span in spans)
 
 
 def test_a_probe_looks_at_what_was_there_before():

@@ -38,6 +38,7 @@ def test_each_refusal_is_counted_by_its_reason():
         "unknown": 1,
         "cooling_down": 0,
         "maximum_duration": 0,
+        "quiet_hours": 0,
     }
     assert [each["time"][17:] for each in report["near_misses"]] == [
         f"{55 + number:02}.000Z" for number in range(5)
@@ -70,6 +71,7 @@ def test_inference_is_timed():
         ("unknown", "none of its labels"),
         ("cooling_down", "cooling down"),
         ("maximum_duration", "maximum_seconds"),
+        ("quiet_hours", "events.quiet_hours"),
     ],
 )
 def test_the_trace_says_why_not(caplog, reason, says):
