@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
 from device.audio.files import read_samples
-from training.dataset import load_folders
+from training.own_sounds import load_folders
 
 
 class Peer:

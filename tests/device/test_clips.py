@@ -9,7 +9,7 @@ from device.cli import main
 from device.clips import ClipFolder
 from device.config import ClipsConfig
 from device.errors import InputError
-from training.dataset import load_dataset
+from training.loading import load_dataset
 
 NOISE = np.random.default_rng(0).integers(-9999, 9999, 16000).astype(np.int16)
 
