@@ -32,9 +32,11 @@ MAY_ALSO = {
     "recorder": {"clips", "ring"},
     "gate": {"noise_floor"},
     "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
-    "mqtt.publisher": {"mqtt.connection", "mqtt.incoming", "mqtt.messages", "mqtt.retained", "outbox", "outbox_file"},
+    "mqtt.delivery": {"mqtt.messages", "mqtt.retained", "outbox", "outbox_file"},
+    "mqtt.publisher": {"mqtt.connection", "mqtt.delivery", "mqtt.incoming", "mqtt.messages", "mqtt.retained", "outbox"},
     "mqtt.states": {"mqtt.discovery", "mqtt.publisher", "spectrogram"},
-    "outbox": {"outbox_file", "sequence"},
+    "outbox": {"outbox_disk", "outbox_file", "sequence"},
+    "outbox_disk": {"outbox_file"},
     "mqtt.subscriber": {"mqtt.client", "mqtt.diagnosis"},
 }
 """Parts of one stage, and the pipeline, which joins stages."""

@@ -1,1 +1,1 @@
-"""MQTT: what is said (messages), and how it gets there (publisher); `subscriber` prints it."""
+"""MQTT: what is said (messages), in which order (delivery), how it gets there (connection); publisher joins them."""

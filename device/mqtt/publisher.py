@@ -13,19 +13,16 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.clock import CLOCK, Clock, Stamp
-from device.complaints import Complaints
 from device.config import MqttConfig
 from device.mqtt.connection import Connection
+from device.mqtt.delivery import RETRY_SECONDS, Delivery
 from device.mqtt.incoming import Handler, Incoming
-from device.mqtt.messages import OFFLINE, ONLINE, Topics, corrected, encode
-from device.mqtt.retained import Retained, Value
+from device.mqtt.messages import OFFLINE, ONLINE, Topics
+from device.mqtt.retained import Retained
 from device.outbox import Outbox, OutboxFacts
-from device.outbox_file import Entry
 
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""
-_TICK_SECONDS = 5.0
-"""How often a disk or a broker that refused something is tried again."""
 _JOBS_AT_ONCE = 1000
 
 _Job = Callable[[], None]
@@ -67,22 +64,14 @@ class Publisher:
     def __init__(
         self, config: MqttConfig, password: str | None, node_id: str, outbox: Outbox, clock: Clock = CLOCK
     ) -> None:
-        self._live_seconds = config.live_seconds
         self._topics = Topics(node_id)
         self._outbox = outbox
         self._clock = clock
-        self._inbox: SimpleQueue[_Job] = SimpleQueue()
+        self._retained = Retained()
+        self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds)
         self._incoming = Incoming()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
-        self._client: paho.Client | None = None
-        self._limit = 0
-        self._in_flight: dict[int, Entry | Value] = {}
-        self._sent_up_to = 0
-        self._confirmed: list[int] = []
-        self._retained = Retained()
-        self._acknowledged_at: float | None = None
-        self._refused = False
-        self._complaints = Complaints()
+        self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._unstored = 0
         self._progress = threading.Condition()
         self._running = True
@@ -101,7 +90,7 @@ class Publisher:
         """Store what is still to be stored, say `offline`, and leave."""
         self.retain(self._topics.status, OFFLINE)
         with self._progress:
-            self._progress.wait_for(self._said_all, _GOODBYE_SECONDS)
+            self._progress.wait_for(lambda: self._delivery.has_said_all, _GOODBYE_SECONDS)
         self._open.close()
         self._inbox.put(self._stop)
         self._thread.join()
@@ -139,9 +128,9 @@ class Publisher:
 
     def facts(self) -> DeliveryFacts:
         """How delivery goes; any thread."""
-        at = self._acknowledged_at
+        at = self._delivery.acknowledged_at
         return DeliveryFacts(
-            connected=self._client is not None,
+            connected=self._delivery.client is not None,
             acknowledged_seconds_ago=None if at is None else time.monotonic() - at,
             commands_dropped=self._incoming.dropped,
             outbox=self._outbox.facts(),
@@ -161,11 +150,11 @@ class Publisher:
 
     def disconnected(self, client: paho.Client) -> None:
         """The broker is gone."""
-        self._inbox.put(partial(self._end, client))
+        self._inbox.put(partial(self._delivery.end, client))
 
     def acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         """The broker has taken a message, or refuses it."""
-        self._inbox.put(partial(self._confirm, client, mid, reason))
+        self._inbox.put(partial(self._delivery.confirm, client, mid, reason))
 
     def received(self, message: paho.MQTTMessage) -> None:
         """Somebody has sent us something."""
@@ -174,17 +163,10 @@ class Publisher:
     # What follows runs on the publisher's thread.
 
     def _work(self) -> None:
-        tried_at = time.monotonic()
         while self._running:
             for job in self._jobs():
                 job()
-            self._outbox.delete(self._confirmed)
-            self._confirmed.clear()
-            if time.monotonic() - tried_at >= _TICK_SECONDS:
-                tried_at, self._refused = time.monotonic(), False
-                if self._outbox.recover():
-                    self._sent_up_to = 0  # what could not be read then; what is under way comes twice
-            self._fill()
+            self._delivery.go_on()
             with self._progress:
                 self._progress.notify_all()
 
@@ -192,7 +174,7 @@ class Publisher:
         """What is to be done, all at once, so that what is confirmed together is deleted together."""
         jobs: list[_Job] = []
         try:
-            jobs.append(self._inbox.get(timeout=_TICK_SECONDS))
+            jobs.append(self._inbox.get(timeout=RETRY_SECONDS))
             while len(jobs) < _JOBS_AT_ONCE:
                 jobs.append(self._inbox.get_nowait())
         except Empty:
@@ -200,71 +182,25 @@ class Publisher:
         return jobs
 
     def _store(self, message: dict[str, Any], made: Stamp) -> None:
-        self._outbox.append(message, made)
+        self._delivery.store(message, made)
         with self._progress:
             self._unstored -= 1
 
     def _begin(self, client: paho.Client, in_flight: int) -> None:
-        self._client, self._limit = client, in_flight
-        self._retained.say_all()
+        self._delivery.begin(client, in_flight)
         for topic_filter in self._incoming.filters:
             client.subscribe(topic_filter, qos=1)
 
-    def _end(self, client: paho.Client) -> None:
-        """Nobody will confirm what was under way: it is sent again, from the outbox, as late as it is by then."""
-        if client is self._client:
-            self._client = None
-            self._in_flight.clear()
-            self._sent_up_to = 0
-
-    def _confirm(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
-            return
-        if reason.is_failure:
-            self._complaints.say(f"the broker does not take our messages ({reason}). Check its access rules")
-            self._refused, self._sent_up_to = True, 0
-            return
-        self._acknowledged_at = time.monotonic()
-        if isinstance(item, Entry):
-            self._confirmed.append(item.sequence)
-
-    def _fill(self) -> None:
-        """Hand over what waits, states first, then events from the oldest, as far as the broker keeps up."""
-        if self._client is None:
-            return
-        while len(self._in_flight) < self._limit and (state := self._retained.next()):
-            self._in_flight[self._client.publish(state.topic, state.payload, qos=1, retain=True).mid] = state
-        room = self._limit - len(self._in_flight)
-        if room <= 0 or self._refused:
-            return
-        for entry in self._outbox.after(self._sent_up_to, room):
-            topic, payload = self._address(entry)
-            self._in_flight[self._client.publish(topic, payload, qos=1).mid] = entry
-            self._sent_up_to = entry.sequence
-
-    def _address(self, entry: Entry) -> tuple[str, bytes]:
-        """Topic and payload: what happened just now is live; the rest must not fire anyone's lights."""
-        message = corrected(entry.message, entry.made, self._clock)
-        is_of_this_run = entry.sequence >= self._outbox.first_of_run
-        if is_of_this_run and self._clock.steady() - entry.made.steady <= self._live_seconds:
-            return self._topics.event, encode(message)
-        return self._topics.backlog, encode(message | {"replayed": True})
-
     def _waiting(self) -> int:
         return self._unstored + len(self._outbox)
-
-    def _said_all(self) -> bool:
-        """Whether every state has reached the broker, or nobody is there to say it to."""
-        under_way = any(isinstance(item, Value) for item in list(self._in_flight.values()))
-        return self._client is None or not (self._retained or under_way)
 
     def _subscribe(self, topic_filter: str, handler: Handler, *, take_retained: bool) -> None:
         self._incoming.add(topic_filter, handler, take_retained=take_retained)
         self._inbox.put(partial(self._subscribe_now, topic_filter))
 
     def _subscribe_now(self, topic_filter: str) -> None:
-        if self._client is not None:
-            self._client.subscribe(topic_filter, qos=1)
+        if self._delivery.client is not None:
+            self._delivery.client.subscribe(topic_filter, qos=1)
 
     def _stop(self) -> None:
         self._running = False

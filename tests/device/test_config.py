@@ -131,6 +131,17 @@ def test_the_password_comes_from_a_file(tmp_path):
         read_password(load(tmp_path, "mqtt: {password_file: other}").mqtt)
 
 
+def test_the_password_comes_from_a_systemd_credential(tmp_path):
+    """Where the file is not set; a service without the credential has no password."""
+    config = load(tmp_path, "").mqtt
+    assert read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
+    (tmp_path / "mqtt_password").write_text("s3cret\n")
+    assert read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == "s3cret"
+    (tmp_path / "mqtt_password").write_text("")
+    with pytest.raises(ConfigError, match="credential"):
+        read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 KEYS = st.sampled_from(["node_id", "audio", "gate", "mqtt", "events", "port", "vad_mode", "thresholds", "siren", "x"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

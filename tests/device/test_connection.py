@@ -228,6 +228,23 @@ def test_a_password_that_is_put_right_lets_in(make_mosquitto, tmp_path, caplog):
         assert publisher.wait_delivered(60) == 0
 
 
+def test_events_that_the_broker_does_not_take_wait(make_mosquitto, tmp_path, caplog):
+    """Its access rules forbid the topic: one line, nothing is deleted, and all is delivered once they are right."""
+    rules = tmp_path / "rules"
+    rules.write_text("topic write earshot/balcony/status\n")
+    broker = make_mosquitto(f"allow_anonymous true\nacl_file {rules}\nuser root")
+    broker.start()
+    with caplog.at_level(logging.WARNING), publishing(broker.port, tmp_path) as publisher:
+        publisher.send(EVENT)
+        wait_until(lambda: caplog.messages, 20, "the line")
+        assert "access rules" in caplog.messages[0]
+        assert publisher.wait_delivered(1) == 1
+        broker.stop()
+        rules.write_text("topic readwrite earshot/#\n")
+        broker.start()
+        assert publisher.wait_delivered(60) == 0
+
+
 def test_a_name_that_is_not_known_is_told(tmp_path, caplog):
     """A host name that DNS does not know is a line of its own."""
     with caplog.at_level(logging.WARNING), publishing(1883, tmp_path, host="no.such.host.invalid"):

@@ -215,7 +215,7 @@ def test_commits_reach_the_disk(path):
     """The database syncs as it stores (synchronous = FULL): a power cut loses no event."""
     with Outbox(path) as outbox:
         fill(outbox, [1])
-        database = outbox._disk._database
+        database = outbox._disk._file._database
         assert database.execute("PRAGMA synchronous").fetchone() == (2,)
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -230,6 +230,7 @@ def test_a_full_disk(small_disk, caplog):
         given += fill(outbox, range(10, 300))
         assert outbox.facts().trouble
         outbox.delete([1, 2, 299])
+        assert len(outbox) == len(numbers(outbox)) == 297
         (line,) = [message for message in caplog.messages if "memory" in message]
         assert "Free some space" in line
         assert numbers(outbox) == [*range(2, 298), 299]
@@ -275,8 +276,8 @@ def test_whatever_happens_numbers_only_rise(tmp_path_factory, steps):
             (folder / "outbox.sqlite").write_bytes(NOISE)
             outbox = Outbox(folder / "outbox.sqlite").__enter__()
         elif step == "lose disk" and is_there:
-            outbox._disk.close()  # as an I/O error would, from here on
-            outbox._disk, is_there = None, False
+            outbox._disk.close()
+            is_there = False
             folder.rename(folder.with_name("away"))
         elif step == "find disk" and not is_there:
             folder.with_name("away").rename(folder)
