@@ -11,12 +11,13 @@ The data path, stage -> module:
     log-mel                   features.py
     TFLite -> scores          classifier.py, with what bundle.py read and verified
     scores -> events          events.py
-    outbox (SQLite)           outbox.py
-    MQTT                      mqtt/messages.py, mqtt/publisher.py, with what it stands on beside it
+    outbox (SQLite)           outbox.py, outbox_disk.py, outbox_file.py, sequence.py
+    MQTT                      mqtt/messages.py, delivery.py, connection.py, incoming.py, joined in publisher.py
 
 Around the path: mqtt/states.py and discovery.py keep what Home Assistant shows, controls.py obeys commands, recorder.py
 and clips.py keep the sound of events where that is wanted. They watch the pipeline as observers (types.py).
 
+clock.py tells the time, also on a machine that boots in the past.
 health.py counts what is heard and what is turned away, and says how the parts are.
 pipeline.py joins the stages from ring to events; cli.py builds them all and is the only module that does.
 Stages do not import one another, only config, features, errors and types.

@@ -1,7 +1,8 @@
 """A paho client as the settings want it: protocol, transport, user, encryption."""
 
+import socket
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -13,6 +14,8 @@ from device.errors import ConfigError
 
 _SESSION_SECONDS: Final = 86400
 """How long the broker keeps what is addressed to us while we are away."""
+_RECEIVE_BYTES: Final = 32 * 1024
+"""What may wait in the network's buffer."""
 LARGEST_PACKET: Final = 256 * 1024
 """Bytes of a message to us that a broker may send (MQTT 5): we are sent commands, not films."""
 
@@ -35,6 +38,8 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
     )
     if config.transport == "websockets":
         client.ws_set_options(config.websocket_path)
+    else:
+        client.on_socket_open = _wait_little
     if config.username is not None:
         client.username_pw_set(config.username, password)
     if config.tls.enabled:
@@ -55,6 +60,11 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
     properties.SessionExpiryInterval = _SESSION_SECONDS
     properties.MaximumPacketSize = LARGEST_PACKET
     client.connect(config.host, config.port, config.keepalive_seconds, clean_start=False, properties=properties)
+
+
+def _wait_little(_client: paho.Client, _data: Any, network: Any) -> None:
+    """Have a flood wait, and be dropped, at the broker: confirmations of our events come behind what waits here."""
+    network.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
 
 def _tls_context(tls: TlsConfig) -> ssl.SSLContext:

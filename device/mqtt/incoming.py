@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
@@ -15,6 +16,8 @@ Handler = Callable[[str, bytes], None]
 _WAITING = 100
 _LARGEST = 64 * 1024
 """Bytes of payload that a message may have."""
+_FLOOD = 100
+"""Messages dropped within a second that make a flood."""
 _LEAVE_SECONDS = 3.0
 
 
@@ -29,10 +32,16 @@ class Incoming:
     """A bounded queue of messages, and the thread that hands them to their handlers; a context manager.
 
     A flood costs us neither memory nor time: what finds the queue full, or is too large, is dropped and counted.
+
+    Args:
+        on_flood: called when much is dropped at once. What the network holds of a flood, confirmations of our events
+            wait behind, so it must be turned off at the broker.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_flood: Callable[[], None]) -> None:
         self.dropped = 0
+        self._on_flood = on_flood
+        self._second, self._dropped_in_it = 0, 0
         self._stopping = False
         self._subscriptions: list[_Subscription] = []
         self._waiting: queue.Queue[tuple[Handler, str, bytes] | None] = queue.Queue(_WAITING)
@@ -69,7 +78,7 @@ class Incoming:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            self.dropped += 1
+            self._drop()
             return
         for each in self._subscriptions:
             if paho.topic_matches_sub(each.topic_filter, topic) and (each.take_retained or not message.retain):
@@ -77,9 +86,18 @@ class Incoming:
 
     def _put(self, handler: Handler, topic: str, payload: bytes) -> None:
         if len(payload) > _LARGEST or self._waiting.full():
-            self.dropped += 1
+            self._drop()
         else:
             self._waiting.put_nowait((handler, topic, payload))  # only this thread puts, so there is room
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._dropped_in_it = second, 0
+        self._dropped_in_it += 1
+        if self._dropped_in_it == _FLOOD:
+            self._on_flood()
 
     def _work(self) -> None:
         while (item := self._waiting.get()) is not None and not self._stopping:

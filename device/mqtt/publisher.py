@@ -13,6 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.clock import CLOCK, Clock, Stamp
+from device.complaints import Complaints
 from device.config import MqttConfig
 from device.mqtt.connection import Connection
 from device.mqtt.delivery import RETRY_SECONDS, Delivery
@@ -24,6 +25,8 @@ from device.outbox import Outbox, OutboxFacts
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""
 _JOBS_AT_ONCE = 1000
+_DEAF_SECONDS = 10.0
+"""How long a flood of commands is kept away."""
 
 _Job = Callable[[], None]
 
@@ -69,7 +72,9 @@ class Publisher:
         self._clock = clock
         self._retained = Retained()
         self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds)
-        self._incoming = Incoming()
+        self._incoming = Incoming(lambda: self._inbox.put(self._turn_deaf))
+        self._deaf_until: float | None = None
+        self._complaints = Complaints()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._unstored = 0
@@ -167,6 +172,8 @@ class Publisher:
             for job in self._jobs():
                 job()
             self._delivery.go_on()
+            if self._deaf_until is not None and time.monotonic() >= self._deaf_until:
+                self._listen()
             with self._progress:
                 self._progress.notify_all()
 
@@ -188,8 +195,19 @@ class Publisher:
 
     def _begin(self, client: paho.Client, in_flight: int) -> None:
         self._delivery.begin(client, in_flight)
+        self._listen()
+
+    def _listen(self) -> None:
+        self._deaf_until = None
         for topic_filter in self._incoming.filters:
-            client.subscribe(topic_filter, qos=1)
+            self._subscribe_now(topic_filter)
+
+    def _turn_deaf(self) -> None:
+        """Somebody floods us: have the broker keep it for a while, so that events are not delayed."""
+        if self._delivery.client is not None and self._incoming.filters:
+            self._complaints.say(f"too many commands at once: none are taken for {_DEAF_SECONDS:.0f} s")
+            self._delivery.client.unsubscribe(self._incoming.filters)
+            self._deaf_until = time.monotonic() + _DEAF_SECONDS
 
     def _waiting(self) -> int:
         return self._unstored + len(self._outbox)
