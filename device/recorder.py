@@ -70,9 +70,9 @@ class Recorder(Observer):
         if event.end_time is None or self._last is None:
             return
         onset = self._position(event.start_time)
-        # What is shorter than a window is kept with what follows: so much the network saw of it.
+        # What is shorter than a window is kept with what lies around it: so much the network saw.
         end = min(max(self._position(event.end_time), onset + self._window_length), self._ring.end)
-        start = max(onset, end - self._maximum, self._ring.oldest)
+        start = max(min(onset, end - self._window_length), end - self._maximum, self._ring.oldest)
         samples = self._ring.read(start, end)
         if not self._config.keep_speech and self._may_hold_speech(samples, start, end):
             _LOGGER.info("no clip of the event %s is kept: there may be speech in it", event.event_id)

@@ -40,7 +40,7 @@ class Peer:
         return self.client.publish(f"earshot/test/command/{name}", payload, qos)
 
     def until(self, name, payload):
-        wait_until(lambda: self.kept.get(name) == payload, 30, f"{name} {payload}")
+        wait_until(lambda: self.kept.get(name) == payload, 60, f"{name} {payload}")
 
     def close(self):
         self.client.disconnect()
@@ -65,7 +65,7 @@ def daemon(broker, state, source, *arguments):
     try:
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
     assert "Traceback" not in (state / "log").read_text()
@@ -85,7 +85,7 @@ def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tm
     with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
         peer.until("threshold/siren", b"0.2")
         peer.until("listening", b"OFF")
-        assert process.wait(60) == 0
+        assert process.wait(120) == 0
     assert peer.events == []
     with daemon(mosquitto, tmp_path, street):
         peer.until("status", b"online")
@@ -94,7 +94,7 @@ def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tm
 
 
 def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, street, bundle_path, tmp_path):
-    """Nonsense, a megabyte, bytes that are no text, and two seconds of ten thousand commands each, while it hears."""
+    """Nonsense, a megabyte, bytes that are no text, and ten thousand commands in a second, while it hears."""
     nonsense = [
         ("listening", b"perhaps"),
         ("listening", b"\xff\xfe\x00"),
@@ -108,7 +108,7 @@ def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, stree
 
     def flood():
         peer.command("listening", b"OFF" * 350_000, qos=0)
-        for _ in range(20):
+        for _ in range(10):
             for name, payload in nonsense * (1000 // len(nonsense)):
                 peer.command(name, payload, qos=0)
             time.sleep(0.1)
@@ -118,7 +118,7 @@ def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, stree
         thread = threading.Thread(target=flood)
         thread.start()
         try:
-            assert process.wait(60) == 0
+            assert process.wait(120) == 0
         finally:
             thread.join()
     assert [event["sequence"] for event in peer.events] == list(range(1, len(peer.events) + 1))
@@ -134,16 +134,16 @@ def test_corrected_clips_are_a_dataset(mosquitto, peer, street, bundle_path, tmp
     clips = tmp_path / "clips"
     with daemon(mosquitto, tmp_path, street, "--set", "clips.enabled=true", "--set", "clips.keep_speech=true"):
         wait_until(lambda: len(list(clips.glob("recent/*/*.flac"))) >= 4, 60, "four clips")
-        wait_until(lambda: len([event for event in peer.events if event["type"] == "end"]) >= 4, 10, "four events")
+        wait_until(lambda: len([event for event in peer.events if event["type"] == "end"]) >= 4, 60, "four events")
         events = [event for event in peer.events if event["type"] == "end"][:4]
         assert all(list(clips.glob(f"recent/{event['label']}/*_{event['event_id']}.flac")) for event in events)
         for event, label in zip(events, ["dog_bark", "doorbell", "none", "dog_bark"], strict=True):
             peer.command("correct", json.dumps({"event_id": event["event_id"], "label": label}))
         peer.command("correct", json.dumps({"event_id": events[0]["event_id"], "label": "../../../etc"}))
-        wait_until(lambda: len(list(clips.glob("corrected/*/*.flac"))) == 3, 20, "the corrections")
-        wait_until(lambda: len(list(clips.glob("none/*.flac"))) == 1, 20, "the clip of nothing")
+        wait_until(lambda: len(list(clips.glob("corrected/*/*.flac"))) == 3, 60, "the corrections")
+        wait_until(lambda: len(list(clips.glob("none/*.flac"))) == 1, 60, "the clip of nothing")
     dataset = load_folders(clips / "corrected")
     assert dataset.labels == ("dog_bark", "doorbell")
     assert sorted(clip.label for clip in dataset.clips) == ["dog_bark", "dog_bark", "doorbell"]
-    assert all(len(read_samples(clip.path, 16000)) >= 3 * 16000 for clip in dataset.clips)
+    assert all(len(read_samples(clip.path, 16000)) >= 3 * 16000 for clip in dataset.clips)  # the network's window
     assert "etc" not in {path.name for path in tmp_path.rglob("*")}

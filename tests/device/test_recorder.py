@@ -66,7 +66,8 @@ class Node:
     ("looks", "event", "clip"),
     [
         ((4.5, 5.5, 6.5), (5, 8.5), (5, 8.5)),
-        ((4.5,), (5, 5.4), (5, 7.5)),  # as much as the network saw
+        ((4.5, 5.5), (5, 5.4), (5, 8)),  # a short one with what follows
+        ((4.5,), (6.5, 7), (4.5, 7.5)),  # or with what came before, where nothing more was looked at
         ((-0.5, 0.5, 1.5), (0, 4), (0, 4)),  # the stream's first window starts before the stream
         (tuple(range(4, 34)), (5, 35), (25, 35)),  # the last ten seconds of a long one
         ((1, 20.25, 21.25), (20.75, 24), (20.75, 24)),  # after a pause in which nothing was looked at
