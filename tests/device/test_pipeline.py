@@ -1,9 +1,15 @@
+import dataclasses
+import json
+import sys
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import make_bundle
 
+from device.audio.microphone import MicrophoneSource
 from device.audio.resample import Blocker
 from device.config import Config
 from device.features import FeatureConfig, log_mel
@@ -87,6 +93,38 @@ def test_the_chunks_do_not_matter(lengths):
     cut = listen(blocks_of(street_of_tones(), lengths), watched("cut"))
     assert essence(whole) == essence(cut)
     np.testing.assert_array_equal(seen["whole"], seen["cut"])
+
+
+@pytest.mark.parametrize("milliseconds", [[1], [3, 100, 17], [100]])
+def test_the_microphone_gives_what_the_file_gives(tmp_path, milliseconds):
+    """The same sound through the capture program's pipe, in chunks of 1 to 100 ms: the same events within a block."""
+    samples = street_of_tones()
+    (tmp_path / "sound").write_bytes(samples.tobytes())
+    header = json.dumps({"name": "fake", "sample_rate": RATE, "channels": 1}) + "\n"
+    script = (
+        "import itertools, os, sys, time\n"
+        f"os.write(1, {header.encode()!r})\n"
+        f"sound = open({str(tmp_path / 'sound')!r}, 'rb')\n"
+        f"for milliseconds in itertools.cycle({milliseconds}):\n"
+        f"    chunk = sound.read(milliseconds * {2 * RATE // 1000})\n"
+        "    os.write(1, chunk) if chunk else time.sleep(60)\n"
+    )
+    stop = threading.Event()
+    microphone = MicrophoneSource("auto", RATE, queue_seconds=60, stop=stop)
+    microphone._command = [sys.executable, "-c", script]
+
+    def blocks():
+        for block in microphone:
+            yield dataclasses.replace(block, time=1000 + block.position / RATE)  # it played faster than the clock
+            if block.end > len(samples) - 480:
+                stop.set()
+
+    heard, played = listen(blocks()), listen(blocks_of(samples))
+    assert [(e.type, e.label, e.scores) for e in heard] == [(e.type, e.label, e.scores) for e in played]
+    for one, other in zip(heard, played, strict=True):
+        assert one.start_time == pytest.approx(other.start_time, abs=0.03)
+        assert one.end_time == (other.end_time and pytest.approx(other.end_time, abs=0.03))
+    assert microphone.lost_samples == 0
 
 
 def test_a_stream_that_ends_ends_its_event():
