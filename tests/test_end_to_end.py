@@ -71,6 +71,19 @@ def heard(messages):
     return [message["label"] for message in messages if message["type"] == "start"]
 
 
+def beginnings(onsets):
+    """When the recording may have begun, judged by each onset: start-up takes long on a loaded machine."""
+    return [onset - start for heard, onset in onsets for label, start, _ in TRUTH if heard == label]
+
+
+def in_place(onsets, began):
+    """How many of the recording's sounds have an onset where they sound, if it began then."""
+    return sum(
+        any(heard == label and start - 1 <= onset - began <= end for heard, onset in onsets)
+        for label, start, end in TRUTH
+    )
+
+
 def health(broker):
     """The health message that the broker keeps."""
     return json.loads(subscribe.simple("earshot/test/health", port=broker.port).payload)
@@ -82,11 +95,11 @@ def test_a_recording_becomes_events(mosquitto, street, bundle_path, tmp_path):
     with subscribed(mosquitto) as messages:
         assert daemon(mosquitto, tmp_path, "--input", street, "--speed", "max", "--exit-at-end").wait(60) == 0
         wait_until(lambda: messages and messages[-1]["type"] == "end", 5, "the last message")
+    finished = time.time()
     check(messages)
-    right = 0
-    for label, start, end in TRUTH:
-        onsets = [seconds(m["start_time"]) - started for m in messages if m["type"] == "start" and m["label"] == label]
-        right += any(start - 1 <= onset <= end + 5 for onset in onsets)  # the daemon takes a moment to start
+    onsets = [(m["label"], seconds(m["start_time"])) for m in messages if m["type"] == "start"]
+    possible = [began for began in beginnings(onsets) if started - 1 <= began <= finished + 1]
+    right = max((in_place(onsets, began) for began in possible), default=0)
     assert right >= 4, heard(messages)
     assert len(heard(messages)) <= 7, "a quiet night holds five sounds"
     report = health(mosquitto)
