@@ -129,18 +129,12 @@ def _events(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _devices(_: argparse.Namespace) -> int:
-    from device.audio.capture import choose, input_devices
+def _devices(arguments: argparse.Namespace) -> int:
+    from device import devices_command
 
-    devices = input_devices()
-    auto = choose(devices, "auto")
-    for device in devices:
-        usb = f", usb:{device.usb_id}" if device.usb_id else ""
-        chosen = "  (auto)" if device is auto else ""
-        print(f"{device.name}: {device.channels} channels, {device.sample_rate} Hz{usb}{chosen}")
-    if not devices:
-        print("no microphone found", file=sys.stderr)
-    return EXIT_DONE
+    stop = threading.Event()
+    _on_signal(stop.set)
+    return devices_command.run(arguments, stop)
 
 
 def _clips(arguments: argparse.Namespace) -> int:
@@ -200,7 +194,15 @@ def _parser() -> argparse.ArgumentParser:
     gate = add("gate", _gate, "tell when the gate is open in a sound file", setting, as_json)
     gate.add_argument("file", type=Path, metavar="FILE")
     add("events", _events, "subscribe to the events of all nodes and print them", setting, as_json)
-    add("devices", _devices, "list the microphones")
+    devices = add("devices", _devices, "list the microphones, and show how loud they are")
+    devices.add_argument(
+        "--meter",
+        type=_meter_seconds,
+        nargs="?",
+        const=5,
+        metavar="SECONDS",
+        help="listen to each in turn: how loud it is, and what is wrong with it (default: 5 s each)",
+    )
     clips = add("clips", _clips, "the kept sound of events: list, play, export, purge")
     actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list the clips, oldest first", parents=[as_json])
@@ -216,6 +218,12 @@ def _parser() -> argparse.ArgumentParser:
 def _rate(text: str) -> int:
     if not text.isdecimal() or not 8000 <= int(text) <= 384000:
         raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate in Hz, 8000 to 384000")
+    return int(text)
+
+
+def _meter_seconds(text: str) -> int:
+    if not text.isdecimal() or not 5 <= int(text) <= 3600:
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be seconds, 5 (a diagnosis takes so long) to 3600")
     return int(text)
 
 

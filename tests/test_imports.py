@@ -19,13 +19,14 @@ PLAIN = {
     "types",
 }
 """What any stage may import: settings, features and plain types."""
-WIRING = {"cli", "clip_commands", "daemon", "__main__"}
+WIRING = {"cli", "clip_commands", "daemon", "devices_command", "__main__"}
 """The command line: the only place that builds the stages."""
 MAY_ALSO = {
     "bundle": set(),
     "pipeline": {"bundle", "events", "gate", "ring", "windows"},
     "audio.files": {"audio.diagnosis", "audio.resample"},
     "audio.chunks": {"audio.resample"},
+    "audio.meter": {"audio.chunks", "audio.diagnosis", "audio.microphone", "audio.pipe"},
     "audio.microphone": {"audio.capture", "audio.chunks", "audio.diagnosis", "audio.pipe"},
     "audio.pipe": {"audio.chunks"},
     "audio.stream": {"audio.chunks", "audio.diagnosis"},

@@ -17,7 +17,7 @@ import re
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,7 +27,8 @@ from device.native import silent_stderr
 
 READ_SECONDS = 0.12
 """What is read at a time."""
-_RATES = (48000, 44100, 32000, 16000)
+RATES = (48000, 44100, 32000, 16000)
+"""Hz, in the order in which they are tried after the microphone's own."""
 _MAX_CHANNELS = 2
 """More than two are an array whose channels differ too much in time to be averaged."""
 _CARDS = Path("/proc/asound")
@@ -43,7 +44,8 @@ class InputDevice:
         usb_id: `vendor:product` of its USB device, as `lsusb` prints it; empty for others.
         channels: as many as it has.
         sample_rate: Hz, its default.
-        is_default: whether `auto` takes it.
+        is_default: whether it is the system's default.
+        rates: those of RATES that it takes now; none while another program has it. Only `input_devices` asks.
     """
 
     index: int
@@ -52,6 +54,7 @@ class InputDevice:
     channels: int
     sample_rate: int
     is_default: bool
+    rates: tuple[int, ...] = ()
 
 
 def input_devices() -> list[InputDevice]:
@@ -66,7 +69,7 @@ def input_devices() -> list[InputDevice]:
     with silent_stderr():
         portaudio = pyaudio.PyAudio()
     try:
-        return _list(portaudio)
+        return [replace(device, rates=_accepted(portaudio, pyaudio, device)) for device in _list(portaudio)]
     finally:
         portaudio.terminate()
 
@@ -74,7 +77,8 @@ def input_devices() -> list[InputDevice]:
 def choose(devices: list[InputDevice], wanted: str) -> InputDevice | None:
     """The microphone that `audio.device` names: `auto`, `usb:VENDOR:PRODUCT`, or a part of a name; None if absent.
 
-    `auto` prefers a USB microphone to the system's default: it is what was plugged in to listen with.
+    `auto` prefers a USB microphone to the system's default: it is what was plugged in to listen with. A whole name
+    goes before a part of one: ALSA's `default` is not its `sysdefault`.
     """
     wanted = wanted.lower()
     if wanted == "auto":
@@ -82,7 +86,8 @@ def choose(devices: list[InputDevice], wanted: str) -> InputDevice | None:
         return next((device for device in ranked if device.usb_id or device.is_default), None)
     if wanted.startswith("usb:"):
         return next((device for device in devices if device.usb_id == wanted.removeprefix("usb:")), None)
-    return next((device for device in devices if wanted in device.name.lower()), None)
+    matching = [device for device in devices if wanted in device.name.lower()]
+    return min(matching, key=lambda device: device.name.lower() != wanted, default=None)
 
 
 def require_pyaudio() -> None:
@@ -118,6 +123,24 @@ def _list(portaudio: Any) -> list[InputDevice]:
     ]
 
 
+def _accepted(portaudio: Any, pyaudio: ModuleType, device: InputDevice) -> tuple[int, ...]:
+    def accepts(rate: int) -> bool:
+        try:
+            with silent_stderr():
+                return bool(
+                    portaudio.is_format_supported(
+                        rate,
+                        input_device=device.index,
+                        input_channels=min(device.channels, _MAX_CHANNELS),
+                        input_format=pyaudio.paInt16,
+                    )
+                )
+        except ValueError:
+            return False
+
+    return tuple(rate for rate in RATES if accepts(rate))
+
+
 def _usb_id(name: str) -> str:
     card = re.search(r"\(hw:(\d+),", name)
     try:
@@ -130,7 +153,7 @@ def _open(portaudio: Any, pyaudio: ModuleType, device: InputDevice) -> tuple[Any
     """Open at the first rate and channel count that the hardware takes; gives stream, rate, channels."""
     problem: OSError | None = None
     for channels in dict.fromkeys((min(device.channels, _MAX_CHANNELS), 1, device.channels)):
-        for rate in dict.fromkeys((device.sample_rate, *_RATES)):
+        for rate in dict.fromkeys((device.sample_rate, *RATES)):
             try:
                 with silent_stderr():
                     stream = portaudio.open(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 State = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate"]
 
-_JUDGED_SECONDS = 5.0
+JUDGED_SECONDS = 5.0
 """Sound that a verdict on the samples is based on."""
 _PACE_SECONDS = 60.0
 """Time that a verdict on the pace is based on: sound servers deliver in bursts of up to two seconds."""
@@ -45,7 +45,7 @@ class Diagnosis:
         self._highest = max(self._highest, int(frames.max()))
         self._clipped += int(np.count_nonzero(np.abs(frames.astype(np.int32)) >= _FULL_SCALE)) // frames.shape[1]
         self._judged += len(frames)
-        if self._judged >= _JUDGED_SECONDS * self._sample_rate:
+        if self._judged >= JUDGED_SECONDS * self._sample_rate:
             self._samples_state = self._judge_samples()
             self._judged, self._clipped = 0, 0
             self._lowest, self._highest = _FULL_SCALE, -_FULL_SCALE

@@ -1,6 +1,5 @@
 """The microphone as a source that never dies: whatever happens to it, it is opened again."""
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,24 +8,23 @@ from typing import Any, Self
 from device.audio.capture import require_pyaudio
 from device.audio.chunks import BlockStream
 from device.audio.diagnosis import Diagnosis, State
-from device.audio.pipe import Capture
+from device.audio.pipe import Capture, capture_command
 from device.types import Block, SourceLost
 
-_STALLED_SECONDS = 4.0
+STALLED_SECONDS = 4.0
 """A stream that delivers nothing for so long is dead: sound servers deliver at least every two seconds."""
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open it; the last one is repeated for ever."""
 _REOPEN_FLAT_SECONDS = 120.0
 """Zeros or a constant for so long, and opening it again may help."""
-
-
-_ADVICE: dict[State, str] = {
+ADVICE: dict[State, str] = {
     "ok": "microphone {name!r} is well",
     "silent": "microphone {name!r} delivers digital silence. Is it muted? Check its switch and alsamixer",
     "dc": "microphone {name!r} delivers a constant. It is broken, or its cable is",
     "clipping": "microphone {name!r} is too loud and clips. Turn its gain down in alsamixer",
     "wrong_rate": "microphone {name!r} delivers at another pace than it says. Try another USB port or a powered hub",
 }
+"""What to say to a person of each state that the samples or their pace show."""
 
 
 class MicrophoneSource:
@@ -51,7 +49,7 @@ class MicrophoneSource:
         stop: threading.Event,
         on_state: Callable[[State, str], None] = lambda _state, _message: None,
     ) -> None:
-        self._command = [sys.executable, "-m", "device.audio.capture", device]
+        self._command = capture_command(device)
         self._sample_rate = sample_rate
         self._queue_seconds = queue_seconds
         self._stop = stop
@@ -100,7 +98,7 @@ class MicrophoneSource:
         flat_since: float | None = None
         self._tell("ok", f"listens to {header['name']!r} at {rate} Hz, {channels} channels")
         while not self._stop.is_set():
-            chunk = capture.read(_STALLED_SECONDS, self._stop)
+            chunk = capture.read(STALLED_SECONDS, self._stop)
             if chunk is None:
                 if not self._stop.is_set():
                     self._tell("stalled", f"microphone {header['name']!r} delivers nothing any more: opening it again")
@@ -111,7 +109,7 @@ class MicrophoneSource:
                 self._last_heard = chunk.monotonic
                 yield block
             diagnosis.feed(stream.frames, chunk.monotonic)
-            self._tell(diagnosis.state, _ADVICE[diagnosis.state].format(name=header["name"]))
+            self._tell(diagnosis.state, ADVICE[diagnosis.state].format(name=header["name"]))
             flat = diagnosis.state in ("silent", "dc")
             flat_since = (flat_since or chunk.monotonic) if flat else None
             if flat_since is not None and chunk.monotonic - flat_since > _REOPEN_FLAT_SECONDS:

@@ -3,6 +3,7 @@
 import json
 import queue
 import subprocess
+import sys
 import threading
 from typing import IO, Any, Self
 
@@ -10,6 +11,11 @@ from device.audio.chunks import Chunk, ChunkQueue
 
 _OPEN_SECONDS = 10.0
 """How long a microphone may take to open."""
+
+
+def capture_command(device: str) -> list[str]:
+    """The capture program, for the microphone that `audio.device` names so."""
+    return [sys.executable, "-m", "device.audio.capture", device]
 
 
 class Capture:

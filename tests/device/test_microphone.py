@@ -160,6 +160,7 @@ def test_lists_the_microphone(plugged_in):
     devices = input_devices()
     assert any("pulse" in device.name for device in devices)
     assert sum(device.is_default for device in devices) == 1
+    assert all(device.rates == (48000, 44100, 32000, 16000) for device in devices), "a sound server takes any"
 
 
 def test_without_pyaudio_the_cure_is_told(monkeypatch):
@@ -191,6 +192,12 @@ def test_auto_takes_the_default_where_nothing_is_usb():
     """Without a USB microphone `auto` is the system's default; without any, it is none."""
     assert choose(DEVICES[:1], "auto").index == 0
     assert choose([], "auto") is None
+
+
+def test_a_whole_name_goes_before_a_part_of_one():
+    """`default` is the device of that name, though `sysdefault` stands before it in the list."""
+    named = [InputDevice(n, name, "", 2, 44100, is_default=False) for n, name in enumerate(("sysdefault", "default"))]
+    assert choose(named, "default").index == 1
 
 
 def program(*steps, rate=RATE, channels=1):
