@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from device.classifier import softmax
 
-_NEVER = -100.0
+_NEVER = -1e6
 """A bias under which nothing is ever "none of them"."""
 
 
@@ -35,38 +35,51 @@ class Judgement:
         return Judgement(logits, self.clip)
 
 
-def best_temperature(judgement: Judgement, targets: NDArray[np.int64]) -> tuple[float, float]:
-    """The temperature of the lowest log loss over clips, 0.2 to 5, and that loss (Guo et al., ICML 2017).
+def best_temperature(judgement: Judgement, targets: NDArray[np.int64], labels: int) -> tuple[float, float]:
+    """The temperature of the lowest log loss over labelled clips, 0.01 to 100, and that loss (Guo et al., ICML 2017).
+
+    Negatives do not count: a confidence is told where a label is, and they would make the network shy of all labels.
+    What they are mistaken for is the thresholds' business.
 
     Args:
         judgement: of clips that the head was not fitted on.
         targets: output number of every clip of the dataset.
+        labels: number of labels.
     """
+    rows = targets[judgement.clip] < labels
+    labelled = Judgement(judgement.logits[rows], judgement.clip[rows])
 
     def loss(log_temperature: float) -> float:
-        clips, probabilities = judgement.probabilities(float(np.exp(log_temperature)))
+        clips, probabilities = labelled.probabilities(float(np.exp(log_temperature)))
         right = probabilities[np.arange(len(clips)), targets[clips]]
         return -float(np.log(np.maximum(right, 1e-7)).mean())
 
-    found = scipy.optimize.minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    found = scipy.optimize.minimize_scalar(loss, bounds=(np.log(0.01), np.log(100.0)), method="bounded")
     return float(np.exp(found.x)), float(found.fun)
 
 
-def unknown_bias(judgement: Judgement, targets: NDArray[np.int64], labels: int, cost: float) -> float:
+def unknown_bias(
+    judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
+) -> float:
     """The highest bias of "none of them" that costs no more than allowed.
 
     Args:
         judgement: of clips that the head was not fitted on, with an output for "none of them".
         targets: output number of every clip of the dataset.
         labels: number of labels.
+        temperature: of the softmax.
         cost: share of labelled clips that may be lost by it.
     """
-    best = labelled_accuracy(judgement.biased(_NEVER), targets, labels)
-    biases: list[float] = [*np.arange(2.0, -10.0, -0.25).tolist(), _NEVER]
-    return next(b for b in biases if labelled_accuracy(judgement.biased(b), targets, labels) >= best - cost)
+    best = labelled_accuracy(judgement.biased(_NEVER), targets, labels, temperature)
+    biases = [temperature * bias for bias in np.arange(5.0, -10.0, -0.25)]
+
+    def affordable(bias: float) -> bool:
+        return labelled_accuracy(judgement.biased(bias), targets, labels, temperature) >= best - cost
+
+    return next((bias for bias in biases if affordable(bias)), _NEVER)
 
 
-def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float = 1.0) -> float:
+def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float) -> float:
     """Share of clips of a label that are named right, 0 to 1; negatives do not count."""
     clips, probabilities = judgement.probabilities(temperature)
     labelled = targets[clips] < labels

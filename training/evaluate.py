@@ -26,7 +26,7 @@ from training.train import targets
 
 _BINS = 15
 _BY_FOLDS = (
-    "leave one fold out; regularisation, temperature, bias of unknown and thresholds are chosen on the other folds"
+    "leave one fold out; shrinkage, temperature, bias of unknown and thresholds are chosen on the other folds"
 )
 _RANDOM = (
     "RANDOM SPLIT: IT LEAKS. Slices of one recording are in training and test, so the figures tell how well recordings "

@@ -80,7 +80,7 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
         if agreement < LEAST_AGREEMENT:
             raise ConfigError(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
-                f"windows, at least {LEAST_AGREEMENT:.0%} are needed. Train with a stronger regularisation"
+                f"windows, at least {LEAST_AGREEMENT:.0%} are needed. Train with more clips or copies"
             )
         _write_golden(path / GOLDEN, info, classifier)
         _write_manifest(path, info)

@@ -13,6 +13,10 @@ from device.native import silent_stderr
 from training.equalize import equalize
 from training.model import LOGITS, predict, tensorflow
 
+RANGE_WINDOWS = 120
+"""Windows that show the converter the range of each layer's values: more change nothing beyond chance, and it takes
+longest of all that an export does."""
+
 
 def quantize(network: Any, log_mels: NDArray[np.float32]) -> bytes:
     """Content of the TFLite file of a network, int8 in and out, weights with one scale a channel.
@@ -28,12 +32,13 @@ def quantize(network: Any, log_mels: NDArray[np.float32]) -> bytes:
         log_mels: varied windows, shape (n, mel_bands, frames): they show the range of each layer's values.
     """
     equalize(network, log_mels)
-    shift = int8_logits(convert(network, log_mels), log_mels).mean(axis=0) - predict(network, log_mels).mean(axis=0)
+    few = log_mels[:RANGE_WINDOWS]
+    shift = int8_logits(convert(network, few), log_mels).mean(axis=0) - predict(network, log_mels).mean(axis=0)
     last = network.get_layer(LOGITS)
     kernel, bias = last.get_weights()
     last.set_weights([kernel, bias - shift])
     try:
-        return convert(network, log_mels)
+        return convert(network, few)
     finally:
         last.set_weights([kernel, bias])
 

@@ -222,7 +222,7 @@ class Run:
             **self._settings,
             "test_fold": fold,
             "train_folds": sorted({clip.fold for clip in self.dataset.clips} - {fold}),
-            "inverse_regularisation": fitted.inverse_regularisation,
+            "shrinkage": fitted.shrinkage,
             "unknown_bias": fitted.unknown_bias,
             "validation_accuracy": fitted.validation_accuracy,
         }
@@ -232,10 +232,10 @@ class Run:
         """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
         if not self.recipe.fine_tune.epochs:
             return None, {}
-        strength = network.settings["inverse_regularisation"]
+        shrinkage = network.settings["shrinkage"]
 
         def start(validation: int | None) -> Any:
-            head = network.head if validation is None else trainer.head_without(fold, validation, strength)
+            head = network.head if validation is None else trainer.head_without(fold, validation, shrinkage)
             return replace(network, head=head).keras(self.recipe.backbone, self._shape)
 
         windows = Pool(self.parts, trainer.targets)

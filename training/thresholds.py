@@ -13,7 +13,7 @@ from training.spectrograms import AMBIENCE_SECONDS
 
 FALSE_ALARMS_PER_HOUR = 2.0
 """Of all labels together; each gets an even share."""
-CANDIDATES = np.round(np.arange(0.30, 0.96, 0.01), 2)
+CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Below the first, a score says little whatever the ambience; above the last, real sounds are lost in numbers."""
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 
 from device.types import UNKNOWN
@@ -26,9 +27,9 @@ _INT8_STEP = 0.02
 class HeadConfig:
     """How the head is fitted and chosen."""
 
-    inverse_regularisations: tuple[float, ...] = (0.003, 0.01)
-    """Candidates for the C of scikit-learn's LogisticRegression."""
-    unknown_cost: float = 0.005
+    shrinkages: tuple[float, ...] = (0.1, 0.2, 0.4)
+    """Candidates: how far the covariance is brought towards a multiple of the identity, 0 to 1."""
+    unknown_cost: float = 0.01
     """Share of labelled validation clips that may be lost for telling unknown sounds apart."""
 
 
@@ -48,7 +49,7 @@ class Fitted:
     Attributes:
         head: with the bias of "none of them" in it.
         temperature: of the softmax.
-        inverse_regularisation: the C that validation chose.
+        shrinkage: the one that validation chose.
         unknown_bias: what was added to the logit of "none of them"; 0 without negatives.
         validation: by heads fitted without the validation fold, with the same bias: thresholds come from it.
         validation_accuracy: share of labelled validation clips named right, 0 to 1.
@@ -56,7 +57,7 @@ class Fitted:
 
     head: Head
     temperature: float
-    inverse_regularisation: float
+    shrinkage: float
     unknown_bias: float
     validation: Judgement
     validation_accuracy: float
@@ -88,48 +89,66 @@ class HeadTrainer:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
         tested = () if test_fold is None else (test_fold,)
         validation_folds = [fold for fold in self._dataset.judged_folds if fold != test_fold]
-        candidates = []
-        for strength in self._config.inverse_regularisations:
-            judgement = self._validate(validation_folds, tested, strength)
-            candidates.append((best_temperature(judgement, self.targets)[1], strength, judgement))
-        _, strength, judgement = min(candidates, key=lambda candidate: candidate[0])
-        head = self._head(tested, strength)
         labels, bias = len(self._dataset.labels), 0.0
+        candidates = []
+        for shrinkage in self._config.shrinkages:
+            judgement = self._validate(validation_folds, tested, shrinkage)
+            temperature, loss = best_temperature(judgement, self.targets, labels)
+            candidates.append((loss, shrinkage, temperature, judgement))
+        _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
+        head = self._head(tested, shrinkage)
         if len(head.bias) > labels:
-            bias = unknown_bias(judgement, self.targets, labels, self._config.unknown_cost)
+            bias = unknown_bias(judgement, self.targets, labels, temperature, self._config.unknown_cost)
             raised = head.bias.copy()
             raised[-1] += bias
             head, judgement = replace(head, bias=raised), judgement.biased(bias)
-        temperature, _ = best_temperature(judgement, self.targets)
+        temperature, _ = best_temperature(judgement, self.targets, labels)
         accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
-        return Fitted(head, temperature, strength, bias, judgement, accuracy)
+        return Fitted(head, temperature, shrinkage, bias, judgement, accuracy)
 
-    def head_without(self, test_fold: int | None, validation_fold: int, strength: float) -> Head:
+    def head_without(self, test_fold: int | None, validation_fold: int, shrinkage: float) -> Head:
         """The head that chose for `test_fold` on `validation_fold`, fitted without both."""
         tested = () if test_fold is None else (test_fold,)
-        return self._head((*tested, validation_fold), strength)
+        return self._head((*tested, validation_fold), shrinkage)
 
-    def _validate(self, folds: Iterable[int], without: tuple[int, ...], strength: float) -> Judgement:
+    def _validate(self, folds: Iterable[int], without: tuple[int, ...], shrinkage: float) -> Judgement:
         """Judge each of the folds by a head that saw neither it nor the folds in `without`."""
         logits, clips = [], []
         for fold in folds:
-            head = self._head((*without, fold), strength)
+            head = self._head((*without, fold), shrinkage)
             rows = (self._examples.copy == 0) & (self._folds[self._examples.clip] == fold)
             logits.append(head(self._examples.features[rows]))
             clips.append(self._examples.clip[rows])
         return Judgement(np.concatenate(logits), np.concatenate(clips))
 
-    def _head(self, without: tuple[int, ...], strength: float) -> Head:
+    def _head(self, without: tuple[int, ...], shrinkage: float) -> Head:
         """Head fitted on all folds but these."""
-        key = {"examples": self._key, "without": sorted(without), "strength": strength}
+        key = {"examples": self._key, "without": sorted(without), "shrinkage": shrinkage}
 
         def compute() -> dict[str, NDArray[np.float32]]:
             rows = ~np.isin(self._folds[self._examples.clip], without)
             clip, copy = self._examples.clip[rows], self._examples.copy[rows]
             weights = window_weights(clip, copy)
-            return vars(fit_head(self._examples.features[rows], self.targets[clip], weights, strength))
+            features, labels = self._examples.features[rows], len(self._dataset.labels)
+            return vars(fit_head(features, self.targets[clip], weights, labels, shrinkage))
 
-        return Head(**self._cache.arrays("head", key, compute))
+        return self._evened(Head(**self._cache.arrays("head", key, compute)), without)
+
+    def _evened(self, head: Head, without: tuple[int, ...]) -> Head:
+        """The head with the labels' logits on negatives brought to a standard deviation of 1.
+
+        The fewer clips a head is fitted on, the larger its logits on clips that it has not seen, so a temperature
+        chosen for one head would not suit the next, fitted on a fold more. Negatives have no say in the labels'
+        logits: they are the clips on which heads can be compared. Without negatives nothing is changed.
+        """
+        labels = len(self._dataset.labels)
+        rows = (self.targets[self._examples.clip] == labels) & (self._examples.copy == 0)
+        rows &= ~np.isin(self._folds[self._examples.clip], without)
+        if not rows.any():
+            return head
+        logits = head(self._examples.features[rows])[:, :labels]
+        spread = (logits - logits.mean(axis=1, keepdims=True)).std()
+        return replace(head, weights=head.weights / spread, bias=head.bias / spread)
 
 
 def targets(dataset: Dataset) -> NDArray[np.int64]:
@@ -152,26 +171,39 @@ def fit_head(
     features: NDArray[np.float16],
     target: NDArray[np.int64],
     weight: NDArray[np.float32],
-    inverse_regularisation: float,
+    labels: int,
+    shrinkage: float,
 ) -> Head:
-    """Multinomial logistic regression on standardised features.
+    """Linear discriminant analysis of standardised features, with a shrunk covariance.
+
+    The classes are taken for normal distributions of one covariance, that of the windows about their label's mean. So
+    a direction in which recordings of one label and augmented copies of one clip differ much (another microphone, speed
+    or place) counts little. Each label has the same say in it, and the same prior. Sounds without a label have a mean
+    like the labels, but none of the say: they have little in common.
+
+    Formulas: Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 2009, 4.3; the shrinkage is that
+    of Ledoit and Wolf, J. Multivariate Analysis 88, 2004, with a given weight. scikit-learn's takes no sample weights.
 
     Args:
         features: shape (n, features).
         target: shape (n,), output numbers 0 to outputs - 1, each at least once.
         weight: shape (n,).
-        inverse_regularisation: scikit-learn's C.
+        labels: outputs from this number on are not labels but "none of them".
+        shrinkage: how far the covariance is brought towards a multiple of the identity, above 0, at most 1.
     """
-    from sklearn.linear_model import LogisticRegression  # slow to import: `--help` should not wait
-
     mean = features.mean(axis=0, dtype=np.float32)
     # A feature that varies by less than an int8 step must not be blown up: it would be all rounding.
     scale = np.hypot(features.std(axis=0, dtype=np.float32), np.float32(_INT8_STEP))
-    regression = LogisticRegression(C=inverse_regularisation, max_iter=200, tol=1e-3)
-    regression.fit(standardise(features, mean, scale), target, sample_weight=weight)
-    weights, bias = regression.coef_.T, regression.intercept_
-    if weights.shape[1] == 1:  # two outputs: scikit-learn keeps the difference of their logits
-        weights, bias = np.hstack([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
+    standardised = standardise(features, mean, scale)
+    outputs = range(int(target.max()) + 1)
+    centres = np.stack([np.average(standardised[target == n], axis=0, weights=weight[target == n]) for n in outputs])
+    labelled = target < labels
+    say = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
+    spread = (standardised[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
+    covariance = (1.0 - shrinkage) * (spread.T @ spread)
+    covariance[np.diag_indices_from(covariance)] += shrinkage * np.square(spread).sum() / features.shape[1]
+    weights = scipy.linalg.solve(covariance, centres.T, assume_a="pos", overwrite_a=True)
+    bias = -0.5 * np.sum(centres * weights.T, axis=1)
     return Head(mean, scale, weights.astype(np.float32), bias.astype(np.float32))
 
 

@@ -90,7 +90,7 @@ def recipe() -> Recipe:
     return Recipe(
         SpectrogramConfig(features=TINY, copies=1),
         BackboneConfig("random", ("mixed0",)),
-        HeadConfig(inverse_regularisations=(0.01, 0.1)),
+        HeadConfig(shrinkages=(0.1, 0.3)),
         FineTuneConfig(),
         SceneConfig(clips_per_label=2, lead_seconds=3.0, tail_seconds=1.0),
     )

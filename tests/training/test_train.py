@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from device.types import UNKNOWN
 from training.cache import Cache
@@ -42,7 +44,7 @@ def test_no_choice_depends_on_the_test_fold(tmp_path):
     dirty = HeadTrainer(dataset, dirty_examples, config, Cache(tmp_path / "dirty"), {}).fit(3)
     assert clean.temperature == dirty.temperature
     assert clean.unknown_bias == dirty.unknown_bias
-    assert clean.inverse_regularisation == dirty.inverse_regularisation
+    assert clean.shrinkage == dirty.shrinkage
     for name, array in vars(clean.head).items():
         assert np.array_equal(array, getattr(dirty.head, name))
 
@@ -64,14 +66,82 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
     )
 
 
+def test_head_is_linear_discriminant_analysis():
+    """With even classes and weights, labels are told apart as by scikit-learn's LDA of the same shrinkage."""
+    rng = np.random.default_rng(0)
+    target = np.arange(120) % 3
+    mixing = rng.normal(size=(5, 5))
+    features = ((rng.normal(size=(120, 5)) + 2.0 * np.eye(5)[target]) @ mixing).astype(np.float16)
+    head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2)
+    reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2)
+    standardised = (features - head.mean) / head.scale
+    expected = reference.fit(standardised, target).decision_function(standardised)
+    logits = head(features)
+    # The library's own shrinkage standardises once more, within rounding of what is standardised already.
+    assert (logits.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.97
+    centred, expected = logits - logits.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True)
+    assert np.corrcoef(centred.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def test_what_differs_between_copies_counts_little():
+    """A direction in which clips of one label lie far apart does not decide, though it separates the means better."""
+    rng = np.random.default_rng(0)
+    target = np.arange(400) % 2
+    steady = 0.5 * target + 0.1 * rng.normal(size=400)
+    fickle = 2.0 * target + 4.0 * rng.normal(size=400)
+    head = fit_head(np.stack([steady, fickle], axis=1).astype(np.float16), target, np.ones(400, np.float32), 2, 0.01)
+    gains = np.abs(head.weights[:, 1] - head.weights[:, 0])
+    assert gains[0] > 5 * gains[1]
+
+
+def test_negatives_have_no_say_in_the_covariance():
+    """Wildly different sounds without a label leave the labels' part of the head as it was."""
+    rng = np.random.default_rng(0)
+    target = np.repeat([0, 1, 2], 50)
+    features = rng.normal(size=(150, 4)) + 2.0 * np.eye(4)[target]
+    tame, wild = features.copy(), features.copy()
+    wild[target == 2] += rng.choice([-1.0, 1.0], size=(50, 4)) * 0.5
+    wild[target == 2] += tame[target == 2].mean(axis=0) - wild[target == 2].mean(axis=0)
+
+    def contrast(of):
+        head = fit_head(of.astype(np.float16), target, np.ones(150, np.float32), 2, 0.1)
+        weights = head.weights / head.scale[:, np.newaxis]
+        difference = weights[:, 0] - weights[:, 1]
+        return difference / np.linalg.norm(difference)
+
+    assert contrast(tame) @ contrast(wild) > 0.999
+
+
 def test_two_labels_without_negatives_give_two_logits():
-    """scikit-learn keeps one column for two classes; the network has one output for each."""
+    """The network has one output for each label, also where one would do."""
     rng = np.random.default_rng(0)
     target = np.arange(40) % 2
     features = (rng.normal(size=(40, 3)) + target[:, None]).astype(np.float16)
-    head = fit_head(features, target, np.ones(40, np.float32), 1.0)
+    head = fit_head(features, target, np.ones(40, np.float32), 2, 0.1)
     assert head.weights.shape == (3, 2)
     assert (head(features).argmax(axis=1) == target).mean() > 0.7
+
+
+def test_a_temperature_suits_heads_of_any_size(tmp_path):
+    """Heads fitted on one fold and on three speak equally loudly of sounds that neither was fitted on."""
+    rng = np.random.default_rng(5)
+    clips, features = [], []
+    for fold in (1, 2, 3, 10):
+        for number, label in enumerate(("a", "b", UNKNOWN)):
+            for recording in range(20):
+                clips.append(Clip(f"{fold}-{label}-{recording}.wav", label, f"{fold}/{label}/{recording}", fold))
+                features.append(rng.normal(size=60) + 1.0 * np.eye(60)[number])
+    count = len(clips)
+    dataset = Dataset("made", ("a", "b"), tuple(clips), "")
+    examples = Examples(np.array(features, np.float16), np.arange(count, dtype=np.int32), np.zeros(count, np.int32))
+    trainer = HeadTrainer(dataset, examples, HeadConfig(), Cache(tmp_path), {})
+    unheard = np.array([clip.fold == 10 and clip.label != UNKNOWN for clip in clips])
+
+    def loudness(*without):
+        logits = trainer._head(without, 0.1)(examples.features[unheard])[:, :2]
+        return (logits[:, 0] - logits[:, 1]).std()
+
+    assert loudness(1, 2, 10) == pytest.approx(loudness(10), rel=0.35)
 
 
 def test_a_clip_counts_once_however_it_is_cut():
@@ -97,6 +167,6 @@ def test_fits_are_taken_from_the_cache(tmp_path):
     files = sorted(tmp_path.iterdir())
     times = [path.stat().st_mtime_ns for path in files]
     try:
-        HeadTrainer(dataset, nothing, HeadConfig(), Cache(tmp_path), {})._head((1, 3), 0.003)
+        HeadTrainer(dataset, nothing, HeadConfig(), Cache(tmp_path), {})._head((1, 3), HeadConfig().shrinkages[0])
     finally:
         assert [path.stat().st_mtime_ns for path in files] == times
