@@ -59,7 +59,7 @@ def augment(
     # Played at `speed` times its rate, the clip gets shorter by that factor.
     signal = soxr.resample(samples.astype(np.float32) / np.float32(FULL_SCALE), speed, 1.0)
     signal = place(signal, window_length, rng)
-    signal = scipy.signal.fftconvolve(signal, _random_filter(config.filter_db, rng), mode="same")
+    signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
     if backgrounds and rng.random() < config.background_share:
         background = place(
             backgrounds[rng.integers(len(backgrounds))].astype(np.float32) / np.float32(FULL_SCALE),
@@ -82,7 +82,7 @@ def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) ->
     return np.pad(signal, (before, -spare - before))
 
 
-def _random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """A linear-phase filter whose gain wanders within ±`limit_db` over the spectrum."""
     gains_db = rng.uniform(-limit_db, limit_db, _FILTER_POINTS)
     taps: NDArray[np.float64] = scipy.signal.firwin2(

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.errors import EXIT_DONE, EarshotError
 
@@ -33,7 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     try:
-        _run(options, shlex.join(["earshot-train", *arguments]))
+        if options.step == "distil":
+            _distil(options)
+        else:
+            _run(options, shlex.join(["earshot-train", *arguments]))
     except EarshotError as error:
         print(f"earshot-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -64,6 +67,16 @@ def _run(options: argparse.Namespace, command: str) -> None:
         _say(f"wrote {run.export(options.name, options.version)} to {run.output / 'bundle'}")
 
 
+def _distil(options: argparse.Namespace) -> None:
+    from training.cache import Cache
+    from training.distil import DistilConfig, distil, prepare_lesson
+
+    given = {name: value for name in ("windows", "passes") if (value := getattr(options, name)) is not None}
+    config = DistilConfig(seed=options.seed, **given)
+    lesson = prepare_lesson(options.sounds, options.teacher, config, Cache(options.output / "cache"))
+    _say(f"wrote {distil(lesson, options.weights, config, options.output)}: give it to retrain as --weights")
+
+
 def _open(options: argparse.Namespace, command: str) -> "Run":
     """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
     from training.finetune import FineTuneConfig
@@ -82,8 +95,9 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
         print(f"earshot-train: warning: {warning}", file=sys.stderr)
     tensorflow()
     layers = tuple(options.layers.split(",")) if options.layers else ()
+    copies = {} if options.copies is None else {"copies": options.copies}
     recipe = Recipe(
-        SpectrogramConfig(copies=options.copies, seed=options.seed),
+        SpectrogramConfig(seed=options.seed, **copies),
         BackboneConfig(options.weights, layers, options.backbone),
         HeadConfig(),
         FineTuneConfig(epochs=options.fine_tune),
@@ -128,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
             help="other sounds; may be repeated",
         )
         add("--backbone", default="InceptionV3", help="InceptionV3, or for a Pi Zero 2 W MobileNetV2, MobileNetV3Small")
-        add("--copies", type=_count, default=4, metavar="N", help="augmented copies of each clip (4)")
+        add("--copies", type=_count, metavar="N", help="augmented copies of each clip (8)")
         add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
         add(
             "--fine-tune",
@@ -148,7 +162,28 @@ def _parser() -> argparse.ArgumentParser:
         )
         add("--name", default="earshot", help="the bundle's name")
         add("--version", default="1.0.0", help="the bundle's version")
+    _add_distil(steps)
     return parser
+
+
+def _add_distil(steps: Any) -> None:
+    text = "teach the backbone to hear, by a teacher and sounds without labels (hours); gives weights for `retrain`"
+    distil = steps.add_parser("distil", help=text, description=text[0].upper() + text[1:] + ".")
+    add = distil.add_argument
+    add(
+        "--sounds",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="any recordings, in and below it; may be repeated, each folder gets the same share",
+    )
+    add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
+    add("--output", type=Path, required=True, metavar="DIR", help="cache, checkpoint, curves and backbone.npz go there")
+    add("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
+    add("--windows", type=_count, metavar="N", help="windows that the teacher hears (30,000)")
+    add("--passes", type=_count, metavar="N", help="how often the backbone sees each (3)")
+    add("--seed", type=_count, default=0, help="of every draw (0)")
 
 
 def _count(text: str) -> int:

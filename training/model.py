@@ -41,7 +41,8 @@ class BackboneConfig:
     """Which part of which backbone is used."""
 
     weights: str = "imagenet"
-    """`imagenet` (Keras downloads its own, once), `random`, or the path of a weights file of Keras without top."""
+    """`imagenet` (Keras downloads its own, once), `random`, or the path of a file: of Keras, without top, or of
+    `save_weights`."""
     layers: tuple[str, ...] = ()
     """Whose outputs are pooled; none takes those of `BACKBONES`."""
     name: str = "InceptionV3"
@@ -137,7 +138,7 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
             f"{', '.join(BACKBONES[config.name])}"
         )
     if config.weights != "random":
-        colour = _load_colour(config, shape)
+        colour = load_colour(config, shape)
         grey.set_weights(
             [
                 kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
@@ -182,8 +183,15 @@ def _build(config: BackboneConfig, shape: tuple[int, int, int], weights: str | N
     return make(include_top=False, weights=weights, input_shape=shape, **asked)
 
 
-def _load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
-    """The backbone with its weights for three channels."""
+def load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
+    """The whole backbone, without top, as keras.applications makes it: with three input channels.
+
+    Raises:
+        InputError: the weights file is missing or holds something else.
+        UnavailableError: the ImageNet weights could not be downloaded.
+    """
+    if config.weights == "random":
+        return _build(config, (*shape, 3))
     if config.weights == "imagenet":
         try:
             return _build(config, (*shape, 3), "imagenet")
@@ -196,13 +204,43 @@ def _load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
     model = _build(config, (*shape, 3))
     path = _weights_file(config.weights)
     try:
-        model.load_weights(path)
+        if path.suffix == ".npz":
+            _load_first_layers(model, path)
+        else:
+            model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(
             f"{path}: not weights of {config.name} without top ({first_line}). Set --weights to such a file"
         ) from error
     return model
+
+
+def save_weights(model: Any, last_layer: str, path: Path) -> None:
+    """Write the weights up to a layer, float16: what a backbone that ends there needs, a sixth of Keras's file."""
+    weights = [array.astype(np.float16) for layer in _up_to(model, last_layer) for array in layer.get_weights()]
+    np.savez(path, last_layer=last_layer, **{f"{number:03}": array for number, array in enumerate(weights)})
+
+
+def _load_first_layers(model: Any, path: Path) -> None:
+    """Load what `save_weights` wrote; later layers keep their random weights.
+
+    Raises:
+        ValueError: the file is of another network.
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = [stored[name].astype(np.float32) for name in sorted(stored.files) if name != "last_layer"]
+        layers = _up_to(model, str(stored["last_layer"]))
+    for layer in layers:
+        count = len(layer.weights)
+        layer.set_weights(arrays[:count])
+        arrays = arrays[count:]
+
+
+def _up_to(model: Any, last_layer: str) -> list[Any]:
+    """Layers in their order, which in Keras is that of depth, to one that all earlier ones lead to."""
+    names = [layer.name for layer in model.layers]
+    return list(model.layers[: names.index(last_layer) + 1])
 
 
 def _weights_file(weights: str) -> Path:

@@ -31,7 +31,7 @@ class SpectrogramConfig:
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    copies: int = 4
+    copies: int = 8
     """Augmented copies of each clip, one window each."""
     seed: int = 0
 
@@ -59,7 +59,7 @@ class Spectrograms:
 
     def log_mels(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Log-mels of some rows, shape (rows, mel_bands, frames), float32, in [-1, 1]."""
-        return self.quantized[rows].astype(np.float32) / np.float32(_STEP)
+        return dequantize(self.quantized[rows])
 
 
 class SpectrogramMaker:
@@ -184,3 +184,9 @@ def quantize(log_mel: LogMel) -> NDArray[np.int8]:
     """Log-mel as int8, 127 times its value."""
     quantized: NDArray[np.int8] = np.rint(log_mel * _STEP).astype(np.int8)
     return quantized
+
+
+def dequantize(quantized: NDArray[np.int8]) -> LogMel:
+    """Log-mel of what `quantize` gave, of any number of windows."""
+    log_mels: LogMel = quantized.astype(np.float32) / np.float32(_STEP)
+    return log_mels

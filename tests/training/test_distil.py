@@ -1,0 +1,123 @@
+"""The teacher here is a small one of our own, in YAMNet's shape: the real one is not part of the project."""
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+
+from device.errors import InputError
+from device.features import FeatureConfig
+from training.cache import Cache
+from training.distil import DistilConfig, distil, prepare_lesson
+from training.mixtures import MixtureConfig, Mixtures
+from training.model import BackboneConfig, load_colour, save_weights
+from training.summaries import read_curves
+from training.teacher import EMBEDDING, Teacher
+
+SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
+SHAPE = (SMALL.mel_bands, SMALL.frames)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """A folder of tones and noises, one of them silent, one shorter than a window."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    time = np.arange(16000 * 4) / 16000
+    for number in range(4):
+        soundfile.write(folder / f"tone{number}.wav", 0.3 * np.sin(2 * np.pi * 300 * (number + 1) * time), 16000)
+        soundfile.write(folder / f"noise{number}.flac", 0.1 * rng.normal(size=16000 * (number + 1)), 16000)
+    (folder / "below").mkdir()
+    soundfile.write(folder / "below" / "silence.wav", np.zeros(16000), 16000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """15,600 samples -> 1024 energies in bands of time and frequency -> 521 scores."""
+    keras = tf.keras
+    keras.utils.set_random_seed(0)
+    samples = keras.Input(batch_shape=(1, 15600))
+    parts = keras.layers.Reshape((15600, 1))(samples)
+    bands = keras.layers.Conv1D(64, 160, strides=160, activation="relu")(parts)
+    embedding = keras.layers.Dense(EMBEDDING, activation="relu")(keras.layers.GlobalAveragePooling1D()(bands))
+    model = keras.Model(samples, keras.layers.Dense(521, activation="sigmoid")(embedding))
+    path = tmp_path_factory.mktemp("teacher") / "teacher.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
+
+
+def config(**changes):
+    return DistilConfig(features=SMALL, last_layer="mixed0", windows=96, passes=2, precision="float32", **changes)
+
+
+def test_windows_are_sounding_and_reproducible(sounds):
+    """Every window has the same peak, none is silent, and the same seed gives the same."""
+    mixtures = Mixtures([sounds], 16000, MixtureConfig())
+    windows = [mixtures.draw(48000, np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.abs(window).max() == 16384 or np.abs(window).max() == 16383 for window in windows)
+    assert np.array_equal(windows[3], mixtures.draw(48000, np.random.default_rng(3)))
+    assert not np.array_equal(windows[3], windows[4])
+
+
+def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
+    """The loss falls, and what changes lies above the stem."""
+    lesson = prepare_lesson([sounds], teacher, config(), Cache(tmp_path / "cache"))
+    assert lesson.windows.shape == (96, *SHAPE)
+    assert lesson.embeddings.shape == (96, EMBEDDING)
+    start = load_colour(BackboneConfig("random", ("mixed0",)), SHAPE)
+    save_weights(start, "mixed0", tmp_path / "start.npz")
+    path = distil(lesson, str(tmp_path / "start.npz"), config(), tmp_path / "out")
+    losses = list(read_curves(tmp_path / "out" / "summaries" / "distil" / "train")["epoch_loss"].values())
+    assert losses[-1] < losses[0]
+    with np.load(tmp_path / "start.npz") as before, np.load(path) as after:
+        same = [np.array_equal(before[name], after[name]) for name in sorted(before.files) if name != "last_layer"]
+    stem = 5 * 4  # five convolutions, each with a kernel and three arrays of its normalisation
+    assert all(same[:stem])
+    assert not any(same[stem:])
+
+
+def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
+    """What the teacher said is kept: a second run needs no sounds to say it again."""
+    cache = Cache(tmp_path)
+    first = prepare_lesson([sounds], teacher, config(), cache)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = prepare_lesson([sounds], teacher, config(), cache)
+    assert np.array_equal(first.embeddings, again.embeddings)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
+
+
+def test_weights_survive_their_file(tmp_path):
+    """What is read back computes what was written, within half precision."""
+    start = BackboneConfig("random", ("mixed0",))
+    model = load_colour(start, SHAPE)
+    for layer in model.layers[:40]:
+        layer.set_weights([array + 0.01 for array in layer.get_weights()])
+    save_weights(model, "mixed0", tmp_path / "w.npz")
+    back = load_colour(BackboneConfig(str(tmp_path / "w.npz"), ("mixed0",)), SHAPE)
+    end = [layer.name for layer in model.layers].index("mixed0")
+    for ours, theirs in zip(model.layers[: end + 1], back.layers[: end + 1], strict=True):
+        for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    """A file that does not fit is told by name, not by a traceback."""
+    np.savez(tmp_path / "other.npz", **{"last_layer": "mixed0", "000": np.zeros((3, 3, 1, 8), np.float16)})
+    with pytest.raises(InputError, match=r"other\.npz"):
+        load_colour(BackboneConfig(str(tmp_path / "other.npz"), ("mixed0",)), SHAPE)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model"])
+def test_a_wrong_teacher_is_told(tmp_path, content):
+    """A teacher that is no TFLite model is one clear error."""
+    path = tmp_path / "teacher.tflite"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"teacher\.tflite"):
+        Teacher(path)
+
+
+def test_a_missing_folder_of_sounds_is_told(tmp_path):
+    """An empty folder teaches nothing, and is named."""
+    with pytest.raises(InputError, match="no sound"):
+        Mixtures([tmp_path], 16000, MixtureConfig())
