@@ -41,8 +41,10 @@ def model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, 
 
 Names {len(bundle.labels)} sounds in {manifest.features.window_seconds:g} s of audio: {", ".join(bundle.labels)};
 {"and says `unknown` for others." if manifest.unknown.output else "knows no others: it was trained without negatives."}
-A network from ImageNet (the command below names it and its weights), the outputs of {", ".join(manifest.training["backbone"]["layers"])}
-pooled over the window (mean and maximum), one linear layer fitted by linear discriminant analysis; int8, {bundle.model_path.stat().st_size / 1e6:.1f} MB.
+A network from ImageNet (the command below names it and its weights), the outputs of
+{", ".join(manifest.training["backbone"]["layers"])} pooled over the
+window (mean and maximum), one linear layer fitted by linear discriminant analysis; int8,
+{bundle.model_path.stat().st_size / 1e6:.1f} MB.
 
 ## Made by
 
@@ -87,15 +89,16 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
     (bundle.path / CARD).write_text(text, encoding="utf-8")
 
 
-_URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen on were settled
-by comparing some forty variants on these very test folds (docs/network.md), so the figures are somewhat kinder than
-an unheard fold will be.
+_URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
+on were settled by comparing some forty variants on these very test folds (docs/network.md), so the figures are
+somewhat kinder than an unheard fold will be.
 """
 _URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
 Sound Research", ACM Multimedia 2014. A network trained on it should be taken as bound to non-commercial use too.
 ImageNet weights of Inception V3: Google, Apache-2.0; those in models/backbone.npz were taught by YAMNet (Google,
-Apache-2.0) on sounds without labels, from Debian's free packages, ESC-10 and the ambience (docs/network.md). Negatives and backgrounds, where given: ESC-10 (CC BY 3.0,
-K. J. Piczak) and free ambience recordings (CC0, CC BY, Pixabay, public domain)."""
+Apache-2.0) on sounds without labels, from Debian's free packages, ESC-10 and the ambience (docs/network.md). Negatives
+and backgrounds, where given: ESC-10 (CC BY 3.0, K. J. Piczak) and free ambience recordings (CC0, CC BY, Pixabay, public
+domain)."""
 
 
 def _rows(evaluation: Mapping[str, Any]) -> str:
