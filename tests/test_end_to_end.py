@@ -213,11 +213,12 @@ def test_the_daemon_outlives_its_microphone(mosquitto, sound_server, street, bun
             sound_server.play(tmp_path / "dog.wav")
             wait_until(lambda: heard(messages).count("dog_bark") > number, 15, f"dog number {number + 1}")  # noqa: B023
         assert process.poll() is None
-        report = health(mosquitto)
-        assert report["microphone"]["state"] in ("ok", "silent")
-        assert report["lost_audio_ms"] > 4000
+        assert health(mosquitto)["microphone"]["state"] in ("ok", "silent")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+        # Of the last report: those before may know less. A stream that was heard broke twice, and each time the first
+        # new attempt came after a second at the earliest.
+        assert health(mosquitto)["lost_audio_ms"] > 2000
     check(messages)
 
 
