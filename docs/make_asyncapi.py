@@ -12,6 +12,10 @@ DOCS = Path(__file__).resolve().parent
 FILE = DOCS / "asyncapi.yaml"
 
 _ON_OFF = {"enum": ["ON", "OFF"]}
+_ONLINE_OFFLINE = {"enum": ["online", "offline"]}
+_PNG = {"type": "string", "contentMediaType": "image/png"}
+_THRESHOLD = {"type": "string", "pattern": r"^(0|1|0\.\d+|\d(\.\d+)?e-\d+)$"}
+_NEW_THRESHOLD = {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,6 @@ class Channel:
         payload: name of a schema in schemas/, or the JSON Schema of a text.
         retained: whether the broker keeps it.
         obeyed: whether the device receives it; else it sends it.
-        content_type: of the payload.
     """
 
     name: str
@@ -34,39 +37,30 @@ class Channel:
     payload: str | dict[str, Any]
     retained: bool = False
     obeyed: bool = False
-    content_type: str = "text/plain"
+
+    @property
+    def content_type(self) -> str:
+        """Of the payload: a named schema is of JSON, a text may hold another type."""
+        return _JSON if isinstance(self.payload, str) else self.payload.get("contentMediaType", "text/plain")
 
 
 _JSON = "application/json"
 _OWN = "earshot/{node_id}/"
 CHANNELS = (
     Channel(
-        "status",
-        _OWN + "status",
-        "Whether the device is there; offline is its will.",
-        {"enum": ["online", "offline"]},
-        retained=True,
+        "status", _OWN + "status", "Whether the device is there; offline is its will.", _ONLINE_OFFLINE, retained=True
     ),
-    Channel("event", _OWN + "event", "A sound began or ended, just now.", "event", content_type=_JSON),
-    Channel(
-        "backlog", _OWN + "event/backlog", "The same, delivered late: for the record.", "event", content_type=_JSON
-    ),
+    Channel("event", _OWN + "event", "A sound began or ended, just now.", "event"),
+    Channel("backlog", _OWN + "event/backlog", "The same, delivered late: for the record.", "event"),
     Channel("sound", _OWN + "sound/{label}", "Whether a label sounds.", _ON_OFF, retained=True),
-    Channel("health", _OWN + "health", "How the device is.", "health", retained=True, content_type=_JSON),
-    Channel(
-        "spectrogram",
-        _OWN + "spectrogram",
-        "The log-mel that the last event started with.",
-        {"type": "string", "contentMediaType": "image/png"},
-        retained=True,
-        content_type="image/png",
-    ),
+    Channel("health", _OWN + "health", "How the device is.", "health", retained=True),
+    Channel("spectrogram", _OWN + "spectrogram", "The log-mel that the last event started with.", _PNG, retained=True),
     Channel("listening", _OWN + "listening", "Whether the device listens.", _ON_OFF, retained=True),
     Channel(
         "threshold",
         _OWN + "threshold/{label}",
         "Confidence from which a label becomes an event.",
-        {"type": "string", "pattern": r"^(0|1|0\.\d+|\d(\.\d+)?e-\d+)$"},
+        _THRESHOLD,
         retained=True,
     ),
     Channel(
@@ -75,24 +69,16 @@ CHANNELS = (
         "Makes the node a device of Home Assistant.",
         "discovery",
         retained=True,
-        content_type=_JSON,
     ),
     Channel("setListening", _OWN + "command/listening", "Switches listening.", _ON_OFF, obeyed=True),
     Channel(
         "setThreshold",
         _OWN + "command/threshold/{label}",
         "Sets a threshold, 0 to 1; default is that of config.yaml and the bundle.",
-        {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"},
+        _NEW_THRESHOLD,
         obeyed=True,
     ),
-    Channel(
-        "correct",
-        _OWN + "command/correct",
-        "Says what an event really was.",
-        "correct",
-        obeyed=True,
-        content_type=_JSON,
-    ),
+    Channel("correct", _OWN + "command/correct", "Says what an event really was.", "correct", obeyed=True),
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import time
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support import Mosquitto, SoundServer
+from support import Mosquitto, Peer, SoundServer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -64,13 +65,19 @@ def mosquitto(make_mosquitto):
 
 
 @pytest.fixture
+def peer(mosquitto):
+    """Another client of the broker, who hears everything."""
+    with closing(Peer(mosquitto)) as peer:
+        yield peer
+
+
+@pytest.fixture
 def sound_server(tmp_path):
     """A running sound server with one microphone."""
     folder = tmp_path / "sound"
     folder.mkdir()
-    server = SoundServer(folder)
-    yield server
-    server.close()
+    with closing(SoundServer(folder)) as server:
+        yield server
 
 
 @pytest.fixture

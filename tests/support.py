@@ -5,8 +5,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from device.bundle import Bundle, Manifest
 
@@ -72,6 +76,46 @@ class Mosquitto:
     def _answers(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+class Peer:
+    """Another client of the broker: it keeps what the broker carries, and can say anything.
+
+    Attributes:
+        carried: the messages, in their order.
+    """
+
+    def __init__(self, broker):
+        self.carried = []
+        subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_message = lambda _client, _data, message: self.carried.append(message)
+        self._client.connect("127.0.0.1", broker.port)
+        self._client.loop_start()
+        assert subscribed.wait(10), "the broker takes no subscription"
+
+    def heard(self, topic):
+        """The payloads that a topic carried so far."""
+        return [message.payload for message in list(self.carried) if message.topic == topic]
+
+    def last(self, topic):
+        """The last of them; None where there is none."""
+        return (self.heard(topic) or [None])[-1]
+
+    def until(self, topic, payload, timeout=60):
+        """Wait until a topic's last payload is this one."""
+        wait_until(lambda: self.last(topic) == payload, timeout, f"{topic} {payload}")
+
+    def publish(self, topic, payload, qos=1, retain=False):
+        """Say something."""
+        return self._client.publish(topic, payload, qos, retain)
+
+    def close(self):
+        """Leave."""
+        self._client.disconnect()
+        self._client.loop_stop()
 
 
 class SoundServer:

@@ -9,50 +9,21 @@ import threading
 import time
 from contextlib import contextmanager
 
-import paho.mqtt.client as paho
-import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
 from device.audio.files import read_samples
 from training.own_sounds import load_folders
 
-
-class Peer:
-    """Sees all that the broker carries, and can say anything."""
-
-    def __init__(self, broker):
-        self.kept, self.events = {}, []
-        self.client = paho.Client(CallbackAPIVersion.VERSION2)
-        self.client.max_queued_messages_set(0)
-        self.client.on_message = self._on_message
-        self.client.connect("127.0.0.1", broker.port)
-        self.client.subscribe("earshot/#", 1)
-        self.client.loop_start()
-
-    def _on_message(self, _client, _data, message):
-        if message.topic == "earshot/test/event":
-            self.events.append(json.loads(message.payload))
-        else:
-            self.kept[message.topic.removeprefix("earshot/test/")] = message.payload
-
-    def command(self, name, payload, qos=1):
-        return self.client.publish(f"earshot/test/command/{name}", payload, qos)
-
-    def until(self, name, payload):
-        wait_until(lambda: self.kept.get(name) == payload, 60, f"{name} {payload}")
-
-    def close(self):
-        self.client.disconnect()
-        self.client.loop_stop()
+OWN = "earshot/test/"
 
 
-@pytest.fixture
-def peer(mosquitto):
-    """Another client of the broker."""
-    peer = Peer(mosquitto)
-    yield peer
-    peer.close()
+def heard(peer):
+    """The event messages so far."""
+    return [json.loads(payload) for payload in peer.heard(OWN + "event")]
+
+
+def command(peer, name, payload, qos=1):
+    peer.publish(f"{OWN}command/{name}", payload, qos)
 
 
 @contextmanager
@@ -74,23 +45,22 @@ def daemon(broker, state, source, *arguments):
 def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tmp_path):
     """A threshold and listening, set over MQTT, act at once and in the next run; off means that nothing is heard."""
     with daemon(mosquitto, tmp_path, street):
-        wait_until(lambda: len(peer.events) >= 2, 60, "an event")
-        peer.command("threshold/siren", "0.2")
-        peer.until("threshold/siren", b"0.2")
-        peer.command("listening", "OFF")
-        peer.until("listening", b"OFF")
-    peer.until("status", b"offline")
-    peer.kept.clear()
-    peer.events.clear()
+        wait_until(lambda: len(heard(peer)) >= 2, 60, "an event")
+        command(peer, "threshold/siren", "0.2")
+        peer.until(OWN + "threshold/siren", b"0.2")
+        command(peer, "listening", "OFF")
+        peer.until(OWN + "listening", b"OFF")
+    peer.until(OWN + "status", b"offline")
+    peer.carried.clear()
     with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
-        peer.until("threshold/siren", b"0.2")
-        peer.until("listening", b"OFF")
+        peer.until(OWN + "threshold/siren", b"0.2")
+        peer.until(OWN + "listening", b"OFF")
         assert process.wait(120) == 0
-    assert peer.events == []
+    assert heard(peer) == []
     with daemon(mosquitto, tmp_path, street):
-        peer.until("status", b"online")
-        peer.command("listening", "ON")
-        peer.until("listening", b"ON")
+        peer.until(OWN + "status", b"online")
+        command(peer, "listening", "ON")
+        peer.until(OWN + "listening", b"ON")
 
 
 def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, street, bundle_path, tmp_path):
@@ -107,23 +77,24 @@ def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, stree
     ]
 
     def flood():
-        peer.command("listening", b"OFF" * 350_000, qos=0)
+        command(peer, "listening", b"OFF" * 350_000, qos=0)
         for _ in range(10):
             for name, payload in nonsense * (1000 // len(nonsense)):
-                peer.command(name, payload, qos=0)
+                command(peer, name, payload, qos=0)
             time.sleep(0.1)
 
     with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
-        peer.until("listening", b"ON")
+        peer.until(OWN + "listening", b"ON")
         thread = threading.Thread(target=flood)
         thread.start()
         try:
             assert process.wait(120) == 0
         finally:
             thread.join()
-    assert [event["sequence"] for event in peer.events] == list(range(1, len(peer.events) + 1))
-    assert len(peer.events) >= 8
-    assert peer.kept["listening"] == b"ON"
+    events = heard(peer)
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert len(events) >= 8
+    assert peer.last(OWN + "listening") == b"ON"
     assert not (tmp_path / "switches.json").exists()
     warnings = [line for line in (tmp_path / "log").read_text().splitlines() if "command" in line]
     # Said once each, whatever came: that a command is wrong, and that they are too many.
@@ -135,12 +106,12 @@ def test_corrected_clips_are_a_dataset(mosquitto, peer, street, bundle_path, tmp
     clips = tmp_path / "clips"
     with daemon(mosquitto, tmp_path, street, "--set", "clips.enabled=true", "--set", "clips.keep_speech=true"):
         wait_until(lambda: len(list(clips.glob("recent/*/*.flac"))) >= 4, 60, "four clips")
-        wait_until(lambda: len([event for event in peer.events if event["type"] == "end"]) >= 4, 60, "four events")
-        events = [event for event in peer.events if event["type"] == "end"][:4]
+        wait_until(lambda: len([event for event in heard(peer) if event["type"] == "end"]) >= 4, 60, "four events")
+        events = [event for event in heard(peer) if event["type"] == "end"][:4]
         assert all(list(clips.glob(f"recent/{event['label']}/*_{event['event_id']}.flac")) for event in events)
         for event, label in zip(events, ["dog_bark", "doorbell", "none", "dog_bark"], strict=True):
-            peer.command("correct", json.dumps({"event_id": event["event_id"], "label": label}))
-        peer.command("correct", json.dumps({"event_id": events[0]["event_id"], "label": "../../../etc"}))
+            command(peer, "correct", json.dumps({"event_id": event["event_id"], "label": label}))
+        command(peer, "correct", json.dumps({"event_id": events[0]["event_id"], "label": "../../../etc"}))
         wait_until(lambda: len(list(clips.glob("corrected/*/*.flac"))) == 3, 60, "the corrections")
         wait_until(lambda: len(list(clips.glob("none/*.flac"))) == 1, 60, "the clip of nothing")
     dataset = load_folders(clips / "corrected")

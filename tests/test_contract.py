@@ -8,11 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from paho.mqtt.enums import CallbackAPIVersion
-from support import wait_until
+from support import Peer, wait_until
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -52,24 +50,14 @@ def run(broker, state, street, *arguments):
     subprocess.run(command, env={**os.environ, "STATE_DIRECTORY": str(state)}, check=True, timeout=120)
 
 
-def test_the_broker_carries_what_the_contract_says(mosquitto, street, bundle_path, tmp_path):
+def test_the_broker_carries_what_the_contract_says(mosquitto, peer, street, bundle_path, tmp_path):
     """Each message of two runs, one of them late, is valid under its schema; each channel is used; retained is kept."""
-    carried = []
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _client, _data, message: carried.append(message)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.subscribe([("earshot/#", 1), ("homeassistant/#", 1)])
-    client.loop_start()
-    try:
-        (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
-        run(mosquitto, tmp_path, street)
-        run(mosquitto, tmp_path, street, "--set", "mqtt.live_seconds=0.000001")
-        wait_until(lambda: [m.payload for m in carried if m.topic.endswith("status")].count(b"offline") == 2, 10, "end")
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
+    run(mosquitto, tmp_path, street)
+    run(mosquitto, tmp_path, street, "--set", "mqtt.live_seconds=0.000001")
+    wait_until(lambda: peer.heard("earshot/test/status").count(b"offline") == 2, 10, "end")
     used = set()
-    for message in carried:
+    for message in peer.carried:
         channel = channel_of(message.topic)
         check(channel, message.payload)
         assert not channel.obeyed
@@ -77,16 +65,10 @@ def test_the_broker_carries_what_the_contract_says(mosquitto, street, bundle_pat
         if channel.payload == "event":
             assert json.loads(message.payload)["replayed"] == (channel.name == "backlog")
     assert used == {channel.name for channel in MAKE_ASYNCAPI.CHANNELS if not channel.obeyed}
-    late = []
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _client, _data, message: late.append(message.topic)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.subscribe([("earshot/#", 1), ("homeassistant/#", 1)])
-    client.loop_start()
-    retained = {message.topic for message in carried if channel_of(message.topic).retained}
-    wait_until(lambda: set(late) == retained, 10, "the retained topics")
-    client.disconnect()
-    client.loop_stop()
+    retained = {message.topic for message in peer.carried if channel_of(message.topic).retained}
+    late = Peer(mosquitto)
+    wait_until(lambda: {message.topic for message in late.carried} == retained, 10, "the retained topics")
+    late.close()
 
 
 def test_the_asyncapi_document_is_up_to_date():

@@ -10,11 +10,9 @@ import time
 from contextlib import contextmanager
 from datetime import datetime
 
-import paho.mqtt.client as paho
 import pytest
 import soundfile
 from paho.mqtt import subscribe
-from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
 from device.config import MqttConfig
@@ -153,23 +151,14 @@ def test_the_microphone_becomes_events(mosquitto, sound_server, street, bundle_p
     check(messages)
 
 
-def test_the_broker_says_when_a_daemon_is_killed(mosquitto, street, bundle_path, tmp_path):
+def test_the_broker_says_when_a_daemon_is_killed(mosquitto, peer, street, bundle_path, tmp_path):
     """After kill -9 the broker publishes the will: subscribers learn that the device is gone."""
-    statuses = []
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _client, _data, message: statuses.append(message.payload)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.subscribe("earshot/test/status", 1)
-    client.loop_start()
-    try:
-        process = daemon(mosquitto, tmp_path, "--input", street)
-        wait_until(lambda: statuses == [b"online"], 20, "the status online")
-        process.kill()
-        process.wait()
-        wait_until(lambda: statuses == [b"online", b"offline"], 10, "the will")
-    finally:
-        client.disconnect()
-        client.loop_stop()
+    status = "earshot/test/status"
+    process = daemon(mosquitto, tmp_path, "--input", street)
+    wait_until(lambda: peer.heard(status) == [b"online"], 20, "the status online")
+    process.kill()
+    process.wait()
+    wait_until(lambda: peer.heard(status) == [b"online", b"offline"], 10, "the will")
 
 
 def test_earshot_events_prints_what_the_broker_carries(mosquitto, street, bundle_path, tmp_path):

@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 
 State = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate"]
 
+WRONG: dict[State, str] = {
+    "stalled": "delivers nothing any more",
+    "silent": "delivers digital silence",
+    "dc": "delivers a constant",
+    "clipping": "is too loud and clips",
+    "wrong_rate": "delivers at another pace than it says",
+}
+"""What is wrong, where sound was delivered: continues "microphone ..." or "standard input ..."."""
+
 JUDGED_SECONDS = 5.0
 """Sound that a verdict on the samples is based on."""
 _PACE_SECONDS = 60.0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from device.audio.chunks import BlockStream
 from device.audio.diagnosis import JUDGED_SECONDS, Diagnosis, State
-from device.audio.microphone import ADVICE, STALLED_SECONDS
+from device.audio.live import STALLED_SECONDS
+from device.audio.microphone import advice
 from device.audio.pipe import Capture
 from device.features import level_dbfs
 
@@ -59,7 +60,7 @@ def readings(command: list[str], seconds: float, stop: threading.Event) -> Itera
             chunk = capture.read(STALLED_SECONDS, stop)
             if chunk is None:
                 if not stop.is_set():
-                    yield Reading("stalled", f"microphone {name!r} delivers nothing. Plug it in again", levels)
+                    yield Reading("stalled", advice("stalled", name), levels)
                 return
             for block in stream.feed(chunk):
                 level = level_dbfs(block.samples)
@@ -67,4 +68,4 @@ def readings(command: list[str], seconds: float, stop: threading.Event) -> Itera
                 levels = Levels(level, min(levels.quietest, level), max(levels.loudest, level))
             diagnosis.feed(stream.frames, chunk.monotonic)
             heard += len(stream.frames)
-            yield Reading(diagnosis.state, ADVICE[diagnosis.state].format(name=name), levels)
+            yield Reading(diagnosis.state, advice(diagnosis.state, name), levels)

@@ -7,27 +7,30 @@ from typing import Any, Self
 
 from device.audio.capture import require_pyaudio
 from device.audio.chunks import BlockStream
-from device.audio.diagnosis import Diagnosis, State
+from device.audio.diagnosis import WRONG, Diagnosis, State
+from device.audio.live import STALLED_SECONDS, LiveSource
 from device.audio.pipe import Capture, capture_command
 from device.types import Block, SourceLost
 
-STALLED_SECONDS = 4.0
-"""A stream that delivers nothing for so long is dead: sound servers deliver at least every two seconds."""
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open it; the last one is repeated for ever."""
 _REOPEN_FLAT_SECONDS = 120.0
 """Zeros or a constant for so long, and opening it again may help."""
-ADVICE: dict[State, str] = {
-    "ok": "microphone {name!r} is well",
-    "silent": "microphone {name!r} delivers digital silence. Is it muted? Check its switch and alsamixer",
-    "dc": "microphone {name!r} delivers a constant. It is broken, or its cable is",
-    "clipping": "microphone {name!r} is too loud and clips. Turn its gain down in alsamixer",
-    "wrong_rate": "microphone {name!r} delivers at another pace than it says. Try another USB port or a powered hub",
+_CURES: dict[State, str] = {
+    "stalled": "Plug it in again if it does not come back by itself",
+    "silent": "Is it muted? Check its switch and alsamixer",
+    "dc": "It is broken, or its cable is",
+    "clipping": "Turn its gain down in alsamixer",
+    "wrong_rate": "Try another USB port or a powered hub",
 }
-"""What to say to a person of each state that the samples or their pace show."""
 
 
-class MicrophoneSource:
+def advice(state: State, name: str) -> str:
+    """What to say to a person of a microphone that was opened: what is wrong with it, and the cure."""
+    return f"microphone {name!r} " + (f"{WRONG[state]}. {_CURES[state]}" if state in WRONG else "is well")
+
+
+class MicrophoneSource(LiveSource):
     """Blocks from a microphone, for ever: absent, unplugged, busy or dead, it is waited for and opened again.
 
     Sound that was lost, for whatever reason, is counted, and the positions of the blocks jump by as much.
@@ -47,17 +50,12 @@ class MicrophoneSource:
         *,
         queue_seconds: float,
         stop: threading.Event,
-        on_state: Callable[[State, str], None] = lambda _state, _message: None,
+        on_state: Callable[[State, str], None] | None = None,
     ) -> None:
+        super().__init__(sample_rate, stop, on_state)
         self._command = capture_command(device)
-        self._sample_rate = sample_rate
         self._queue_seconds = queue_seconds
-        self._stop = stop
-        self._on_state = on_state
-        self._position = 0
         self._last_heard = 0.0
-        self.state: State = "missing"
-        self.lost_samples = 0
 
     def __str__(self) -> str:
         return f"microphone {self._command[-1]!r}"
@@ -101,15 +99,14 @@ class MicrophoneSource:
             chunk = capture.read(STALLED_SECONDS, self._stop)
             if chunk is None:
                 if not self._stop.is_set():
-                    self._tell("stalled", f"microphone {header['name']!r} delivers nothing any more: opening it again")
+                    self._tell("stalled", advice("stalled", header["name"]))
                 return
             for block in stream.feed(chunk):
-                self.lost_samples += block.position - self._position
-                self._position = block.end
+                self._take(block)
                 self._last_heard = chunk.monotonic
                 yield block
             diagnosis.feed(stream.frames, chunk.monotonic)
-            self._tell(diagnosis.state, ADVICE[diagnosis.state].format(name=header["name"]))
+            self._tell(diagnosis.state, advice(diagnosis.state, header["name"]))
             flat = diagnosis.state in ("silent", "dc")
             flat_since = (flat_since or chunk.monotonic) if flat else None
             if flat_since is not None and chunk.monotonic - flat_since > _REOPEN_FLAT_SECONDS:
@@ -120,9 +117,3 @@ class MicrophoneSource:
         if not self._last_heard:
             return 0
         return self._position + round((time.monotonic() - self._last_heard) * self._sample_rate)
-
-    def _tell(self, state: State, message: str) -> None:
-        """Say what changed, once."""
-        if state != self.state:
-            self.state = state
-            self._on_state(state, message)

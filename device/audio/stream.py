@@ -7,25 +7,27 @@ from collections.abc import Callable, Iterator
 from typing import Self
 
 from device.audio.chunks import BlockStream, Chunk, ChunkQueue
-from device.audio.diagnosis import Diagnosis, State
+from device.audio.diagnosis import WRONG, Diagnosis, State
+from device.audio.live import STALLED_SECONDS, LiveSource
 from device.clock import CLOCK
 from device.errors import InputError, UnavailableError
 from device.types import Block, SourceLost
 
-_STALLED_SECONDS = 4.0
-"""Nothing for so long, and what sounded is over as far as anyone can tell."""
-
-_ADVICE: dict[State, str] = {
-    "ok": "standard input delivers sound",
-    "stalled": "standard input delivers nothing any more. Look at the program that feeds it",
-    "silent": "standard input delivers digital silence. Look at the program that feeds it",
-    "dc": "standard input delivers a constant. It must be s16le, mono (ffmpeg: -f s16le -ac 1)",
-    "clipping": "standard input clips. Turn its volume down, and check that it is s16le, mono",
-    "wrong_rate": "standard input delivers at another pace than its rate. Set --input-rate to what feeds it",
+_CURES: dict[State, str] = {
+    "stalled": "Look at the program that feeds it",
+    "silent": "Look at the program that feeds it",
+    "dc": "It must be s16le, mono (ffmpeg: -f s16le -ac 1)",
+    "clipping": "Turn its volume down, and check that it is s16le, mono",
+    "wrong_rate": "Set --input-rate to what feeds it",
 }
 
 
-class StreamSource:
+def advice(state: State) -> str:
+    """What to say to a person: what is wrong with what feeds standard input, and the cure."""
+    return "standard input " + (f"{WRONG[state]}. {_CURES[state]}" if state in WRONG else "delivers sound")
+
+
+class StreamSource(LiveSource):
     """Blocks from int16 samples, mono, little-endian, on standard input, until it ends.
 
     Live, it is a microphone: the clock is the wall's, who feeds it never waits, and what the classifier cannot
@@ -49,18 +51,13 @@ class StreamSource:
         live: bool,
         queue_seconds: float,
         stop: threading.Event,
-        on_state: Callable[[State, str], None] = lambda _state, _message: None,
+        on_state: Callable[[State, str], None] | None = None,
     ) -> None:
-        self._rate, self._sample_rate = rate, sample_rate
-        self._live = live
-        self._stop = stop
-        self._on_state = on_state
+        super().__init__(sample_rate, stop, on_state)
+        self._rate, self._live = rate, live
         self._chunks = ChunkQueue(drops=live)
         self._chunks.maximum_bytes = round(queue_seconds * 2 * rate)
-        self._position = 0
         self._started = 0.0
-        self.state: State = "missing"
-        self.lost_samples = 0
 
     def __str__(self) -> str:
         return f"standard input at {self._rate} Hz"
@@ -90,9 +87,9 @@ class StreamSource:
         """
         stream = BlockStream(self._rate, 1, self._sample_rate, 0)
         diagnosis = Diagnosis(self._rate)
-        while (chunk := self._chunks.read(_STALLED_SECONDS, self._stop)) or not self._over():
+        while (chunk := self._chunks.read(STALLED_SECONDS, self._stop)) or not self._over():
             if chunk is None:
-                self._tell("stalled")
+                self._tell("stalled", advice("stalled"))
                 yield SourceLost(self._position)
             else:
                 yield from map(self._placed, stream.feed(chunk))
@@ -107,8 +104,7 @@ class StreamSource:
 
     def _placed(self, block: Block) -> Block:
         """The block, its loss counted; at its time in the recording if it is one."""
-        self.lost_samples += block.position - self._position
-        self._position = block.end
+        self._take(block)
         if self._live:
             return block
         return dataclasses.replace(block, time=self._started + block.position / self._sample_rate)
@@ -117,13 +113,7 @@ class StreamSource:
         if len(stream.frames):  # a chunk may hold half a sample
             # A recording has no pace but its own.
             diagnosis.feed(stream.frames, chunk.monotonic if self._live else self._position / self._sample_rate)
-        self._tell(diagnosis.state)
-
-    def _tell(self, state: State) -> None:
-        """Say what changed, once."""
-        if state != self.state:
-            self.state = state
-            self._on_state(state, _ADVICE[state])
+        self._tell(diagnosis.state, advice(diagnosis.state))
 
     def _read(self) -> None:
         # Unbuffered: a buffer would wait until it is full, and the interpreter could not end while it waits.

@@ -8,9 +8,7 @@ import sys
 from configparser import RawConfigParser
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 from support import wait_until
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "earshot@.service"
@@ -32,15 +30,9 @@ def test_systemd_understands_the_unit(tmp_path):
     assert unit.name not in said.stdout + said.stderr
 
 
-def test_two_instances_live_side_by_side(mosquitto, bundle_path, tmp_path):
+def test_two_instances_live_side_by_side(mosquitto, peer, bundle_path, tmp_path):
     """Two instances, started as the unit does, have a node each; one that ends leaves the other online."""
     _, *arguments = shlex.split(service()["ExecStart"])
-    status: dict[str, bytes] = {}
-    client = paho.Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _client, _data, message: status.update({message.topic: message.payload})
-    client.on_connect = lambda connected, *_: connected.subscribe("earshot/+/status", 1)
-    client.connect("127.0.0.1", mosquitto.port)
-    client.loop_start()
     garden, street = "earshot/attic-garden/status", "earshot/attic-street/status"
     processes = {}
     try:
@@ -54,12 +46,11 @@ def test_two_instances_live_side_by_side(mosquitto, bundle_path, tmp_path):
             environment = {variable: node, "STATE_DIRECTORY": str(tmp_path / name), "PATH": "/usr/bin:/bin"}
             processes[name] = subprocess.Popen([sys.executable, "-m", "device", *command], env=environment)
 
-        wait_until(lambda: status.get(garden) == status.get(street) == b"online", 60, "both online")
+        wait_until(lambda: peer.last(garden) == peer.last(street) == b"online", 60, "both online")
         processes["garden"].send_signal(signal.SIGTERM)
         assert processes["garden"].wait(30) == 0
-        wait_until(lambda: status[garden] == b"offline", 30, "the one offline")
-        assert status[street] == b"online"
+        peer.until(garden, b"offline", 30)
+        assert peer.last(street) == b"online"
     finally:
         for process in processes.values():
             process.kill()
-        client.loop_stop()

@@ -2,16 +2,16 @@ import logging
 import time
 from contextlib import contextmanager
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
-from support import wait_until
+from support import Peer, wait_until
 
 from device.config import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.publisher import Publisher
 from device.mqtt.subscriber import Subscriber, describe
 from device.outbox import Outbox
+
+OWN = "earshot/balcony/"
 
 
 def settings_for(broker, **more):
@@ -25,36 +25,6 @@ def publishing(broker, folder, password=None, **more):
         Publisher(settings_for(broker, **more), password, "balcony", outbox) as publisher,
     ):
         yield publisher
-
-
-class Listener:
-    """A subscriber that keeps all it receives: (topic, payload, retained)."""
-
-    def __init__(self, broker):
-        self.received = []
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda _c, _d, m: self.received.append((m.topic, m.payload, m.retain))
-        self._client.on_connect = lambda client, *_: client.subscribe("earshot/#", 1)
-        self._client.connect("127.0.0.1", broker.port)
-        self._client.loop_start()
-
-    def statuses(self):
-        return [payload for topic, payload, _ in self.received if topic == "earshot/balcony/status"]
-
-    def publish(self, topic, payload, qos=1, retain=False):
-        self._client.publish(topic, payload, qos=qos, retain=retain)
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@pytest.fixture
-def listener(mosquitto):
-    """Hears everything on the broker."""
-    listener = Listener(mosquitto)
-    yield listener
-    listener.close()
 
 
 def test_messages_arrive_in_order(mosquitto, tmp_path):
@@ -73,18 +43,18 @@ def test_messages_arrive_in_order(mosquitto, tmp_path):
         assert len(outbox) == 0
 
 
-def test_status_is_retained_and_says_goodbye(mosquitto, listener, tmp_path):
+def test_status_is_retained_and_says_goodbye(mosquitto, peer, tmp_path):
     """`online` while it lives, `offline` when it ends; both retained for whoever comes later."""
     with publishing(mosquitto, tmp_path):
-        wait_until(lambda: b"online" in listener.statuses(), 5, "the status online")
-        late = Listener(mosquitto)
-        wait_until(lambda: late.received, 5, "the retained status")
-        assert late.received[0] == ("earshot/balcony/status", b"online", True)
+        peer.until(OWN + "status", b"online", 5)
+        late = Peer(mosquitto)
+        late.until(OWN + "status", b"online", 5)
+        assert late.carried[0].retain
         late.close()
-    wait_until(lambda: listener.statuses()[-1] == b"offline", 5, "the status offline")
+    peer.until(OWN + "status", b"offline", 5)
 
 
-def test_what_waited_goes_to_the_backlog(mosquitto, listener, tmp_path):
+def test_what_waited_goes_to_the_backlog(mosquitto, peer, tmp_path):
     """Messages made while the broker is away are kept, and delivered later as late ones: nobody's lights go on."""
     mosquitto.stop()
     with publishing(mosquitto, tmp_path, live_seconds=0.5) as publisher:
@@ -188,53 +158,47 @@ def test_a_line_for_a_person_takes_any_message():
     assert "--:--:--" in describe({"start_time": 5})
 
 
-def test_a_state_is_retained_and_said_again(mosquitto, listener, tmp_path):
+def test_a_state_is_retained_and_said_again(mosquitto, peer, tmp_path):
     """The last value of each state reaches the broker, also the one that was set while it was away or has forgotten."""
-
-    def heard(name):
-        return [payload for topic, payload, _ in listener.received if topic == f"earshot/balcony/{name}"]
-
     with publishing(mosquitto, tmp_path) as publisher:
         publisher.state("health", "one")
         publisher.retain("earshot/elsewhere/discovery", b"two")
-        wait_until(lambda: heard("health") == [b"one"], 5, "the first value")
-        wait_until(lambda: ("earshot/elsewhere/discovery", b"two", False) in listener.received, 5, "the other topic")
+        peer.until(OWN + "health", b"one", 5)
+        peer.until("earshot/elsewhere/discovery", b"two", 5)
         mosquitto.stop()
         for number in range(100):
             publisher.state("health", str(number))
         mosquitto.start()
-        wait_until(lambda: heard("health")[-1] == b"99", 20, "the last value")
-        assert len(heard("health")) < 50, "values that follow one another must not queue up"
+        peer.until(OWN + "health", b"99", 20)
+        assert len(peer.heard(OWN + "health")) < 50, "values that follow one another must not queue up"
         publisher.state("health", "end")
-    wait_until(lambda: heard("health")[-1] == b"end", 5, "the value that was set last")
+    peer.until(OWN + "health", b"end", 5)
 
 
-def test_commands_reach_their_handler(mosquitto, tmp_path):
+def test_commands_reach_their_handler(mosquitto, peer, tmp_path):
     """Name and payload as they were sent, on a thread of its own; what the broker had kept is no command."""
     taken = []
-    sender = Listener(mosquitto)
-    sender.publish("earshot/balcony/command/listening", b"OLD", retain=True)
+    peer.publish("earshot/balcony/command/listening", b"OLD", retain=True)
     with publishing(mosquitto, tmp_path) as publisher:
         publisher.on_command(lambda name, payload: taken.append((name, payload)))
         publisher.subscribe("homeassistant/status", lambda topic, payload: taken.append((topic, payload)))
-        wait_until(lambda: sender.statuses()[-1:] == [b"online"], 5, "the status online")
-        sender.publish("earshot/balcony/command/listening", b"ON")
-        sender.publish("earshot/another/command/listening", b"no")
-        sender.publish("homeassistant/status", b"online")
+        peer.until(OWN + "status", b"online", 5)
+        peer.publish("earshot/balcony/command/listening", b"ON")
+        peer.publish("earshot/another/command/listening", b"no")
+        peer.publish("homeassistant/status", b"online")
         wait_until(lambda: len(taken) == 2, 5, "both messages")
     assert taken == [("listening", b"ON"), ("homeassistant/status", b"online")]
-    sender.close()
 
 
-def test_a_flood_of_commands_delays_no_event(mosquitto, tmp_path):
+def test_a_flood_of_commands_delays_no_event(mosquitto, peer, tmp_path):
     """Ten thousand commands at once, some of a megabyte, and a slow handler: events go on, the excess is dropped."""
-    sender, taken = Listener(mosquitto), []
+    taken = []
     with publishing(mosquitto, tmp_path) as publisher:
         publisher.on_command(lambda name, _payload: (time.sleep(0.05), taken.append(name)))
-        wait_until(lambda: sender.statuses()[-1:] == [b"online"], 5, "the status online")
+        peer.until(OWN + "status", b"online", 5)
         for number in range(10_000):
             payload = b"\xff\x00" * 500_000 if number % 2000 == 0 else b"{"
-            sender.publish(f"earshot/balcony/command/{number}", payload, qos=0)
+            peer.publish(f"earshot/balcony/command/{number}", payload, qos=0)
             if number % 100 == 0:
                 publisher.send({"number": number, "replayed": False})
         assert publisher.wait_delivered(30) == 0
@@ -243,7 +207,6 @@ def test_a_flood_of_commands_delays_no_event(mosquitto, tmp_path):
         taken.clear()
         again = time.monotonic() + 60
         while "listening" not in taken and time.monotonic() < again:
-            sender.publish("earshot/balcony/command/listening", b"ON")
+            peer.publish("earshot/balcony/command/listening", b"ON")
             time.sleep(0.5)
         assert "listening" in taken, "commands must be taken again after the flood"
-    sender.close()

@@ -94,7 +94,7 @@ def test_nothing_on_standard_input_is_told(monkeypatch):
 
 def test_an_input_that_stalls_is_told_and_waited_for(monkeypatch):
     """When nothing comes what sounds is over; when it comes again it is heard."""
-    monkeypatch.setattr("device.audio.stream._STALLED_SECONDS", 0.3)
+    monkeypatch.setattr("device.audio.stream.STALLED_SECONDS", 0.3)
     go_on, states = threading.Event(), []
 
     def write(pipe):
