@@ -137,6 +137,14 @@ def _devices(arguments: argparse.Namespace) -> int:
     return devices_command.run(arguments, stop)
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    from device import check_command
+
+    stop = threading.Event()
+    _on_signal(stop.set)
+    return check_command.run(arguments, stop)
+
+
 def _clips(arguments: argparse.Namespace) -> int:
     from device import clip_commands
 
@@ -203,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="listen to each in turn: how loud it is, and what is wrong with it (default: 5 s each)",
     )
+    add("check", _check, "look at all that the daemon needs; each fault with its cure", setting, as_json)
     clips = add("clips", _clips, "the kept sound of events: list, play, export, purge")
     actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list the clips, oldest first", parents=[as_json])

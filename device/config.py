@@ -247,6 +247,11 @@ class Config(_Section):
         return self.node_id or socket.gethostname().split(".")[0] or "earshot"
 
 
+def config_file(path: Path | None = None) -> Path | None:
+    """The file that `load_config` reads: the one given, else the checkout's own, else the installed one, if any."""
+    return path or next((file for file in (CHECKOUT_CONFIG, INSTALLED_CONFIG) if file.is_file()), None)
+
+
 def load_config(
     path: Path | None = None,
     *,
@@ -256,14 +261,14 @@ def load_config(
     """Read the config file, then `EARSHOT_SECTION__KEY` variables, then `key.path=value` overrides.
 
     Args:
-        path: the file; None takes the checkout's own, else the installed one, else the defaults.
+        path: the file; None takes what `config_file` finds, else the defaults.
         overrides: `--set` arguments; a value is YAML, as in the file.
         environment: variables.
 
     Raises:
         ConfigError: one line for each fault: file, line, key, what is wrong and what is allowed.
     """
-    path = path or next((file for file in (CHECKOUT_CONFIG, INSTALLED_CONFIG) if file.is_file()), None)
+    path = config_file(path)
     origins: dict[tuple[str, ...], str] = {}
     values = {} if path is None else _read(path, origins)
     for name, text in sorted(environment.items()):

@@ -59,7 +59,7 @@ def run(
         EarshotError: something that the user can put right.
     """
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
-    _check_labels(config, bundle)
+    check_labels(config, bundle)
     rate = bundle.features.sample_rate
     health = Health()
     source = _source(source_name, source_rate, config, rate, health, realtime=realtime, stop=stop)
@@ -150,7 +150,12 @@ def _source(
     return FileSource(sound_files(Path(name)), sample_rate, realtime=realtime, stop=stop, on_state=health.diagnosed)
 
 
-def _check_labels(config: Config, bundle: Bundle) -> None:
+def check_labels(config: Config, bundle: Bundle) -> None:
+    """Check that the labels that the config names are the bundle's.
+
+    Raises:
+        ConfigError: one is not.
+    """
     for label in config.events.thresholds:
         if label not in bundle.labels:
             raise ConfigError(

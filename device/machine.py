@@ -3,11 +3,15 @@
 import contextlib
 import os
 import platform
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 THERMAL = Path("/sys/class/thermal")
+PLATFORM = Path("/sys/devices/platform")
 STATM = Path("/proc/self/statm")
+_CAUSES = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
+"""Bit by bit, from the lowest; those since boot begin at bit 16."""
 
 
 def temperature_celsius(thermal: Path = THERMAL) -> float | None:
@@ -17,6 +21,27 @@ def temperature_celsius(thermal: Path = THERMAL) -> float | None:
         with contextlib.suppress(OSError, ValueError):  # a zone may be there and not be readable
             found.append(int(zone.read_text()) / 1000)
     return round(max(found), 1) if found else None
+
+
+@dataclass(frozen=True)
+class Throttling:
+    """What slows a Raspberry Pi down: `under_voltage`, `frequency_capped`, `throttled`, `soft_temperature_limit`."""
+
+    now: tuple[str, ...]
+    since_boot: tuple[str, ...]
+
+
+def throttling(platform: Path = PLATFORM) -> Throttling | None:
+    """What a Pi's firmware tells (as `vcgencmd get_throttled` does, which needs more rights); None elsewhere."""
+    for file in platform.glob("soc*/*firmware/get_throttled"):
+        with contextlib.suppress(OSError, ValueError):
+            bits = int(file.read_text(), 16)
+            return Throttling(_causes(bits), _causes(bits >> 16))
+    return None
+
+
+def _causes(bits: int) -> tuple[str, ...]:
+    return tuple(cause for number, cause in enumerate(_CAUSES) if bits >> number & 1)
 
 
 def memory_mb(statm: Path = STATM) -> float | None:

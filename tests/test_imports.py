@@ -19,7 +19,7 @@ PLAIN = {
     "types",
 }
 """What any stage may import: settings, features and plain types."""
-WIRING = {"cli", "clip_commands", "daemon", "devices_command", "__main__"}
+WIRING = {"check_command", "cli", "clip_commands", "daemon", "devices_command", "__main__"}
 """The command line: the only place that builds the stages."""
 MAY_ALSO = {
     "bundle": set(),

@@ -1,10 +1,13 @@
 """The capture program as a process of ours: started, read, and killed."""
 
+import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import IO, Any, Self
 
 from device.audio.chunks import Chunk, ChunkQueue
@@ -16,6 +19,16 @@ _OPEN_SECONDS = 10.0
 def capture_command(device: str) -> list[str]:
     """The capture program, for the microphone that `audio.device` names so."""
     return [sys.executable, "-m", "device.audio.capture", device]
+
+
+def capturing(device: str, processes: Path = Path("/proc")) -> int | None:
+    """Process id of a daemon's capture program for that `audio.device`; None where none runs."""
+    arguments = [os.fsencode(each) for each in capture_command(device)[1:]]
+    for process in processes.glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may end while we look
+            if process.read_bytes().split(b"\0")[1:-1] == arguments:
+                return int(process.parent.name)
+    return None
 
 
 class Capture:
