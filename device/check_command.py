@@ -27,7 +27,8 @@ from device.audio.pipe import capture_command, capturing
 from device.bundle import Bundle
 from device.classifier import Classifier
 from device.clock import kernel_synced
-from device.config import Config, config_file, load_config, read_password
+from device.config import Config
+from device.config_file import find_config, load_config, read_password
 from device.daemon import check_labels, open_bundle, state_directory
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.features import log_mel
@@ -130,7 +131,7 @@ class Examination:
 
     def _check_config(self) -> str:
         self._config = load_config(self._path, overrides=self._overrides)
-        return f"{config_file(self._path) or 'the defaults: there is no config file'}"
+        return f"{find_config(self._path) or 'the defaults: there is no config file'}"
 
     def _check_bundle(self) -> str:
         config = self._needed_config()

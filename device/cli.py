@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from device import daemon
-    from device.config import load_config
+    from device.config_file import load_config
     from device.health import TRACE
 
     config = load_config(arguments.config, overrides=arguments.set)
@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _classify(arguments: argparse.Namespace) -> int:
     from device.audio.files import read_samples
-    from device.config import load_config
+    from device.config_file import load_config
     from device.daemon import open_bundle
     from device.pipeline import classify_clip
 
@@ -86,7 +86,7 @@ def _classify(arguments: argparse.Namespace) -> int:
 
 def _gate(arguments: argparse.Namespace) -> int:
     from device.audio.files import FileSource
-    from device.config import load_config
+    from device.config_file import load_config
     from device.daemon import open_bundle
     from device.gate import SoundGate
 
@@ -115,7 +115,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    from device.config import load_config, read_password
+    from device.config_file import load_config, read_password
     from device.mqtt.subscriber import Subscriber, describe
 
     config = load_config(arguments.config, overrides=arguments.set).mqtt

@@ -13,7 +13,8 @@ from device.bundle import Bundle, load_bundle, self_test
 from device.classifier import Classifier
 from device.clips import ClipFolder
 from device.clock import CLOCK
-from device.config import Config, read_password
+from device.config import Config
+from device.config_file import read_password
 from device.controls import Controls, Switches
 from device.errors import ConfigError, UnavailableError
 from device.health import Health, Reporter

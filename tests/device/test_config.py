@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.config import CHECKOUT_CONFIG, Config, ModelConfig, load_config, read_password
+from device.config import Config, ModelConfig
+from device.config_file import CHECKOUT_CONFIG, load_config, read_password
 from device.errors import ConfigError
 
 
