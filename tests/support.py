@@ -83,18 +83,24 @@ class Peer:
 
     Attributes:
         carried: the messages, in their order.
+        confirmed: how many of ours the broker has answered.
     """
 
-    def __init__(self, broker):
-        self.carried = []
+    def __init__(self, broker, user=None, password=None):
+        self.carried, self.confirmed = [], 0
         subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_subscribe = lambda *_: subscribed.set()
+        self._client.on_publish = self._on_publish
+        self._client.username_pw_set(user, password)
         self._client.on_message = lambda _client, _data, message: self.carried.append(message)
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
         assert subscribed.wait(10), "the broker takes no subscription"
+
+    def _on_publish(self, *_):
+        self.confirmed += 1
 
     def heard(self, topic):
         """The payloads that a topic carried so far."""

@@ -25,18 +25,23 @@ class HomeAssistant:
         mqtt_port: of the broker on this machine.
         automations: text of its automations.yaml.
         scripts: text of its scripts.yaml.
+        more: further lines of its configuration.yaml.
+
+    Attributes:
+        url: of its pages.
     """
 
-    def __init__(self, root, mqtt_port, automations, scripts):
+    def __init__(self, root, mqtt_port, automations, scripts, more=""):
         self._root = root
-        self._port = free_port()
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self._process = None
         shutil.rmtree(root / "config", ignore_errors=True)
         (root / "config" / ".storage").mkdir(parents=True)
         (root / "config" / "configuration.yaml").write_text(
-            f"http:\n  server_host: 127.0.0.1\n  server_port: {self._port}\napi:\n"
+            f"http:\n  server_host: 127.0.0.1\n  server_port: {port}\napi:\n"
             "automation: !include automations.yaml\nscript: !include scripts.yaml\n"
-            "logger:\n  default: warning\n  logs:\n    homeassistant.components.mqtt: info\n"
+            "logger:\n  default: warning\n  logs:\n    homeassistant.components.mqtt: info\n" + more
         )
         (root / "config" / "automations.yaml").write_text(automations)
         (root / "config" / "scripts.yaml").write_text(scripts)
@@ -69,6 +74,16 @@ class HomeAssistant:
         """Do what a click in the dashboard does."""
         self._request(f"/api/services/{domain}/{service}", json.dumps(data).encode())
 
+    def devices(self, name):
+        """The ids of the devices of that name."""
+        registry = json.loads((self._root / "config" / ".storage" / "core.device_registry").read_text())
+        return [device["id"] for device in registry["data"]["devices"] if device["name"] == name]
+
+    def tokens(self):
+        """What a browser that has logged in keeps."""
+        expires = {"expires_in": 86400, "expires": round((time.time() + 86400) * 1000)}
+        return {"hassUrl": self.url, "access_token": self._token, "refresh_token": "", **expires}
+
     def logs(self):
         """The files that it writes its log to, one a run."""
         return sorted((self._root / "config").glob("home-assistant.log*"))
@@ -85,7 +100,7 @@ class HomeAssistant:
 
     def _request(self, path, body=None):
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://127.0.0.1:{self._port}{path}", body, headers)
+        request = urllib.request.Request(f"{self.url}{path}", body, headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read()
 

@@ -1,0 +1,86 @@
+"""Takes the pictures of docs/ in a real Home Assistant: the device's page and the example dashboard, as they look.
+
+    sudo tests/home_assistant/run.sh              # once: makes the Debian that Home Assistant lives in
+    pip install playwright pillow                 # and Debian's chromium; neither is a part of the project
+    sudo python tests/home_assistant/pictures.py FOLDER docs/pictures
+
+FOLDER is run.sh's. The daemon hears the demo's recording in real time meanwhile.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path += [str(ROOT), str(ROOT / "tests")]
+
+from server import HomeAssistant  # noqa: E402
+from support import Mosquitto, wait_until  # noqa: E402
+
+STREET = ROOT / "deploy" / "demo" / "street.flac"
+JACKHAMMER = "binary_sensor.earshot_balcony_jackhammer"
+INTERFACE = "frontend:\nconfig:\nhistory:\nlogbook:\nlovelace:\n  mode: yaml\n"
+COLOURS = 64
+
+
+def main(root, pictures):
+    """Let it hear a minute, and take each picture when there is something to see on it."""
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Mosquitto(Path(folder))
+        home = HomeAssistant(root, broker.port, "", "", INTERFACE)
+        dashboard = (ROOT / "deploy" / "home_assistant" / "dashboard.yaml").read_text()
+        # The picture shows minutes, not a day.
+        (root / "config" / "ui-lovelace.yaml").write_text(dashboard.replace("hours_to_show: 24", "hours_to_show: 0.05"))
+        broker.start()
+        home.start()
+        command = [sys.executable, "-m", "device", "run", "--input", STREET, "--speed", "realtime"]
+        command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=balcony"]
+        node = subprocess.Popen(
+            command,
+            env={**os.environ, "STATE_DIRECTORY": folder, "PYTHONPATH": str(ROOT)},
+        )
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-quic", "--disable-gpu"]
+                )
+                page = browser.new_page(viewport={"width": 1120, "height": 760})
+                page.add_init_script(f"localStorage.hassTokens = JSON.stringify({json.dumps(home.tokens())})")
+                page.add_init_script("localStorage.dockedSidebar = JSON.stringify('always_hidden')")
+                take(home, page, pictures)
+                browser.close()
+        finally:
+            node.kill()
+            node.wait()
+            home.stop()
+            broker.close()
+
+
+def take(home, page, pictures):
+    """The dashboard while the jackhammer sounds, then the device's page."""
+    page.goto(f"{home.url}/lovelace/0")
+    wait_until(lambda: home.state(JACKHAMMER) == "on", 120, "the jackhammer")
+    time.sleep(3)  # until the graphs are drawn
+    save(page, pictures / "home_assistant_dashboard.png")
+    (device,) = home.devices("Earshot balcony")
+    page.goto(f"{home.url}/config/devices/device/{device}")
+    page.wait_for_timeout(8000)
+    save(page, pictures / "home_assistant_device.png")
+
+
+def save(page, path):
+    """What the page shows, in few colours: small enough for a repository."""
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
