@@ -10,9 +10,11 @@ python=${PYTHON:-python3}
 case $purpose in
 demo) extras=demo packages=() ;;
 test)
-    extras=demo,microphone,training,test
-    # A real broker and certificates for it, a real sound server to play the USB microphone, and what PyAudio is built from.
-    packages=(mosquitto openssl pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev python3-dev gcc)
+    extras=demo,microphone,service,training,test
+    # A real broker and certificates for it, a real sound server to play the USB microphone, and what PyAudio and
+    # systemd-python are built from.
+    packages=(mosquitto openssl pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev libsystemd-dev pkg-config
+        python3-dev gcc)
     ;;
 *) echo "setup: '$purpose' is neither demo nor test" >&2; exit 2 ;;
 esac

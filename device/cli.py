@@ -1,6 +1,7 @@
 """The `earshot` command: arguments, signals, exit codes."""
 
 import argparse
+import faulthandler
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import EXIT_DONE, EarshotError
+from device.service import journal_handler
 
 # Each command imports what it needs when it runs: `earshot devices` shall not wait for TFLite, nor
 # `earshot classify` for MQTT.
@@ -27,7 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     # numpy's BLAS would start a thread a core, and they spin between products: 80 % of a core for nothing.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=arguments.log_level, format="%(levelname)s: %(message)s")
+    if (journal := journal_handler()) is not None:
+        logging.basicConfig(level=arguments.log_level, format="%(message)s", handlers=[journal])
+    else:
+        logging.basicConfig(level=arguments.log_level, format="%(levelname)s: %(message)s")
     try:
         code: int = arguments.command(arguments)
     except EarshotError as error:
@@ -40,20 +45,27 @@ def _run(arguments: argparse.Namespace) -> int:
     from device import daemon
     from device.config_file import load_config
     from device.health import TRACE
+    from device.service import Service, systemd_notify, watchdog_seconds
 
-    config = load_config(arguments.config, overrides=arguments.set)
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
-    stop = threading.Event()
-    _on_signal(stop.set)
-    daemon.run(
-        config,
-        source_name=arguments.input,
-        source_rate=arguments.input_rate,
+    faulthandler.enable(2)  # the watchdog ends us with SIGABRT: then the journal tells where each thread hung
+    sound = daemon.Input(
+        arguments.input,
+        arguments.input_rate,
         realtime=arguments.speed == "realtime",
         exit_at_end=arguments.exit_at_end,
-        stop=stop,
     )
+
+    def load() -> daemon.Settings:
+        return daemon.load_settings(load_config(arguments.config, overrides=arguments.set))
+
+    notify = systemd_notify()
+    with Service(load, notify, watchdog_seconds()) as service:
+        _on_signal(service.stop)
+        if notify is not None and sound.name == daemon.MICROPHONE:  # others cannot be opened twice
+            signal.signal(signal.SIGHUP, lambda *_: service.reload())
+        daemon.serve(service, sound)
     return EXIT_DONE
 
 

@@ -3,8 +3,10 @@
 import logging
 import os
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from device.audio.files import FileSource, sound_files
 from device.audio.microphone import MicrophoneSource
@@ -19,12 +21,15 @@ from device.controls import Controls, Switches
 from device.errors import ConfigError, UnavailableError
 from device.health import Health, Reporter
 from device.machine import memory_mb, temperature_celsius, versions
+from device.mqtt.client import make_client
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
 from device.outbox import Outbox
 from device.pipeline import Pipeline
+from device.pulse import Pulse
 from device.recorder import Recorder
+from device.service import Service, Stages
 from device.state_file import StateFile
 from device.suggest import did_you_mean
 from device.types import Event, Observers
@@ -37,45 +42,85 @@ _DELIVERY_SECONDS = 15.0
 """How long the last events may take to reach the broker when a run ends with its recording."""
 
 
-def run(
-    config: Config,
-    *,
-    source_name: str,
-    source_rate: int | None = None,
-    realtime: bool,
-    exit_at_end: bool,
-    stop: threading.Event,
-) -> None:
-    """Listen and publish until `stop` is set, the recording ends, or standard input does.
+@dataclass(frozen=True)
+class Settings:
+    """All that a run needs, checked: nothing is taken down for settings that have faults."""
 
-    Args:
-        config: all of it.
-        source_name: "mic", "-" for raw samples on standard input, or a sound file or a folder of them.
-        source_rate: Hz, of standard input; None takes the bundle's.
+    config: Config
+    bundle: Bundle
+    classifier: Classifier
+    password: str | None
+
+
+@dataclass(frozen=True)
+class Input:
+    """What to listen to.
+
+    Attributes:
+        name: "mic", "-" for raw samples on standard input, or a sound file or a folder of them.
+        rate: Hz, of standard input; None takes the bundle's.
         realtime: whether a recording is played at the pace of the clock, and standard input is live.
-        exit_at_end: whether to return when the recording is over and its events are delivered.
-        stop: set by a signal.
+        exit_at_end: whether to end when the recording is over and its events are delivered.
+    """
+
+    name: str
+    rate: int | None = None
+    realtime: bool = True
+    exit_at_end: bool = False
+
+
+def load_settings(config: Config) -> Settings:
+    """Read what the config names, and check that a run can begin with it.
+
+    Raises:
+        ConfigError: something in it has a fault.
+    """
+    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
+    check_labels(config, bundle)
+    password = read_password(config.mqtt)
+    make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # it reads the certificates
+    return Settings(config, bundle, classifier, password)
+
+
+def serve(service: Service[Settings], sound: Input) -> None:
+    """Listen and publish until the service is stopped, the recording ends, or standard input does.
 
     Raises:
         EarshotError: something that the user can put right.
     """
-    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
-    check_labels(config, bundle)
-    rate = bundle.features.sample_rate
-    health = Health()
-    source = _source(source_name, source_rate, config, rate, health, realtime=realtime, stop=stop)
-    password = read_password(config.mqtt)
+    health, pulse = Health(), Pulse()
+    for settings, stop in service.generations():
+        _run(settings, sound, service, health, pulse, stop)
+
+
+def _run(
+    settings: Settings,
+    sound: Input,
+    service: Service[Settings],
+    health: Health,
+    pulse: Pulse,
+    stop: threading.Event,
+) -> None:
+    """Listen and publish with these settings until `stop` is set, or there is nothing more to hear."""
+    config, bundle = settings.config, settings.bundle
+    source = _source(sound, config, bundle.features.sample_rate, health, stop)
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
-        Publisher(config.mqtt, password, config.node, outbox) as publisher,
-        Reporter(lambda: _report(health, source, publisher, config.node, bundle), health.changed),
+        Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
+        Reporter(lambda: _report(health, pulse, publisher, config.node, bundle), health.changed),
+        service.watching(
+            Stages(
+                lambda: _status(health, publisher, config),
+                {"listening": pulse.silent_seconds, "outbox": publisher.silent_seconds},
+            )
+        ),
     ):
         states = States(publisher, config.node, bundle.labels, str(bundle))
         states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
         clips = ClipFolder(state_directory() / "clips")
         observers = Observers(health, states, *_recorder(config, clips, bundle))
-        pipeline = Pipeline(config, bundle, health.timed(classifier), observers)
+        pipeline = Pipeline(config, bundle, health.timed(settings.classifier), observers)
         controls = Controls(
             StateFile(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
@@ -85,15 +130,17 @@ def run(
         )
         publisher.on_command(controls.command)
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
-        lost_samples = 0
-        for event in pipeline.run(controls.while_listening(source)):
+        heard = pulse.through(source, bundle.features.sample_rate, service.ready)
+        lost_seconds = pulse.lost_seconds
+        for event in pipeline.run(controls.while_listening(heard)):
             _log(event)
             observers.heard(event)
             publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK))
-            if source.lost_samples > lost_samples:
-                lost_samples = source.lost_samples
-                _LOGGER.warning("%d ms of sound were lost so far", lost_samples * 1000 // rate)
-        if exit_at_end or source_name == STANDARD_INPUT:  # what ended will not come back, but a supervisor brings it
+            if pulse.lost_seconds > lost_seconds:
+                lost_seconds = pulse.lost_seconds
+                _LOGGER.warning("%.0f ms of sound were lost so far", lost_seconds * 1000)
+        pulse.rest()
+        if sound.exit_at_end or sound.name == STANDARD_INPUT:  # it will not come back, but a supervisor brings it
             _deliver(publisher, config)
         else:
             stop.wait()
@@ -124,31 +171,23 @@ def state_directory() -> Path:
     return Path(home) / "earshot"
 
 
-def _source(
-    name: str,
-    source_rate: int | None,
-    config: Config,
-    sample_rate: int,
-    health: Health,
-    *,
-    realtime: bool,
-    stop: threading.Event,
-) -> Source:
+def _source(sound: Input, config: Config, sample_rate: int, health: Health, stop: threading.Event) -> Source:
     audio = config.audio
-    if name == MICROPHONE:
+    if sound.name == MICROPHONE:
         return MicrophoneSource(
             audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=health.diagnosed
         )
-    if name == STANDARD_INPUT:
+    if sound.name == STANDARD_INPUT:
         return StreamSource(
-            source_rate or sample_rate,
+            sound.rate or sample_rate,
             sample_rate,
-            live=realtime,
+            live=sound.realtime,
             queue_seconds=audio.queue_seconds,
             stop=stop,
             on_state=health.diagnosed,
         )
-    return FileSource(sound_files(Path(name)), sample_rate, realtime=realtime, stop=stop, on_state=health.diagnosed)
+    files = sound_files(Path(sound.name))
+    return FileSource(files, sample_rate, realtime=sound.realtime, stop=stop, on_state=health.diagnosed)
 
 
 def check_labels(config: Config, bundle: Bundle) -> None:
@@ -181,17 +220,36 @@ def _log(event: Event) -> None:
         event.confidence,
         event.level_dbfs,
         event.gate,
+        extra={
+            "EARSHOT_EVENT_ID": event.event_id,
+            "EARSHOT_TYPE": event.type,
+            "EARSHOT_LABEL": event.label,
+            "EARSHOT_CONFIDENCE": f"{event.confidence:.4f}",
+        },
     )
 
 
-def _report(health: Health, source: Source, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
+def _status(health: Health, publisher: Publisher, config: Config) -> str:
+    """How things are, as one line for a person: `systemctl status` shows it."""
+    facts = publisher.facts()
+    broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
+    return ". ".join(
+        (
+            health.summary(),
+            f"{broker} connected" if facts.connected else f"{broker} away",
+            f"{facts.outbox.depth or 'no'} messages wait",
+        )
+    )
+
+
+def _report(health: Health, pulse: Pulse, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
     facts = publisher.facts()
     ago = facts.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
         "node_id": node_id,
         **health.report(),
-        "lost_audio_ms": source.lost_samples * 1000 // bundle.features.sample_rate,
+        "lost_audio_ms": round(pulse.lost_seconds * 1000),
         "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "commands_dropped": facts.commands_dropped,
         "temperature_celsius": temperature_celsius(),

@@ -15,7 +15,7 @@ from typing import Any, Self, get_args
 
 from device.features import LogMel
 from device.mqtt.messages import rfc3339
-from device.types import GateReason, Observer, Probabilities, Refusal, RefusalReason
+from device.types import Event, GateReason, Observer, Probabilities, Refusal, RefusalReason
 
 _LOGGER = logging.getLogger(__name__)
 TRACE = logging.getLogger("earshot.trace")
@@ -56,6 +56,7 @@ class Health(Observer):
         self._near_misses: deque[Refusal] = deque(maxlen=_NEAR_MISSES)
         self._windows = 0
         self._inference_seconds: deque[float] = deque(maxlen=_TIMED_WINDOWS)
+        self._last_event: Event | None = None
 
     def diagnosed(self, state: str, message: str) -> None:
         """Take note, and say, that the source of sound is in another state."""
@@ -85,6 +86,10 @@ class Health(Observer):
             if refusal.confidence >= refusal.threshold / 2:
                 self._near_misses.append(refusal)
 
+    def heard(self, event: Event) -> None:
+        """Remember the last event."""
+        self._last_event = event
+
     def timed(self, classify: Callable[[LogMel], Probabilities]) -> Callable[[LogMel], Probabilities]:
         """The same classifier, whose windows are counted and timed."""
 
@@ -97,6 +102,14 @@ class Health(Observer):
             return scores
 
         return timed
+
+    def summary(self) -> str:
+        """What it listens to, or why it cannot, and what it heard last, for a person."""
+        microphone, event = self._microphone["message"], self._last_event
+        if event is None:
+            return f"{microphone}. No event yet"
+        when = datetime.fromtimestamp(event.start_time).strftime("%d %b %H:%M:%S")
+        return f"{microphone}. Last event: {event.label}, {when}"
 
     def report(self) -> dict[str, Any]:
         """What this knows of the health message; a copy."""

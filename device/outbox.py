@@ -76,7 +76,7 @@ class Outbox:
             self._degrade(error)
         self._last = max(stored, self._sequence.given) if stored else self._sequence.safe
         self.first_of_run = self._first_in_memory = self._last + 1
-        self._count()
+        self.count()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -109,7 +109,7 @@ class Outbox:
             self._store_in(self._memory, entry)
         self._last = sequence
         self._sequence.note(sequence, exactly=self._memory is not None)
-        self._count()
+        self.count()
         return entry
 
     def after(self, sequence: int, limit: int) -> list[Entry]:
@@ -137,7 +137,7 @@ class Outbox:
             self._confirmed.clear()
         except NoDiskError as error:
             self._degrade(error)
-        self._count()
+        self.count()
 
     def recover(self) -> bool:
         """Where messages wait in memory, try the disk again; gives whether they have just gone there."""
@@ -156,8 +156,19 @@ class Outbox:
         self._facts = dataclasses.replace(self._facts, trouble="")
         _LOGGER.info("outbox %s: on disk again, with %d messages that waited in memory", self._path, len(waiting))
         self.delete([])  # what was confirmed meanwhile
-        self._count()
+        self.count()
         return True
+
+    def count(self) -> None:
+        """Look what waits, for `facts`."""
+        with contextlib.suppress(NoDiskError):  # then as many as there were
+            self._on_disk = self._disk.totals().waiting
+        self._facts = dataclasses.replace(
+            self._facts,
+            depth=max(self._on_disk - len(self._confirmed), 0)
+            + (self._memory.totals().waiting if self._memory is not None else 0),
+            dropped=self._disk.dropped + self._dropped_in_memory,
+        )
 
     def _degrade(self, error: NoDiskError) -> None:
         """Go on in memory."""
@@ -175,13 +186,3 @@ class Outbox:
                 f"outbox {self._path}: more than {_IN_MEMORY} messages in memory, the oldest are dropped"
             )
         memory.append([entry], entry.sequence)
-
-    def _count(self) -> None:
-        with contextlib.suppress(NoDiskError):  # then as many as there were
-            self._on_disk = self._disk.totals().waiting
-        self._facts = dataclasses.replace(
-            self._facts,
-            depth=max(self._on_disk - len(self._confirmed), 0)
-            + (self._memory.totals().waiting if self._memory is not None else 0),
-            dropped=self._disk.dropped + self._dropped_in_memory,
-        )

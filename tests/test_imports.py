@@ -13,6 +13,7 @@ PLAIN = {
     "errors",
     "features",
     "native",
+    "pulse",
     "state_file",
     "quiet_hours",
     "suggest",

@@ -34,6 +34,7 @@ class LiveSource:
         self._stop = stop
         self._on_state = on_state or _nobody
         self._position = 0
+        self._told: State | None = None
         self.state: State = "missing"
         self.lost_samples = 0
 
@@ -44,6 +45,6 @@ class LiveSource:
 
     def _tell(self, state: State, message: str) -> None:
         """Say what changed, once."""
-        if state != self.state:
-            self.state = state
+        if state != self._told:
+            self.state = self._told = state
             self._on_state(state, message)

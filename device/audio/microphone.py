@@ -14,6 +14,8 @@ from device.types import Block, SourceLost
 
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open it; the last one is repeated for ever."""
+_SAY_SECONDS = 1.0
+"""How often it is said that there is nothing to hear."""
 _REOPEN_FLAT_SECONDS = 120.0
 """Zeros or a constant for so long, and opening it again may help."""
 _CURES: dict[State, str] = {
@@ -73,7 +75,7 @@ class MicrophoneSource(LiveSource):
         """Nothing is held open when nobody iterates."""
 
     def __iter__(self) -> Iterator[Block | SourceLost]:
-        """Yield blocks, and a `SourceLost` wherever the stream broke, until `stop` is set."""
+        """Yield blocks, and while there is nothing to hear a `SourceLost` every second or so, until `stop` is set."""
         failures = 0
         while not self._stop.is_set():
             with Capture(self._command, self._queue_seconds) as capture:
@@ -83,9 +85,7 @@ class MicrophoneSource(LiveSource):
                 else:
                     failures = 0
                     yield from self._listen(capture, header)
-                    if self._last_heard and not self._stop.is_set():
-                        yield SourceLost(self._position)
-            self._stop.wait(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+            yield from self._nothing_for(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
 
     def _listen(self, capture: Capture, header: dict[str, Any]) -> Iterator[Block]:
@@ -111,6 +111,13 @@ class MicrophoneSource(LiveSource):
             flat_since = (flat_since or chunk.monotonic) if flat else None
             if flat_since is not None and chunk.monotonic - flat_since > _REOPEN_FLAT_SECONDS:
                 return
+
+    def _nothing_for(self, seconds: float) -> Iterator[SourceLost]:
+        """Wait, and say meanwhile that nothing is heard: so whoever listens can tell waiting from hanging."""
+        until = time.monotonic() + seconds
+        while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            yield SourceLost(self._position)
+            self._stop.wait(min(left, _SAY_SECONDS))
 
     def _resume(self) -> int:
         """Position at which a stream goes on that was broken: it counts the time, too."""

@@ -36,6 +36,8 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
     client = paho.Client(
         CallbackAPIVersion.VERSION2, client_id, clean_session, protocol=protocol, transport=config.transport
     )
+    # paho's own way to make this pair listens on a TCP port for a moment, which the service may not.
+    client._sockpairR, client._sockpairW = _wake_pair()
     if config.transport == "websockets":
         client.ws_set_options(config.websocket_path)
     else:
@@ -60,6 +62,14 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
     properties.SessionExpiryInterval = _SESSION_SECONDS
     properties.MaximumPacketSize = LARGEST_PACKET
     client.connect(config.host, config.port, config.keepalive_seconds, clean_start=False, properties=properties)
+
+
+def _wake_pair() -> tuple[socket.socket, socket.socket]:
+    """What wakes paho's loop when there is something to send."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair
 
 
 def _wait_little(_client: paho.Client, _data: Any, network: Any) -> None:

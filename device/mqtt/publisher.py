@@ -78,6 +78,7 @@ class Publisher:
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._unstored = 0
+        self._asked_at: float | None = None
         self._progress = threading.Condition()
         self._running = True
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
@@ -141,6 +142,14 @@ class Publisher:
             outbox=self._outbox.facts(),
         )
 
+    def silent_seconds(self) -> float:
+        """How long the outbox has owed an answer, s; asks it again where it owes none. Of one thread."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            self._inbox.put(self._answer)
+            return 0.0
+        return time.monotonic() - self._asked_at
+
     def wait_delivered(self, timeout: float) -> int:
         """Wait until the broker has confirmed every event, at most `timeout` seconds; gives how many still wait."""
         with self._progress:
@@ -192,6 +201,10 @@ class Publisher:
         self._delivery.store(message, made)
         with self._progress:
             self._unstored -= 1
+
+    def _answer(self) -> None:
+        self._outbox.count()
+        self._asked_at = None
 
     def _begin(self, client: paho.Client, in_flight: int) -> None:
         self._delivery.begin(client, in_flight)

@@ -148,10 +148,13 @@ def test_digital_silence_is_told(plugged_in, tone):
 
 
 def test_no_microphone_of_that_name_is_waited_for(plugged_in):
-    """A name that matches nothing is told with what is there, once, and waited for."""
+    """A name that matches nothing is told with what is there, once, and waited for, with a sign of life meanwhile."""
     with listening(device="Blue Yeti") as listener:
-        wait_until(lambda: listener.states or listener.source.state == "missing", 10, "the diagnosis")
-        time.sleep(2.5)
+        wait_until(lambda: len(listener.lost) >= 3, 20, "the third word that nothing is heard")
+    (state, message), *more = listener.states
+    assert state == "missing"
+    assert "'Blue Yeti'" in message
+    assert more == []
     assert listener.blocks == []
 
 

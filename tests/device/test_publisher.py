@@ -1,4 +1,5 @@
 import logging
+import threading
 import time
 from contextlib import contextmanager
 
@@ -156,6 +157,26 @@ def test_a_line_for_a_person_takes_any_message():
     assert "93%" in describe(message)
     assert "late" in describe({"replayed": True})
     assert "--:--:--" in describe({"start_time": 5})
+
+
+def test_an_outbox_that_hangs_is_noticed(mosquitto, tmp_path, monkeypatch):
+    """An outbox that answers owes nothing for long; one that does not owes an answer ever longer."""
+    hangs, let_go = threading.Event(), threading.Event()
+    count = Outbox.count
+
+    def hang(outbox):
+        if hangs.is_set():
+            let_go.wait(30)
+        count(outbox)
+
+    monkeypatch.setattr(Outbox, "count", hang)
+    with publishing(mosquitto, tmp_path) as publisher:
+        for _ in range(3):  # it is asked again after each answer
+            wait_until(lambda: publisher.silent_seconds() == 0, 10, "an answer")
+        hangs.set()
+        wait_until(lambda: publisher.silent_seconds() > 0.5, 10, "the silence")
+        let_go.set()
+        wait_until(lambda: publisher.silent_seconds() == 0, 10, "the answer")
 
 
 def test_a_state_is_retained_and_said_again(mosquitto, peer, tmp_path):
