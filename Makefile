@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check pytest bench clean
+.PHONY: help demo test check pytest fuzz bench clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ check:  ## Lint and type-check
 pytest:
 	@deploy/setup.sh test
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=80 --durations=5
+
+fuzz:  ## Try config and bundle with ten thousand damaged ones for each property
+	@deploy/setup.sh test
+	$(BIN)/pytest tests/test_fuzz.py --hypothesis-profile=thorough
 
 bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test

@@ -9,6 +9,7 @@ MODEL_CARD.md   for people
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from device.errors import ConfigError
+from device.errors import ConfigError, shown
 from device.features import FeatureConfig, LogMel, log_mel
 from device.types import UNKNOWN, Probabilities
 
@@ -28,12 +29,14 @@ LOG_MEL_TOLERANCE = 1e-3
 """Largest difference of a golden log-mel (range [-1, 1]): libm and FFT differ between machines by far less."""
 SCORE_TOLERANCE = 0.08
 """Largest difference of a golden score: int8 kernels round differently on ARM and x86, by a logit step or two."""
+_NOT_GOLDEN = (OSError, ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What numpy and zipfile raise for a file that is no NPZ, or not as large as it says."""
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Quantization(_Part):
@@ -186,11 +189,7 @@ def self_test(bundle: Bundle, classify: Callable[[LogMel], Probabilities]) -> No
         ConfigError: a log-mel or a score is further off than rounding explains.
     """
     path = bundle.path / GOLDEN
-    try:
-        with np.load(path, allow_pickle=False) as golden:
-            waveforms, log_mels, scores = golden["waveforms"], golden["log_mels"], golden["scores"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _broken(path, f"not readable ({error})") from error
+    waveforms, log_mels, scores = _read_golden(path, bundle.features)
     for number, (waveform, expected_log_mel, expected_scores) in enumerate(
         zip(waveforms, log_mels, scores, strict=True)
     ):
@@ -211,7 +210,7 @@ def _read_manifest(path: Path) -> Manifest:
         content = json.loads(raw)
     except FileNotFoundError as error:
         raise _broken(path, "missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, f"not readable as JSON ({error})") from error
     if not isinstance(content, dict):
         raise _broken(path, "not a JSON object")
@@ -219,13 +218,28 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = Manifest.model_validate_json(raw)  # from JSON, so that strict types still take a list as a tuple
     except ValidationError as error:
         faults = (
-            f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
+            f"{shown('.'.join(map(str, fault['loc']))) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         )
         raise _broken(path, "; ".join(faults)) from error
     if manifest.manifest_sha256 != manifest_digest(content):
         raise _broken(path, "its content does not match its manifest_sha256: the file was changed or damaged")
     return manifest
+
+
+def _read_golden(path: Path, features: FeatureConfig) -> list[NDArray[Any]]:
+    """Waveforms, log-mels and scores, as many of each."""
+    try:
+        with np.load(path, allow_pickle=False) as golden:
+            arrays = [golden[name] for name in ("waveforms", "log_mels", "scores")]
+    except _NOT_GOLDEN as error:
+        raise _broken(path, f"not readable ({error})") from error
+    for array, dtype in zip(arrays, (np.int16, np.float32, np.float32), strict=True):
+        if array.dtype != dtype or array.ndim == 0 or len(array) != len(arrays[0]) or len(array) == 0:
+            raise _broken(path, "its arrays do not belong together")
+    if arrays[0].shape[1:] != (features.window_length,):
+        raise _broken(path, f"its windows are not of {features.window_length} samples")
+    return arrays
 
 
 def _file_digest(path: Path) -> str:

@@ -44,6 +44,11 @@ class Classifier:
                 f"{self._input['dtype'].__name__}, {self._output['dtype'].__name__}, {outputs}. Export it anew"
             )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the log-mel that the network takes: (mel_bands, frames)."""
+        return tuple(int(length) for length in self._input["shape"][1:3])
+
     def __call__(self, log_mel: LogMel) -> Probabilities:
         """Score one window.
 

@@ -6,18 +6,29 @@ together. What the trained network needs (sample rate, window, features) is in t
 
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from device.quiet_hours import QuietHours
+
+MQTT_BYTES = 65535
+"""The longest text that MQTT can carry."""
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_named(cls, value: Any) -> Any:
+        """What names a file, a host or a device must be fit to be handed to the system."""
+        if isinstance(value, str | Path) and "\0" in str(value):
+            raise ValueError("holds a NUL, which no name can")
+        return value
 
 
 class AudioConfig(_Section):
@@ -163,7 +174,7 @@ class MqttConfig(_Section):
     transport: Literal["tcp", "websockets"] = "tcp"
     websocket_path: Annotated[str, Field(pattern=r"^/[!-~]*$")] = "/mqtt"
     """Path in the URL, with `transport: websockets`."""
-    username: str | None = None
+    username: Annotated[str, Field(max_length=MQTT_BYTES // 4)] | None = None
     password_file: Path | None = None
     """File whose first line is the password; a relative path starts at the config file's folder."""
     tls: TlsConfig = TlsConfig()
@@ -174,13 +185,22 @@ class MqttConfig(_Section):
     live_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """An event that could not be sent for longer goes to event/backlog, s."""
 
+    @field_validator("host")
+    @classmethod
+    def _names_a_host(cls, value: str) -> str:
+        try:
+            value.encode("idna")
+        except UnicodeError as error:
+            raise ValueError("must be a host's name or address: 1 to 63 characters from dot to dot") from error
+        return value
+
 
 class HomeAssistantConfig(_Section):
     """How Home Assistant learns of the node."""
 
     enabled: bool = True
     """Publish one retained message that makes the node a device there; where there is none, nobody reads it."""
-    discovery_prefix: str = "homeassistant"
+    discovery_prefix: Annotated[str, Field(max_length=256)] = "homeassistant"
     """Where Home Assistant looks for such messages, as set there."""
 
     @field_validator("discovery_prefix")

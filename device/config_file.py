@@ -1,17 +1,17 @@
 """Reads the settings: config.yaml, then variables of the environment, then --set. All faults are told at once."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from device.config import Config, MqttConfig
-from device.errors import ConfigError
+from device.config import MQTT_BYTES, Config, MqttConfig
+from device.errors import ConfigError, shown
 from device.suggest import did_you_mean
+from device.yaml_file import Key, NotYamlError, parse_yaml
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 INSTALLED_CONFIG = Path("/etc/earshot/config.yaml")
@@ -40,23 +40,22 @@ def load_config(
         ConfigError: one line for each fault: file, line, key, what is wrong and what is allowed.
     """
     path = find_config(path)
-    origins: dict[tuple[str, ...], str] = {}
-    values = {} if path is None else _read(path, origins)
-    for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-            _override(values, key, text, name, origins)
-    for override in overrides:
-        key_path, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override}: must be key.path=value, as in --set mqtt.port=1884")
-        _override(values, tuple(key_path.strip().split(".")), text, f"--set {override}", origins)
+    origins: dict[Key, str] = {}
+    faults: list[str] = []
+    values = {} if path is None else _read(path, origins, faults)
+    given: set[Key] = set()
+    for key, text, origin in _overrides(overrides, environment, faults):
+        _override(values, key, text)
+        origins = {each: where for each, where in origins.items() if each[: len(key)] != key}
+        origins |= {key[:end]: origins.get(key[:end], origin) for end in range(1, len(key) + 1)}
+        given.add(key)
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults = (_describe(fault, origins, str(path or "config")) for fault in error.errors())
-        raise ConfigError("\n".join(faults)) from error
-    return _anchor(config, path.resolve().parent if path else None, origins)
+        faults += (_describe(fault, origins, str(path or "config")) for fault in error.errors())
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return _anchor(config, path.resolve().parent if path else Path.cwd(), given)
 
 
 def read_password(config: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -76,46 +75,49 @@ def read_password(config: MqttConfig, environment: Mapping[str, str] = os.enviro
         raise ConfigError(f"{key} {path}: not readable ({error})") from error
     if not lines or not lines[0]:
         raise ConfigError(f"{key} {path}: empty. Write the password on its first line")
+    if len(lines[0].encode()) > MQTT_BYTES:
+        raise ConfigError(f"{key} {path}: its first line is longer than MQTT can carry. Write the password there")
     return lines[0]
 
 
-def _read(path: Path, origins: dict[tuple[str, ...], str]) -> dict[str, Any]:
+def _read(path: Path, origins: dict[Key, str], faults: list[str]) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check the path") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError(f"{path}{line}: not YAML ({problem}). Mend that line") from error
-    if values is None:
-        return {}
+    except NotYamlError as error:
+        line = f":{error.line}" if error.line else ""
+        raise ConfigError(f"{path}{line}: not YAML ({error}). Mend that line") from error
+    values = {} if document.values is None else document.values
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must hold `key: value` lines, but holds a {type(values).__name__}")
-    _note_lines(tree, (), path, origins)
+    origins.update((key, f"{path}:{line}") for key, line in document.lines.items())
+    faults += (f"{path}:{line}: {shown('.'.join(key))}: is there twice. Delete one" for key, line in document.repeated)
     return values
 
 
-def _note_lines(node: yaml.Node | None, key: tuple[str, ...], path: Path, origins: dict[tuple[str, ...], str]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value_node in node.value:
-            below = (*key, str(key_node.value))
-            origins[below] = f"{path}:{key_node.start_mark.line + 1}"
-            _note_lines(value_node, below, path, origins)
+def _overrides(
+    overrides: Iterable[str], environment: Mapping[str, str], faults: list[str]
+) -> Iterator[tuple[Key, str, str]]:
+    """Yield key, text and origin of what the environment and then the command line set."""
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            yield tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")), text, shown(name)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if equals:
+            yield tuple(key.strip().split(".")), text, f"--set {shown(override)}"
+        else:
+            faults.append(f"--set {shown(override)}: must be key.path=value, as in --set mqtt.port=1884")
 
 
-def _override(
-    values: dict[str, Any], key: tuple[str, ...], text: str, origin: str, origins: dict[tuple[str, ...], str]
-) -> None:
+def _override(values: dict[str, Any], key: Key, text: str) -> None:
     """Set one key from text. A value that is not YAML is taken as the text that it is."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text).values
+    except NotYamlError:
         value = text
     section = values
     for part in key[:-1]:
@@ -123,22 +125,22 @@ def _override(
             section[part] = {}
         section = section[part]
     section[key[-1]] = value
-    origins[key] = origin
 
 
-def _describe(fault: ErrorDetails, origins: Mapping[tuple[str, ...], str], file: str) -> str:
+def _describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     """`file:line: key: what is wrong. What is allowed`."""
     key = tuple(str(part) for part in fault["loc"])
     known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in origins), ())
     where = origins.get(known, file)
-    name = ".".join(key if fault["type"] == "extra_forbidden" else known) or "the file"
+    name = shown(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
     if fault["type"] == "extra_forbidden":
         return f"{where}: {name}: no such key. {did_you_mean(key[-1], _known_keys(key[:-1]))}"
     if fault["type"] == "model_type":
         return f"{where}: {name}: must be a section of `key: value` lines"
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     of_one_value = known == key and not isinstance(fault["input"], dict | list)
-    return f"{where}: {name}: is {fault['input']!r}, {message}" if of_one_value else f"{where}: {name}: {message}"
+    found = f"is {shown(repr(fault['input']))}, " if of_one_value else ""
+    return f"{where}: {name}: {found}{message}"
 
 
 def _known_keys(section: tuple[str, ...]) -> list[str]:
@@ -148,14 +150,14 @@ def _known_keys(section: tuple[str, ...]) -> list[str]:
     return list(model.model_fields)
 
 
-def _anchor(config: Config, file_folder: Path | None, origins: Mapping[tuple[str, ...], str]) -> Config:
-    """Make relative paths absolute: the file's start at its folder, others where the command was given."""
+def _anchor(config: Config, file_folder: Path, given: set[Key]) -> Config:
+    """Make relative paths absolute: those of the `given` keys start where the command was given, others at the file."""
 
-    def folder_of(key: tuple[str, ...]) -> Path:
-        from_file = file_folder is not None and origins.get(key, str(file_folder)).startswith(str(file_folder))
-        return file_folder if from_file and file_folder else Path.cwd()
+    def folder_of(key: Key) -> Path:
+        is_given = any(key[:end] in given for end in range(1, len(key) + 1))
+        return Path.cwd() if is_given else file_folder
 
-    def anchor(section: BaseModel, key: tuple[str, ...]) -> Any:
+    def anchor(section: BaseModel, key: Key) -> Any:
         update: dict[str, Any] = {}
         for name, value in section:
             if isinstance(value, Path):

@@ -159,6 +159,11 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
         temperature=bundle.manifest.calibration.temperature,
         threads=threads,
     )
+    if classifier.shape != bundle.features.shape:
+        raise ConfigError(
+            f"bundle refused: {bundle.model_path}: it takes log-mels of shape {classifier.shape}, and the features in "
+            f"its manifest give {bundle.features.shape}. Export the bundle anew"
+        )
     self_test(bundle, classifier)
     return bundle, classifier
 

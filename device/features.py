@@ -62,6 +62,10 @@ class FeatureConfig:
             )
         if self.hop_length < 1:
             raise ValueError(f"hop_length_seconds is {self.hop_length_seconds}, shorter than one sample")
+        if self.n_fft > self.window_length:
+            raise ValueError(
+                f"window_seconds is {self.window_seconds}, shorter than a transform of {self.n_fft} samples"
+            )
         if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
             raise ValueError(f"must be 0 <= fmin < fmax <= sample_rate / 2, but they are {self.fmin}, {self.fmax}")
         if not 1 <= self.mel_bands <= 1024:

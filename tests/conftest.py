@@ -8,10 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support import Mosquitto, Peer, SoundServer
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+
+settings.register_profile("thorough", deadline=None, max_examples=10_000)
+"""For `make fuzz`."""
 
 
 def pytest_collection_modifyitems(items):

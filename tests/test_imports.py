@@ -18,6 +18,7 @@ PLAIN = {
     "quiet_hours",
     "suggest",
     "types",
+    "yaml_file",
 }
 """What any stage may import: settings, features and plain types."""
 WIRING = {"check_command", "cli", "clip_commands", "daemon", "devices_command", "__main__"}

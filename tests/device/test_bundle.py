@@ -1,16 +1,16 @@
+import hashlib
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from support import make_bundle
 
-from device.bundle import Manifest, load_bundle, manifest_digest, self_test
+from device.bundle import load_bundle, manifest_digest, self_test
 from device.daemon import open_bundle
 from device.errors import ConfigError
-from device.features import FeatureConfig
+from device.features import FeatureConfig, log_mel
 from device.types import UNKNOWN
 
 FILES = ["bundle.json", "model.tflite", "golden.npz"]
@@ -98,22 +98,6 @@ def test_another_network_fails_the_golden_test(bundle_path):
             self_test(bundle, lambda _, scores=scores: scores)
 
 
-JSON = st.recursive(
-    st.none() | st.integers() | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(list(Manifest.model_fields)), inner, max_size=9),
-)
-
-
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_manifest_is_read_or_refused(tmp_path, content):
-    """No bundle.json, however wrong, ends in anything but a ConfigError."""
-    (tmp_path / "bundle.json").write_bytes(content)
-    with pytest.raises(ConfigError, match="bundle refused"):
-        load_bundle(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("scores", "output", "minimum", "decision"),
     [
@@ -130,3 +114,15 @@ def test_the_rule_for_unknown(scores, output, minimum, decision):
     unknown = bundle.manifest.unknown.model_copy(update={"output": output, "min_confidence": minimum})
     bundle.manifest = bundle.manifest.model_copy(update={"unknown": unknown})
     assert bundle.decide(np.array(scores, np.float32)) == decision
+
+
+def test_a_network_for_other_features_is_refused(copy):
+    """Even where manifest and golden values agree, the network must take what they give."""
+    features = FeatureConfig(mel_bands=64)
+    waveforms = np.zeros((1, features.window_length), np.int16)
+    log_mels = np.stack([log_mel(waveform, features) for waveform in waveforms])
+    np.savez(copy / "golden.npz", waveforms=waveforms, log_mels=log_mels, scores=np.zeros((1, 10), np.float32))
+    golden_sha256 = hashlib.sha256((copy / "golden.npz").read_bytes()).hexdigest()
+    rewrite(copy, features=asdict(features), golden_sha256=golden_sha256)
+    with pytest.raises(ConfigError, match=r"model\.tflite: it takes log-mels of shape \(128, \d+\)"):
+        open_bundle(copy)

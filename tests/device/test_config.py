@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from device.config import Config, ModelConfig
 from device.config_file import CHECKOUT_CONFIG, load_config, read_password
@@ -143,33 +141,43 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path):
         read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
-KEYS = st.sampled_from(["node_id", "audio", "gate", "mqtt", "events", "port", "vad_mode", "thresholds", "siren", "x"])
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=8,
+def test_a_key_that_stands_twice_is_told(tmp_path):
+    """YAML would take the later one, and forget the first without a word."""
+    (line,) = faults(tmp_path, "mqtt:\n  port: 1884\nnode_id: a\nmqtt:\n  host: there\n")
+    assert line == f"{tmp_path / 'config.yaml'}:4: mqtt: is there twice. Delete one"
+
+
+def test_faults_of_the_file_and_of_overrides_are_told_together(tmp_path):
+    """What is wrong in the file, in a variable and on the command line, in one go."""
+    lines = faults(
+        tmp_path, "node_id: a/b\nnode_id: a/b\n", environment={"EARSHOT_GATE": "1"}, overrides=["x", "y.z=1"]
+    )
+    assert len(lines) == 5
+    assert any(line.startswith("--set y.z=1: y: no such key") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: &a {b: *a}", "config.yaml:1: not YAML (*a is an alias)"),
+        ("\nnode_id: 2024-13-45", "config.yaml:2: not YAML (a value that looks like timestamp and is none)"),
+        ("node_id: " + "9" * 5000, "looks like int and is none"),
+        ("[" * 3000, "sections within sections without end"),
+        ("mqtt: {host: broker..local}", "mqtt.host: is 'broker..local', must be a host's name"),
+        ('model: {bundle: "a\\0b"}', "holds a NUL"),
+        ("gate: {minimum_seconds: .nan}", "must be a finite number"),
+        ('"a\\nb": 1', r"config.yaml:1: 'a\nb': no such key"),
+    ],
 )
+def test_what_breaks_yaml_or_the_system_is_told_in_a_line(tmp_path, text, says):
+    """Found by the fuzz tests: each of these was a traceback, or passed and broke something later."""
+    (line,) = faults(tmp_path, text)
+    assert says in line
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.dictionaries(KEYS, VALUES, max_size=5))
-def test_any_yaml_is_a_config_or_a_clear_error(tmp_path_factory, values):
-    """No file, however wrong, ends in anything but a config or a ConfigError."""
-    path = tmp_path_factory.mktemp("fuzz") / "config.yaml"
-    path.write_text(yaml.safe_dump(values, allow_unicode=True))
-    try:
-        load_config(path, environment={})
-    except ConfigError as error:
-        assert str(path) in str(error)
-
-
-@settings(deadline=None, max_examples=200)
-@given(st.binary(max_size=60) | st.text(alphabet="abgatemqt:{}[]&*!-\n \"'|>%@#", max_size=60).map(str.encode))
-def test_any_bytes_are_a_config_or_a_clear_error(tmp_path_factory, content):
-    """The same for files that are not even YAML."""
-    path = tmp_path_factory.mktemp("fuzz") / "config.yaml"
-    path.write_bytes(content)
-    try:
-        load_config(path, environment={})
-    except ConfigError as error:
-        assert str(path) in str(error)
+def test_relative_paths_of_a_file_that_is_named_relatively(tmp_path, monkeypatch):
+    """They start at the file's folder, too."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "config.yaml").write_text("model: {bundle: mine}")
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path("etc/config.yaml"), environment={}).model.bundle == tmp_path / "etc" / "mine"
