@@ -17,6 +17,8 @@ MQTT_BYTES = 65535
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Detail = Literal["blurred", "sharp", "off"]
+"""Of a published spectrogram."""
 
 
 class _Section(BaseModel):
@@ -182,6 +184,8 @@ class MqttConfig(_Section):
     """Silence after which the broker publishes our will, s (times 1.5, as MQTT has it)."""
     in_flight: Annotated[int, Field(ge=1, le=1000)] = 20
     """Messages that may be on their way, unconfirmed; less where the broker wants less."""
+    spectrogram: Detail = "blurred"
+    """What is published of an event's spectrogram: from a sharp one speech can be made audible again."""
     live_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     """An event that could not be sent for longer goes to event/backlog, s."""
 

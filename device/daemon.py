@@ -30,6 +30,7 @@ from device.pipeline import Pipeline
 from device.pulse import Pulse
 from device.recorder import Recorder
 from device.service import Service, Stages
+from device.spectrogram import painter
 from device.state_file import StateFile
 from device.suggest import did_you_mean
 from device.types import Event, Observers
@@ -116,7 +117,8 @@ def _run(
             )
         ),
     ):
-        states = States(publisher, config.node, bundle.labels, str(bundle))
+        draw = painter(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
+        states = States(publisher, config.node, bundle.labels, str(bundle), draw)
         states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
         clips = ClipFolder(state_directory() / "clips")
         observers = Observers(health, states, *_recorder(config, clips, bundle))

@@ -2,15 +2,44 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 
+from device.config import Detail
 from device.features import LogMel
 
+_BLUR_SECONDS = 0.25
+"""Longer than a sound of speech: what benchmarks/picture.py makes of it is below what can be understood."""
 _ENLARGE = 3
 """Pixels for each frame and band, each way: a window's log-mel is too small to look at."""
 _COLOURS = ((0, 0, 4), (80, 18, 123), (182, 54, 121), (251, 136, 97), (252, 253, 191))
 """From quiet to loud: five of the colours of matplotlib's `magma`, which stay in order in greyscale."""
+
+
+def painter(detail: Detail, hop_length_seconds: float) -> Callable[[LogMel], bytes] | None:
+    """What makes the pictures that are published, in so much detail; None where none are.
+
+    Args:
+        detail: as in the config.
+        hop_length_seconds: from one frame to the next.
+    """
+    frames = round(_BLUR_SECONDS / hop_length_seconds)
+    return {"blurred": lambda log_mel: png(blurred(log_mel, frames)), "sharp": png, "off": None}[detail]
+
+
+def blurred(log_mel: LogMel, frames: int) -> LogMel:
+    """The same with each so many frames averaged: from a sharp log-mel speech can be made audible again.
+
+    Args:
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+        frames: that become one, at least 1; the last ones may be fewer.
+
+    Returns:
+        Of the same shape: each average stands where its frames stood.
+    """
+    parts = np.split(log_mel, np.arange(frames, log_mel.shape[1], frames), axis=1)
+    return np.hstack([np.broadcast_to(part.mean(axis=1, keepdims=True), part.shape) for part in parts])
 
 
 def png(log_mel: LogMel) -> bytes:

@@ -34,7 +34,7 @@ def device_id(node_id: str) -> str:
 
 
 def discovery_message(
-    node_id: str, labels: Sequence[str], *, version: str, bundle: str, announced: Mapping[str, str]
+    node_id: str, labels: Sequence[str], *, version: str, bundle: str, announced: Mapping[str, str], pictures: bool
 ) -> dict[str, Any]:
     """What Home Assistant needs to know of a node.
 
@@ -45,9 +45,12 @@ def discovery_message(
         bundle: name@version.
         announced: components of earlier messages, key -> platform. Those that are no more are announced by their
             platform alone, which removes them from Home Assistant.
+        pictures: whether spectrograms are published.
     """
     topics, device = Topics(node_id), device_id(node_id)
     components = _node_components(topics) | _event_components(topics, labels)
+    if not pictures:
+        del components["spectrogram"]
     for key, component in components.items():
         component["unique_id"] = f"{device}_{key}"
         component["default_entity_id"] = component["platform"] + "." + _slug(f"earshot {node_id} {component['name']}")

@@ -1,6 +1,6 @@
 """What the broker keeps of a node: whether each label sounds, the last spectrogram, and Home Assistant's device."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +10,6 @@ from device.features import LogMel
 from device.mqtt.discovery import discovery_message, discovery_topic
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
-from device.spectrogram import png
 from device.state_file import StateFile
 from device.types import Event, Look, Observer
 
@@ -35,16 +34,27 @@ class States(Observer):
         node_id: of this device.
         labels: of the bundle.
         bundle: name@version.
+        draw: makes the picture of a log-mel; None for no pictures.
     """
 
-    def __init__(self, publisher: Publisher, node_id: str, labels: Sequence[str], bundle: str) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        node_id: str,
+        labels: Sequence[str],
+        bundle: str,
+        draw: Callable[[LogMel], bytes] | None,
+    ) -> None:
         self._publisher = publisher
         self._node_id = node_id
         self._labels = tuple(labels)
         self._bundle = bundle
+        self._draw = draw
         self._log_mel: LogMel | None = None
         for label in self._labels:  # an earlier run may have ended without a word
             publisher.state(f"sound/{label}", "OFF")
+        if draw is None:
+            publisher.state("spectrogram", b"")
 
     def announce(self, config: HomeAssistantConfig, remembered: StateFile[Announced]) -> None:
         """Make the node a device of Home Assistant, or no more one; forget what earlier bundles could name.
@@ -72,7 +82,12 @@ class States(Observer):
     def _make_device(self, topic: str, config: HomeAssistantConfig, announced: dict[str, str]) -> dict[str, str]:
         """Publish the discovery message, now and whenever Home Assistant starts; gives all that ever were in one."""
         message = discovery_message(
-            self._node_id, self._labels, version=version("earshot"), bundle=self._bundle, announced=announced
+            self._node_id,
+            self._labels,
+            version=version("earshot"),
+            bundle=self._bundle,
+            announced=announced,
+            pictures=self._draw is not None,
         )
         payload = encode(message)
 
@@ -92,5 +107,5 @@ class States(Observer):
         """A label begins to sound, or ends."""
         begins = event.end_time is None
         self._publisher.state(f"sound/{event.label}", "ON" if begins else "OFF")
-        if begins and self._log_mel is not None:
-            self._publisher.state("spectrogram", png(self._log_mel))
+        if begins and self._draw is not None and self._log_mel is not None:
+            self._publisher.state("spectrogram", self._draw(self._log_mel))

@@ -6,8 +6,9 @@ from device.mqtt.discovery import device_id, discovery_message, discovery_topic
 LABELS = ("siren", "dog_bark")
 
 
-def message(labels=LABELS, node_id="balcony", announced=None):
-    return discovery_message(node_id, labels, version="0.1.0", bundle="urban@1", announced=announced or {})
+def message(labels=LABELS, node_id="balcony", announced=None, *, pictures=True):
+    about = {"version": "0.1.0", "bundle": "urban@1", "announced": announced or {}, "pictures": pictures}
+    return discovery_message(node_id, labels, **about)
 
 
 def keys_of(value):

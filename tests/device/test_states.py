@@ -8,6 +8,7 @@ from device.config import HomeAssistantConfig, MqttConfig
 from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
 from device.outbox import Outbox
+from device.spectrogram import png
 from device.state_file import StateFile
 from device.types import Event, Look
 
@@ -22,8 +23,8 @@ def publisher(mosquitto, tmp_path):
         yield publisher
 
 
-def states(publisher, folder, labels=("siren", "dog_bark"), **config):
-    made = States(publisher, "balcony", labels, "urban@1")
+def states(publisher, folder, labels=("siren", "dog_bark"), draw=png, **config):
+    made = States(publisher, "balcony", labels, "urban@1", draw)
     made.announce(HomeAssistantConfig(**config), StateFile(folder / "home_assistant.json", Announced))
     return made
 
@@ -44,6 +45,21 @@ def test_each_label_is_off_until_it_sounds(peer, publisher, tmp_path):
     node.heard(event("siren", end_time=1002.0))
     peer.until("earshot/balcony/sound/siren", b"OFF")
     assert peer.last("earshot/balcony/sound/dog_bark") == b"OFF"
+
+
+def test_without_pictures_none_is_left(peer, publisher, tmp_path):
+    """The picture of an earlier run is deleted on the broker, and Home Assistant's image removed."""
+    peer.publish("earshot/balcony/spectrogram", b"old", retain=True).wait_for_publish(5)
+    peer.until("earshot/balcony/spectrogram", b"old", 10)
+    states(publisher, tmp_path)
+    node = states(publisher, tmp_path, draw=None)
+    peer.until("earshot/balcony/spectrogram", b"", 10)
+    wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
+    assert json.loads(peer.last(TOPIC))["components"]["spectrogram"] == {"platform": "image"}
+    node.classified(Look(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32)))
+    node.heard(event("siren"))
+    peer.until("earshot/balcony/sound/siren", b"ON", 10)
+    assert peer.last("earshot/balcony/spectrogram") == b""
 
 
 def test_home_assistant_is_told_again_when_it_starts(peer, publisher, tmp_path):

@@ -54,7 +54,7 @@ class Node:
         self.state = folder / "state"
         self.state.mkdir()
         self.log = folder / "daemon.log"
-        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", announced={})
+        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", announced={}, pictures=True)
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
     def entity(self, platform, name):
@@ -85,7 +85,7 @@ class Node:
 
 def an_earlier_bundle(home, node):
     """An earlier run whose bundle could name owls made entities for them."""
-    message = discovery_message(NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", announced={})
+    message = discovery_message(NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", announced={}, pictures=True)
     topic = discovery_topic("homeassistant", NODE)
     components = {key: component["platform"] for key, component in message["components"].items()}
     announced = {"topic": topic, "components": components, "labels": [*BUNDLE.labels, "owl"]}
