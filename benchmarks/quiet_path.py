@@ -21,10 +21,10 @@ import numpy as np
 from device.audio.resample import Blocker, Resampler
 from device.classifier import interpreter_class
 from device.config import GateConfig
-from device.daemon import open_bundle
 from device.features import log_mel
 from device.gate import SoundGate
 from device.ring import RingBuffer
+from device.settings import open_bundle
 from device.types import Block
 
 SECONDS = 60

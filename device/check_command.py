@@ -29,11 +29,12 @@ from device.classifier import Classifier
 from device.clock import kernel_synced
 from device.config import Config
 from device.config_file import find_config, load_config, read_password
-from device.daemon import check_labels, open_bundle, state_directory
+from device.daemon import state_directory
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.features import log_mel
 from device.machine import temperature_celsius, throttling
 from device.mqtt.subscriber import Subscriber
+from device.settings import check_labels, open_bundle
 
 State = Literal["ok", "warning", "fault", "skipped"]
 

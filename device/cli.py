@@ -46,24 +46,26 @@ def _run(arguments: argparse.Namespace) -> int:
     from device.config_file import load_config
     from device.health import TRACE
     from device.service import Service, systemd_notify, watchdog_seconds
+    from device.settings import Settings, load_settings
+    from device.sources import MICROPHONE, Input
 
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
     faulthandler.enable(2)  # the watchdog ends us with SIGABRT: then the journal tells where each thread hung
-    sound = daemon.Input(
+    sound = Input(
         arguments.input,
         arguments.input_rate,
         realtime=arguments.speed == "realtime",
         exit_at_end=arguments.exit_at_end,
     )
 
-    def load() -> daemon.Settings:
-        return daemon.load_settings(load_config(arguments.config, overrides=arguments.set))
+    def load() -> Settings:
+        return load_settings(load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()
     with Service(load, notify, watchdog_seconds()) as service:
         _on_signal(service.stop)
-        if notify is not None and sound.name == daemon.MICROPHONE:  # others cannot be opened twice
+        if notify is not None and sound.name == MICROPHONE:  # others cannot be opened twice
             signal.signal(signal.SIGHUP, lambda *_: service.reload())
         daemon.serve(service, sound)
     return EXIT_DONE
@@ -72,8 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _classify(arguments: argparse.Namespace) -> int:
     from device.audio.files import read_samples
     from device.config_file import load_config
-    from device.daemon import open_bundle
     from device.pipeline import classify_clip
+    from device.settings import open_bundle
 
     bundle, classifier = open_bundle(arguments.bundle or load_config(arguments.config).model.bundle)
     code = EXIT_DONE
@@ -99,8 +101,8 @@ def _classify(arguments: argparse.Namespace) -> int:
 def _gate(arguments: argparse.Namespace) -> int:
     from device.audio.files import FileSource
     from device.config_file import load_config
-    from device.daemon import open_bundle
     from device.gate import SoundGate
+    from device.settings import open_bundle
 
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, _ = open_bundle(config.model.bundle)

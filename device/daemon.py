@@ -3,25 +3,17 @@
 import logging
 import os
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from paho.mqtt.enums import MQTTProtocolVersion
-
-from device.audio.files import FileSource, sound_files
-from device.audio.microphone import MicrophoneSource
-from device.audio.stream import StreamSource
-from device.bundle import Bundle, load_bundle, self_test
-from device.classifier import Classifier
+from device.bundle import Bundle
 from device.clips import ClipFolder
 from device.clock import CLOCK
 from device.config import Config
-from device.config_file import read_password
 from device.controls import Controls, Switches
-from device.errors import ConfigError, UnavailableError
+from device.errors import UnavailableError
 from device.health import Health, Reporter
 from device.machine import memory_mb, temperature_celsius, versions
-from device.mqtt.client import make_client
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
@@ -30,57 +22,16 @@ from device.pipeline import Pipeline
 from device.pulse import Pulse
 from device.recorder import Recorder
 from device.service import Service, Stages
+from device.settings import Settings
+from device.sources import STANDARD_INPUT, Input, make_source
 from device.spectrogram import painter
 from device.state_file import StateFile
-from device.suggest import did_you_mean
 from device.types import Event, Observers
 
 _LOGGER = logging.getLogger(__name__)
 
-MICROPHONE, STANDARD_INPUT = "mic", "-"
-Source = MicrophoneSource | FileSource | StreamSource
 _DELIVERY_SECONDS = 15.0
 """How long the last events may take to reach the broker when a run ends with its recording."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a run needs, checked: nothing is taken down for settings that have faults."""
-
-    config: Config
-    bundle: Bundle
-    classifier: Classifier
-    password: str | None
-
-
-@dataclass(frozen=True)
-class Input:
-    """What to listen to.
-
-    Attributes:
-        name: "mic", "-" for raw samples on standard input, or a sound file or a folder of them.
-        rate: Hz, of standard input; None takes the bundle's.
-        realtime: whether a recording is played at the pace of the clock, and standard input is live.
-        exit_at_end: whether to end when the recording is over and its events are delivered.
-    """
-
-    name: str
-    rate: int | None = None
-    realtime: bool = True
-    exit_at_end: bool = False
-
-
-def load_settings(config: Config) -> Settings:
-    """Read what the config names, and check that a run can begin with it.
-
-    Raises:
-        ConfigError: something in it has a fault.
-    """
-    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
-    check_labels(config, bundle)
-    password = read_password(config.mqtt)
-    make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # it reads the certificates
-    return Settings(config, bundle, classifier, password)
 
 
 def serve(service: Service[Settings], sound: Input) -> None:
@@ -104,7 +55,7 @@ def _run(
 ) -> None:
     """Listen and publish with these settings until `stop` is set, or there is nothing more to hear."""
     config, bundle = settings.config, settings.bundle
-    source = _source(sound, config, bundle.features.sample_rate, health, stop)
+    source = make_source(sound, config.audio, bundle.features.sample_rate, stop, health.diagnosed)
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
@@ -148,67 +99,12 @@ def _run(
             stop.wait()
 
 
-def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
-    """Read a bundle, verify it, and make the classifier that it describes.
-
-    Raises:
-        ConfigError: the bundle is missing, damaged, or computes something else on this machine.
-    """
-    bundle = load_bundle(path)
-    classifier = Classifier(
-        bundle.model_path,
-        labels=len(bundle.labels),
-        temperature=bundle.manifest.calibration.temperature,
-        threads=threads,
-    )
-    if classifier.shape != bundle.features.shape:
-        raise ConfigError(
-            f"bundle refused: {bundle.model_path}: it takes log-mels of shape {classifier.shape}, and the features in "
-            f"its manifest give {bundle.features.shape}. Export the bundle anew"
-        )
-    self_test(bundle, classifier)
-    return bundle, classifier
-
-
 def state_directory() -> Path:
     """Where what must survive a restart lies: systemd's folder, else the user's."""
     if "STATE_DIRECTORY" in os.environ:
         return Path(os.environ["STATE_DIRECTORY"])
     home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(home) / "earshot"
-
-
-def _source(sound: Input, config: Config, sample_rate: int, health: Health, stop: threading.Event) -> Source:
-    audio = config.audio
-    if sound.name == MICROPHONE:
-        return MicrophoneSource(
-            audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=health.diagnosed
-        )
-    if sound.name == STANDARD_INPUT:
-        return StreamSource(
-            sound.rate or sample_rate,
-            sample_rate,
-            live=sound.realtime,
-            queue_seconds=audio.queue_seconds,
-            stop=stop,
-            on_state=health.diagnosed,
-        )
-    files = sound_files(Path(sound.name))
-    return FileSource(files, sample_rate, realtime=sound.realtime, stop=stop, on_state=health.diagnosed)
-
-
-def check_labels(config: Config, bundle: Bundle) -> None:
-    """Check that the labels that the config names are the bundle's.
-
-    Raises:
-        ConfigError: one is not.
-    """
-    for label in config.events.thresholds:
-        if label not in bundle.labels:
-            raise ConfigError(
-                f"events.thresholds.{label}: the bundle {bundle} has no such label. "
-                f"{did_you_mean(label, bundle.labels)}"
-            )
 
 
 def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:

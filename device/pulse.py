@@ -41,6 +41,7 @@ class Pulse:
             sample_rate: Hz, of its blocks.
             on_first: called with the first item, which says that there is sound, or why there is none.
         """
+        self._beat = time.monotonic()
         lost_before = self.lost_seconds
         first_item, first_block = True, True
         for item in source:

@@ -21,7 +21,7 @@ PLAIN = {
     "yaml_file",
 }
 """What any stage may import: settings, features and plain types."""
-WIRING = {"check_command", "cli", "clip_commands", "daemon", "devices_command", "__main__"}
+WIRING = {"check_command", "cli", "clip_commands", "daemon", "devices_command", "settings", "sources", "__main__"}
 """The command line: the only place that builds the stages."""
 MAY_ALSO = {
     "bundle": set(),

@@ -8,9 +8,9 @@ import pytest
 from support import make_bundle
 
 from device.bundle import load_bundle, manifest_digest, self_test
-from device.daemon import open_bundle
 from device.errors import ConfigError
 from device.features import FeatureConfig, log_mel
+from device.settings import open_bundle
 from device.types import UNKNOWN
 
 FILES = ["bundle.json", "model.tflite", "golden.npz"]

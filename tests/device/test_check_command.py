@@ -12,8 +12,8 @@ from support import free_port
 from device import check_command
 from device.audio.pipe import capture_command, capturing
 from device.cli import main
-from device.daemon import open_bundle
 from device.machine import Throttling, throttling
+from device.settings import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
 BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close what else records from it"}

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.classifier import Classifier, softmax
-from device.daemon import open_bundle
 from device.errors import ConfigError
+from device.settings import open_bundle
 
 
 def test_scores_are_probabilities(bundle_path):
