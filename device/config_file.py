@@ -15,6 +15,7 @@ from device.yaml_file import Key, NotYamlError, parse_yaml
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 INSTALLED_CONFIG = Path("/etc/earshot/config.yaml")
+CREDENTIAL = Path("/etc/credstore/earshot.mqtt_password")
 CHECKOUT_CONFIG = Path(__file__).resolve().parent.parent / "config.yaml"
 
 
@@ -59,15 +60,15 @@ def load_config(
 
 
 def read_password(config: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
-    """First line of `password_file`, or of systemd's credential `mqtt_password`; None where there is neither.
+    """First line of `password_file`, or of systemd's credential; None where there is neither.
 
     Raises:
         ConfigError: the file cannot be read or is empty. The password itself is never told.
     """
     key, path = "mqtt.password_file", config.password_file
     if path is None:
-        key, path = "the credential", Path(environment.get("CREDENTIALS_DIRECTORY", "")) / "mqtt_password"
-        if "CREDENTIALS_DIRECTORY" not in environment or not path.exists():
+        key, path = "the credential", _credential(environment)
+        if not os.access(path, os.R_OK):
             return None
     try:
         lines = path.read_text().splitlines()
@@ -78,6 +79,13 @@ def read_password(config: MqttConfig, environment: Mapping[str, str] = os.enviro
     if len(lines[0].encode()) > MQTT_BYTES:
         raise ConfigError(f"{key} {path}: its first line is longer than MQTT can carry. Write the password there")
     return lines[0]
+
+
+def _credential(environment: Mapping[str, str]) -> Path:
+    """Where systemd has put it for the service; where the unit takes it from, for root's `earshot check`."""
+    if folder := environment.get("CREDENTIALS_DIRECTORY"):
+        return Path(folder) / "mqtt_password"
+    return CREDENTIAL
 
 
 def _read(path: Path, origins: dict[Key, str], faults: list[str]) -> dict[str, Any]:

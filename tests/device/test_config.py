@@ -141,6 +141,16 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path):
         read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
+def test_root_at_a_terminal_has_the_service_s_password(tmp_path, monkeypatch):
+    """`sudo earshot check` enters the broker as the service does: with what lies where its unit takes it from."""
+    monkeypatch.setattr("device.config_file.CREDENTIAL", tmp_path / "earshot.mqtt_password")
+    config = load(tmp_path, "").mqtt
+    assert read_password(config, {}) is None
+    (tmp_path / "earshot.mqtt_password").write_text("s3cret\n")
+    assert read_password(config, {}) == "s3cret"
+    assert read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
+
+
 def test_a_key_that_stands_twice_is_told(tmp_path):
     """YAML would take the later one, and forget the first without a word."""
     (line,) = faults(tmp_path, "mqtt:\n  port: 1884\nnode_id: a\nmqtt:\n  host: there\n")
