@@ -33,11 +33,9 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
         ConfigError: a certificate or key cannot be used.
     """
     clean_session = None if protocol == MQTTProtocolVersion.MQTTv5 else not client_id
-    client = paho.Client(
+    client = _Client(
         CallbackAPIVersion.VERSION2, client_id, clean_session, protocol=protocol, transport=config.transport
     )
-    # paho's own way to make this pair listens on a TCP port for a moment, which the service may not.
-    client._sockpairR, client._sockpairW = _wake_pair()
     if config.transport == "websockets":
         client.ws_set_options(config.websocket_path)
     else:
@@ -64,12 +62,11 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
     client.connect(config.host, config.port, config.keepalive_seconds, clean_start=False, properties=properties)
 
 
-def _wake_pair() -> tuple[socket.socket, socket.socket]:
-    """What wakes paho's loop when there is something to send."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setblocking(False)
-    return pair
+class _Client(paho.Client):
+    """paho binds each of its sockets to port 0, which means nothing; but the service may bind none at all."""
+
+    def _create_socket_connection(self) -> socket.socket:
+        return socket.create_connection((self._host, self._port), timeout=self._connect_timeout)
 
 
 def _wait_little(_client: paho.Client, _data: Any, network: Any) -> None:

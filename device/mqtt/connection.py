@@ -2,6 +2,7 @@
 
 import logging
 import random
+import socket
 import struct
 import threading
 import time
@@ -138,6 +139,8 @@ class Connection:
     def _make_client(self, protocol: MQTTProtocolVersion) -> paho.Client:
         client = make_client(self._config, self._password, self._client_id, protocol)
         client.will_set(self._will[0], self._will[1], qos=1, retain=True)
+        # paho makes the pair that wakes its loop by listening on a TCP port for a moment, which the service may not.
+        client._sockpairR, client._sockpairW = _wake_pair()
         # Whoever publishes must not write to the network as well: with this set, paho leaves it to our loop.
         client.on_socket_register_write = lambda *_: None
         client.on_connect = self._on_connect
@@ -172,3 +175,10 @@ class Connection:
         self._complaints.say(
             f"broker {self._config.host}:{self._config.port} {what}. Events wait in the outbox meanwhile"
         )
+
+
+def _wake_pair() -> tuple[socket.socket, socket.socket]:
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair

@@ -1,4 +1,5 @@
 import logging
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -157,6 +158,18 @@ def test_a_line_for_a_person_takes_any_message():
     assert "93%" in describe(message)
     assert "late" in describe({"replayed": True})
     assert "--:--:--" in describe({"start_time": 5})
+
+
+def test_no_port_is_bound(mosquitto, tmp_path, monkeypatch):
+    """A daemon that may bind no port, as under systemd, delivers all the same."""
+
+    def refuse(*_):
+        raise PermissionError("no port may be bound")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.send({"number": 1, "replayed": False})
+        assert publisher.wait_delivered(10) == 0
 
 
 def test_an_outbox_that_hangs_is_noticed(mosquitto, tmp_path, monkeypatch):
