@@ -2,7 +2,7 @@
 
 The data path, stage -> module:
 
-    microphone                audio/capture.py (a process), pipe.py, chunks.py, diagnosis.py, microphone.py
+    microphone                audio/devices.py, capture.py (a process), pipe.py, chunks.py, diagnosis.py, microphone.py
     sound files, a pipe       audio/files.py, audio/stream.py
     resample, blocks          audio/resample.py
     ring buffer               ring.py

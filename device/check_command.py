@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from device.audio.capture import require_pyaudio
+from device.audio.devices import require_pyaudio
 from device.audio.diagnosis import JUDGED_SECONDS
 from device.audio.meter import readings
 from device.audio.pipe import capture_command, capturing

@@ -5,7 +5,7 @@ import shutil
 import sys
 import threading
 
-from device.audio.capture import RATES, InputDevice, choose, input_devices
+from device.audio.devices import RATES, InputDevice, choose, input_devices
 from device.audio.meter import Reading, readings
 from device.audio.pipe import capture_command
 from device.errors import EXIT_DONE

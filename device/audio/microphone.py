@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from device.audio.capture import require_pyaudio
 from device.audio.chunks import BlockStream
+from device.audio.devices import require_pyaudio
 from device.audio.diagnosis import WRONG, Diagnosis, State
 from device.audio.live import STALLED_SECONDS, LiveSource
 from device.audio.pipe import Capture, capture_command

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from support import wait_until
 
-from device.audio.capture import InputDevice, choose, input_devices
+from device.audio.devices import InputDevice, choose, input_devices
 from device.audio.diagnosis import Diagnosis
 from device.audio.microphone import MicrophoneSource
 from device.errors import UnavailableError
