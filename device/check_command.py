@@ -32,7 +32,7 @@ from device.config_file import find_config, load_config, read_password
 from device.daemon import state_directory
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.features import log_mel
-from device.machine import temperature_celsius, throttling
+from device.machine import is_hot, temperature_celsius, throttling
 from device.mqtt.subscriber import Subscriber
 from device.settings import check_labels, open_bundle
 
@@ -40,8 +40,6 @@ State = Literal["ok", "warning", "fault", "skipped"]
 
 _SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
-_HOT_CELSIUS = 80.0
-"""Where a Raspberry Pi 4 or 5 begins to slow down."""
 _MEGABYTE = 1024 * 1024
 
 
@@ -107,7 +105,7 @@ class Examination:
             "speed": self._check_speed,
             "storage": self._check_storage,
             "clock": _check_clock,
-            "heat": _check_heat,
+            "heat": self._check_heat,
             "sound access": _check_sound_access,
             "microphone": self._check_microphone,
             "broker": self._check_broker,
@@ -179,6 +177,23 @@ class Examination:
             )
         return f"{folder} can be written, {free_megabytes:.0f} MiB are free"
 
+    def _check_heat(self) -> str:
+        """Temperature, and what the firmware of a Raspberry Pi slows it down for."""
+        limit = (self._config or Config()).load.hot_celsius
+        celsius, slowed = temperature_celsius(), throttling()
+        temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
+        if slowed and "under_voltage" in {*slowed.now, *slowed.since_boot}:
+            raise _WarningError(
+                f"{temperature}, but the voltage was too low since boot. Use the supply made for this Pi"
+            )
+        if is_hot(celsius, slowed, limit):
+            raise _WarningError(f"{temperature}, and slowed down by it. Give it air, a heat sink or a fan")
+        if slowed and slowed.since_boot:
+            raise _WarningError(
+                f"{temperature}, but it was slowed down by heat since boot. Give it air, or a heat sink"
+            )
+        return temperature
+
     def _check_microphone(self) -> str:
         """Listen for as long as the daemon's diagnosis takes."""
         device = self._needed_config().audio.device
@@ -208,19 +223,6 @@ def _check_clock() -> str:
             "and `timedatectl`"
         )
     return "set by network time"
-
-
-def _check_heat() -> str:
-    """Temperature, and what the firmware of a Raspberry Pi slows it down for."""
-    celsius, slowed = temperature_celsius(), throttling()
-    temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
-    if slowed and "under_voltage" in {*slowed.now, *slowed.since_boot}:
-        raise _WarningError(f"{temperature}, but the voltage was too low since boot. Use the supply made for this Pi")
-    if (slowed and slowed.now) or (celsius is not None and celsius >= _HOT_CELSIUS):
-        raise _WarningError(f"{temperature}, and slowed down by it. Give it air, a heat sink or a fan")
-    if slowed and slowed.since_boot:
-        raise _WarningError(f"{temperature}, but it was slowed down by heat since boot. Give it air, or a heat sink")
-    return temperature
 
 
 def _check_sound_access() -> str:

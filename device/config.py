@@ -106,6 +106,15 @@ class WindowConfig(_Section):
     """From one window to the next while the sound lasts, s."""
 
 
+class LoadConfig(_Section):
+    """What to do while the machine is hot or cannot keep up."""
+
+    maximum_stretch: Annotated[float, Field(ge=1, le=20)] = 4.0
+    """Windows and probes may lie so many times as far apart, but windows with no gap between them; 1 turns it off."""
+    hot_celsius: Annotated[float, Field(ge=30, le=150)] | None = 80.0
+    """Temperature from which the machine is spared, °C; null leaves it to a Pi's firmware to say so."""
+
+
 class ModelConfig(_Section):
     """The network."""
 
@@ -241,6 +250,7 @@ class Config(_Section):
     audio: AudioConfig = AudioConfig()
     gate: GateConfig = GateConfig()
     window: WindowConfig = WindowConfig()
+    load: LoadConfig = LoadConfig()
     model: ModelConfig = ModelConfig()
     events: EventsConfig = EventsConfig()
     outbox: OutboxConfig = OutboxConfig()

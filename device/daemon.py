@@ -13,7 +13,8 @@ from device.config import Config
 from device.controls import Controls, Switches
 from device.errors import UnavailableError
 from device.health import Health, Reporter
-from device.machine import memory_mb, temperature_celsius, versions
+from device.load import Load
+from device.machine import is_hot, memory_mb, temperature_celsius, throttling, versions
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.states import Announced, States
@@ -56,11 +57,18 @@ def _run(
     """Listen and publish with these settings until `stop` is set, or there is nothing more to hear."""
     config, bundle = settings.config, settings.bundle
     source = make_source(sound, config.audio, bundle.features.sample_rate, stop, health.diagnosed)
+    load = Load(
+        limit=config.load.maximum_stretch if sound.realtime else 1.0,
+        hop_seconds=config.window.hop_seconds,
+        queue_seconds=config.audio.queue_seconds,
+        is_hot=lambda: is_hot(temperature_celsius(), throttling(), config.load.hot_celsius),
+        changed=health.changed.set,
+    )
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
-        Reporter(lambda: _report(health, pulse, publisher, config.node, bundle), health.changed),
+        Reporter(lambda: _report(health, pulse, load, publisher, config.node, bundle), health.changed),
         service.watching(
             Stages(
                 lambda: _status(health, publisher, config),
@@ -73,7 +81,8 @@ def _run(
         states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
         clips = ClipFolder(state_directory() / "clips")
         observers = Observers(health, states, *_recorder(config, clips, bundle))
-        pipeline = Pipeline(config, bundle, health.timed(settings.classifier), observers)
+        classify = load.timed(health.timed(settings.classifier))
+        pipeline = Pipeline(config, bundle, classify, observers, load.factor)
         controls = Controls(
             StateFile(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
@@ -83,7 +92,7 @@ def _run(
         )
         publisher.on_command(controls.command)
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
-        heard = pulse.through(source, bundle.features.sample_rate, service.ready)
+        heard = load.through(pulse.through(source, bundle.features.sample_rate, service.ready))
         lost_seconds = pulse.lost_seconds
         for event in pipeline.run(controls.while_listening(heard)):
             _log(event)
@@ -145,8 +154,8 @@ def _status(health: Health, publisher: Publisher, config: Config) -> str:
     )
 
 
-def _report(health: Health, pulse: Pulse, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
-    facts = publisher.facts()
+def _report(health: Health, pulse: Pulse, load: Load, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
+    facts, slowed = publisher.facts(), throttling()
     ago = facts.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
@@ -155,7 +164,9 @@ def _report(health: Health, pulse: Pulse, publisher: Publisher, node_id: str, bu
         "lost_audio_ms": round(pulse.lost_seconds * 1000),
         "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "commands_dropped": facts.commands_dropped,
+        "stretch": {"factor": round(load.stretch.factor, 2), "reason": load.stretch.reason},
         "temperature_celsius": temperature_celsius(),
+        "throttling": slowed and asdict(slowed),
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }

@@ -29,9 +29,9 @@ class _Sound:
     named_until: int
     faded_at: int
 
-    def hear(self, window: Window, hop_length: int, scores: dict[str, float], level_dbfs: float) -> None:
+    def hear(self, window: Window, scores: dict[str, float], level_dbfs: float) -> None:
         """Go on through another window that names it."""
-        self.named_until, self.faded_at = window.end, window.start + hop_length
+        self.named_until, self.faded_at = window.end, window.start + window.hop_length
         event = self.event
         if scores[event.label] > event.confidence:
             event = dataclasses.replace(event, confidence=scores[event.label], scores=scores)
@@ -50,7 +50,6 @@ class EventTracker:
         bundle_thresholds: the bundle's own threshold for each label.
         decide: the bundle's rule: scores, shape (labels,) -> a label or `unknown`.
         sample_rate: Hz, of positions.
-        hop_length: samples from one window to the next.
         refuse: told of each label that becomes no event.
     """
 
@@ -62,7 +61,6 @@ class EventTracker:
         bundle_thresholds: Mapping[str, float],
         decide: Callable[[Probabilities], str],
         sample_rate: int,
-        hop_length: int,
         refuse: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
         self._labels = labels
@@ -71,7 +69,6 @@ class EventTracker:
         }
         self._decide = decide
         self._refuse = refuse
-        self._hop_length = hop_length
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[tuple[Window, Probabilities]] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
@@ -104,12 +101,12 @@ class EventTracker:
             refuse(max(named, key=lambda label: named[label]), "unknown" if is_unknown else "below_threshold")
         for sound in list(self._sounds.values()):
             if sound.event.label in labels:
-                sound.hear(window, self._hop_length, named, level_dbfs)
+                sound.hear(window, named, level_dbfs)
                 if window.end - sound.start >= self._maximum:
                     self._exhausted.add(sound.event.label)
                     yield self._end(sound, window.end, time_of)
             elif window.start >= sound.faded_at:
-                yield self._end(sound, max(sound.faded_at, sound.start + self._hop_length), time_of)
+                yield self._end(sound, max(sound.faded_at, sound.start + window.hop_length), time_of)
         for label in sorted(labels - self._sounds.keys()):
             onset = self._onset(label)
             if reason := self._objection(label, onset, time_of(onset)):
@@ -126,7 +123,7 @@ class EventTracker:
                 level_dbfs=level_dbfs,
                 gate=window.sound.reason,
             )
-            self._sounds[label] = _Sound(event, onset, window.end, window.start + self._hop_length)
+            self._sounds[label] = _Sound(event, onset, window.end, window.start + window.hop_length)
             yield event
 
     @property
@@ -167,7 +164,7 @@ class EventTracker:
         first = heard[0] if heard else self._recent[-1][0]
         if first.start < first.sound.start:
             return first.sound.start  # the sounding's first window: the gate heard the onset
-        return first.end - self._hop_length  # laid because the sound went on: what is new lies in its last hop
+        return first.end - first.hop_length  # laid because the sound went on: what is new lies in its last hop
 
     def _named(self, scores: Probabilities) -> dict[str, float]:
         return {label: round(float(score), 4) for label, score in zip(self._labels, scores, strict=True)}

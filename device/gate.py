@@ -7,6 +7,7 @@ deaf to air conditioners and many sirens, and a floor learns whatever stays.
 
 import dataclasses
 from collections import deque
+from collections.abc import Callable
 
 import webrtcvad
 
@@ -21,11 +22,13 @@ class SoundGate:
     Args:
         config: thresholds and times.
         sample_rate: Hz; 8000, 16000, 32000 or 48000.
+        stretch: gives the factor, at least 1, by which probes are rarer now.
     """
 
-    def __init__(self, config: GateConfig, sample_rate: int) -> None:
+    def __init__(self, config: GateConfig, sample_rate: int, stretch: Callable[[], float] = lambda: 1.0) -> None:
         self._config = config
         self._sample_rate = sample_rate
+        self._stretch = stretch
         self._vad = None if config.vad_mode is None else webrtcvad.Vad(config.vad_mode)
         self._voiced = deque([False] * config.vad_window_blocks, maxlen=config.vad_window_blocks)
         self._floor = NoiseFloor(config.floor, sample_rate, round(BLOCK_SECONDS * sample_rate))
@@ -83,9 +86,10 @@ class SoundGate:
             self._pending_from = None
         if sum(self._voiced) >= self._config.vad_blocks:
             return "vad"
-        probe_seconds = self._config.probe_seconds
-        if self._span is None and probe_seconds and block.end - self._shut_since >= self._samples(probe_seconds):
-            return "probe"
+        if self._span is None and self._config.probe_seconds is not None:
+            rest = self._samples(self._config.probe_seconds * self._stretch())
+            if block.end - self._shut_since >= rest:
+                return "probe"
         return None
 
     def _open(self, block: Block, reason: GateReason) -> None:

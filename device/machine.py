@@ -44,6 +44,12 @@ def _causes(bits: int) -> tuple[str, ...]:
     return tuple(cause for number, cause in enumerate(_CAUSES) if bits >> number & 1)
 
 
+def is_hot(celsius: float | None, slowed: Throttling | None, limit_celsius: float | None) -> bool:
+    """Whether a machine is as hot as the limit or hotter, or slowed down by its firmware, for heat or a weak supply."""
+    too_hot = celsius is not None and limit_celsius is not None and celsius >= limit_celsius
+    return too_hot or (slowed is not None and bool(slowed.now))
+
+
 def memory_mb(statm: Path = STATM) -> float | None:
     """Resident memory of this process, MB of 2**20 bytes; None where the system does not tell."""
     try:

@@ -25,9 +25,17 @@ class Pipeline:
         bundle: labels, features, thresholds and the rule for `unknown`.
         classify: log-mel (mel_bands, frames) -> scores (labels,).
         observer: told what is heard and what becomes no event.
+        stretch: gives the factor, at least 1, by which windows and probes lie further apart now.
     """
 
-    def __init__(self, config: Config, bundle: Bundle, classify: Classify, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        bundle: Bundle,
+        classify: Classify,
+        observer: Observer | None = None,
+        stretch: Callable[[], float] = lambda: 1.0,
+    ) -> None:
         self._features = bundle.features
         self._classify = classify
         self._observer = observer or Observer()
@@ -36,15 +44,14 @@ class Pipeline:
         pre_roll = round(config.window.pre_roll_seconds * rate)
         block_length = round(BLOCK_SECONDS * rate)
         self._ring = RingBuffer(self._features.window_length + max(hop_length, pre_roll) + block_length)
-        self._gate = SoundGate(config.gate, rate)
-        self._windower = Windower(self._features.window_length, hop_length, pre_roll)
+        self._gate = SoundGate(config.gate, rate, stretch)
+        self._windower = Windower(self._features.window_length, hop_length, pre_roll, stretch)
         self._tracker = EventTracker(
             config.events,
             labels=bundle.labels,
             bundle_thresholds={label: t.threshold for label, t in bundle.manifest.thresholds.items()},
             decide=bundle.decide,
             sample_rate=rate,
-            hop_length=hop_length,
             refuse=self._observer.refused,
         )
 

@@ -77,11 +77,13 @@ class Window:
         start: first sample; may lie before the stream's first (then zeros stand for what was not heard).
         end: the sample after the last.
         sound: what sounds in it, as far as it was known when the window was complete.
+        hop_length: samples from its start to that of the next window.
     """
 
     start: int
     end: int
     sound: Span
+    hop_length: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Where the network looks: windows over the spans in which the gate is open."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from device.types import Span, Window
 
@@ -16,12 +16,16 @@ class Windower:
         window_length: samples in a window.
         hop_length: samples from one window to the next.
         pre_roll: samples of the first window that lie before the gate opened.
+        stretch: gives the factor, at least 1, by which windows lie further apart now; it never leaves a gap.
     """
 
-    def __init__(self, window_length: int, hop_length: int, pre_roll: int) -> None:
+    def __init__(
+        self, window_length: int, hop_length: int, pre_roll: int, stretch: Callable[[], float] = lambda: 1.0
+    ) -> None:
         self._window_length = window_length
         self._hop_length = hop_length
         self._pre_roll = pre_roll
+        self._stretch = stretch
         self._sound: Span | None = None
         self._position = 0
         self._next_start = 0
@@ -70,6 +74,8 @@ class Windower:
 
     def _next_window(self, sound: Span) -> Window:
         start, end = self._next_start, self._next_start + self._window_length
-        self._next_start += self._hop_length
+        stretched = min(round(self._stretch() * self._hop_length), self._window_length)
+        hop_length = max(self._hop_length, stretched)
+        self._next_start += hop_length
         self._covered_until = end
-        return Window(start, end, sound)
+        return Window(start, end, sound, hop_length)

@@ -20,7 +20,6 @@ def tracker(refuse=lambda _refusal: None, **config):
         bundle_thresholds={"dog_bark": 0.5, "siren": 0.8},
         decide=decide,
         sample_rate=RATE,
-        hop_length=HOP,
         refuse=refuse,
     )
 
@@ -31,7 +30,7 @@ def hear(tracker, *scores, at=1000, end=None):
     events = []
     for number, pair in enumerate(scores):
         start = at - 50 + number * HOP
-        window = Window(start, start + LENGTH, sound)
+        window = Window(start, start + LENGTH, sound, HOP)
         events += tracker.update(window, np.array(pair, np.float32), -20.0 - number, lambda p: p / RATE)
     over = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
     return events + list(tracker.close(over, lambda p: p / RATE))

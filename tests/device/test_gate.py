@@ -12,9 +12,9 @@ RATE = 16000
 LENGTH = 480
 
 
-def spans_of(samples, config):
+def spans_of(samples, config, stretch=lambda: 1.0):
     """Feed samples in blocks; give the spans in which the gate was open."""
-    gate = SoundGate(config, RATE)
+    gate = SoundGate(config, RATE, stretch)
     spans = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
         span = gate.update(Block(samples[position : position + LENGTH], position, position / RATE))
@@ -130,6 +130,8 @@ def test_a_probe_looks_at_what_was_there_before():
     spans = spans_of(samples, config)
     assert [span.reason for span in spans] == ["probe", "probe"]
     assert all(span.end - span.start == pytest.approx(4 * RATE, abs=LENGTH) for span in spans)
+    (rarer,) = spans_of(samples, config, stretch=lambda: 2.0)
+    assert rarer.start == pytest.approx(40 * RATE, abs=LENGTH)
     gate = SoundGate(config, RATE)
     reasons = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):

@@ -1,4 +1,4 @@
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +9,9 @@ from device.windows import Windower
 WINDOW, HOP, PRE_ROLL, BLOCK = 100, 40, 20, 10
 
 
-def windows_for(sounding, blocks):
+def windows_for(sounding, blocks, stretch=lambda: 1.0):
     """Run over `blocks` blocks; `sounding` lists (start, end, hang-over end) of spans, in blocks."""
-    windower = Windower(WINDOW, HOP, PRE_ROLL)
+    windower = Windower(WINDOW, HOP, PRE_ROLL, stretch)
     items = []
     for block in range(blocks):
         span = None
@@ -76,18 +76,30 @@ def test_the_end_of_the_stream_ends_the_sound():
     assert list(windower.flush(None)) == []
 
 
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 60), st.integers(0, 8)), max_size=6))
-def test_every_sounding_block_is_seen(gaps):
-    """Whatever sounds when, each sample of it lies in a window, and windows go forward."""
+def test_stretched_windows_lie_further_apart_but_leave_no_gap():
+    """Twice as far, and at most side by side, whatever the factor; each window knows how far the next one is."""
+    for factor, starts in ((2.0, [80, 160, 240, 320]), (9.0, [80, 180, 280, 380])):
+        items = windows_for([(10, 40, 42)], 80, lambda factor=factor: factor)[:-1]
+        assert [item.start for item in items] == [start for start in starts if start < 400]
+        assert {item.hop_length for item in items} == {starts[1] - starts[0]}
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(1, 60), st.integers(0, 8)), max_size=6),
+    st.lists(st.floats(1, 20), min_size=1, max_size=5),
+)
+def test_every_sounding_block_is_seen(gaps, factors):
+    """Whatever sounds when, however far windows are stretched, each sample of it lies in one; windows go forward."""
     sounding, block = [], 0
     for gap, length, hangover in gaps:
         start = block + gap
         sounding.append((start, start + length, start + length + hangover))
         block = start + length + hangover + 1
-    items = windows_for(sounding, block + 30)
+    factor = cycle(factors)
+    items = windows_for(sounding, block + 30, lambda: next(factor))
     windows = [item for item in items if isinstance(item, Window)]
-    seen = {position for window in windows for position in range(window.start, window.end, BLOCK)}
+    seen = {position for window in windows for position in range(window.start, window.end)}
     for start, end, _ in sounding:
-        assert all(position * BLOCK in seen for position in range(start, end))
+        assert all(position in seen for position in range(start * BLOCK, end * BLOCK))
     assert sum(isinstance(item, Span) for item in items) <= len(sounding)
     assert all(earlier.start < later.start for earlier, later in pairwise(windows))
