@@ -50,6 +50,8 @@ def parse_yaml(text: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise NotYamlError(problem, mark.line + 1 if mark else None) from error
+    except ValueError as error:  # of a %YAML line
+        raise NotYamlError("a number that is none") from error
     except RecursionError as error:
         raise NotYamlError("sections within sections without end") from error
     document = Document(values, {}, [])

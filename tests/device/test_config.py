@@ -172,6 +172,7 @@ def test_faults_of_the_file_and_of_overrides_are_told_together(tmp_path):
         ("a: &a {b: *a}", "config.yaml:1: not YAML (*a is an alias)"),
         ("\nnode_id: 2024-13-45", "config.yaml:2: not YAML (a value that looks like timestamp and is none)"),
         ("node_id: " + "9" * 5000, "looks like int and is none"),
+        ("%YAML " + "9" * 5000, "not YAML (a number that is none)"),
         ("[" * 3000, "sections within sections without end"),
         ("mqtt: {host: broker..local}", "mqtt.host: is 'broker..local', must be a host's name"),
         ('model: {bundle: "a\\0b"}', "holds a NUL"),

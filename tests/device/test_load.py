@@ -166,7 +166,7 @@ def test_the_factor_stays_within_its_limits(waits, heat, windows, limit):
     )
     timed = load.timed(classify)
     for number, wait in enumerate(waits):
-        is_hot_now, time, before, judged_at = heat[number % len(heat)], time + 2.0, load.factor(), time
+        is_hot_now, time, before, judged_at = heat[number % len(heat)], time + 2.5, load.factor(), time
         timed(windows[number % len(windows)])
         list(load.through([Block(np.zeros(LENGTH, np.int16), 0, time - wait - BLOCK_SECONDS)]))
         assert 1.0 <= load.factor() <= limit
