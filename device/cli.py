@@ -35,9 +35,13 @@ def main(argv: list[str] | None = None) -> int:
         logging.basicConfig(level=arguments.log_level, format="%(levelname)s: %(message)s")
     try:
         code: int = arguments.command(arguments)
+        sys.stdout.flush()
     except EarshotError as error:
         _say(error)
         return error.exit_code
+    except BrokenPipeError:  # `| head` has seen enough; nor shall the interpreter complain when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
     return code
 
 

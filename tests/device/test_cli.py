@@ -162,6 +162,17 @@ def test_a_signal_ends_it_cleanly(street, bundle_path, tmp_path, mosquitto, numb
     assert "Traceback" not in rest
 
 
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_reader_that_has_seen_enough_is_no_fault(bundle_path, second, files):
+    """`| head` closes the pipe, before or between two lines: the command ends without a word."""
+    command = [sys.executable, "-u", "-m", "device", "classify", "--bundle", bundle_path, *[second] * files]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+    process.stderr.close()
+
+
 def test_devices_needs_no_bundle(capsys):
     """`earshot devices` works on a machine with no microphone at all: it lists what there is."""
     assert main(["devices"]) == 0
