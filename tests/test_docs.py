@@ -1,10 +1,15 @@
 """The pages for people: what they cite is what the code says, and what they link to is there."""
 
 import ast
+import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+import device.cli
+import training.cli
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -20,6 +25,7 @@ DIAGNOSES = (
     "outbox.py",
     "outbox_disk.py",
 )
+PARSERS = {"earshot": device.cli._parser, "earshot-train": training.cli._parser}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -44,6 +50,26 @@ def test_what_it_says_of_a_fault_can_be_looked_up(module):
     page = plain((ROOT / "docs" / "troubleshooting.md").read_text())
     missing = [part for part in sayings(ROOT / "device" / module) if part not in page]
     assert missing == []
+
+
+def commands(page):
+    """What the page has people type, of ours: the words of each command."""
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            lexer = shlex.shlex(line.split(" #")[0], posix=True, punctuation_chars="|&")
+            lexer.whitespace_split = True
+            for is_separator, group in itertools.groupby(lexer, lambda word: set(word) <= set("|&")):
+                # `sudo` and variables may stand before it.
+                words = list(itertools.dropwhile(lambda word: word == "sudo" or "=" in word, group))
+                if not is_separator and words and words[0].removeprefix(".venv/bin/") in PARSERS:
+                    yield words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_what_the_command_line_takes(page):
+    """Each `earshot` and `earshot-train` in a block to type has commands and options that there are."""
+    for program, *arguments in commands(page):
+        PARSERS[program.removeprefix(".venv/bin/")]().parse_args(arguments)
 
 
 def anchors(page):
