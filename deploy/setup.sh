@@ -4,6 +4,7 @@
 # Environment: PYTHON, the interpreter to build .venv with (default: python3).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. deploy/packages.sh
 
 purpose=${1:?usage: deploy/setup.sh demo|test}
 python=${PYTHON:-python3}
@@ -11,10 +12,10 @@ case $purpose in
 demo) extras=demo packages=() ;;
 test)
     extras=demo,microphone,service,training,test
-    # A real broker and certificates for it, a real sound server to play the USB microphone, and what PyAudio and
-    # systemd-python are built from.
+    # A real broker and certificates for it, a real sound server to play the USB microphone, what PyAudio and
+    # systemd-python are built from, and a judge of shell scripts.
     packages=(mosquitto openssl pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev libsystemd-dev pkg-config
-        python3-dev gcc)
+        python3-dev gcc shellcheck)
     ;;
 *) echo "setup: '$purpose' is neither demo nor test" >&2; exit 2 ;;
 esac
@@ -23,25 +24,14 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 69; }
 
 install_from_debian() {
-    local missing=() package as_root=()
-    for package in "$@"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-    done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    command -v apt-get >/dev/null || die "please install these yourself, this is not Debian: ${missing[*]}"
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || die "run this once as root: apt-get install ${missing[*]}"
-        as_root=(sudo)
-    fi
-    say "installing from Debian: ${missing[*]}"
-    local log
-    log=$(mktemp)
-    {
-        "${as_root[@]}" apt-get update -qq &&
-            "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-                apt-get install -y -qq --no-install-recommends "${missing[@]}"
-    } >"$log" 2>&1 || { cat "$log" >&2; die "apt-get could not install them"; }
-    rm -f "$log"
+    local missing
+    missing=$(missing_packages "$@")
+    [ "$missing" ] || return 0
+    command -v apt-get >/dev/null || die "please install these yourself, this is not Debian: $missing"
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null || die "run this once as root: apt-get install $missing"
+    say "installing from Debian: $missing"
+    # shellcheck disable=SC2086  # a list of names
+    install_packages $missing || die "apt-get could not install them"
 }
 
 command -v "$python" >/dev/null || install_from_debian python3

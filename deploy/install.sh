@@ -1,0 +1,358 @@
+#!/usr/bin/env bash
+# Installs Earshot as a service, on Raspberry Pi OS or Debian, 64-bit: sudo deploy/install.sh
+#
+#   deploy/install.sh                what is missing of this version is installed, and the service started
+#   deploy/install.sh --upgrade      this version takes the place of the installed one, which comes back by itself
+#                                    where this one does not become ready
+#   deploy/install.sh --rollback     back to the version before
+#   deploy/install.sh --uninstall    the program goes, settings and what waits for the broker stay; --purge: they go, too
+#   ... --dry-run                    says what would be done, and changes nothing; needs no root
+#
+# It can be run again at any time, also after it was cut off: each step looks whether it is done. Nothing is changed
+# on a machine that cannot run Earshot. Exit codes: 0 done, 2 wrong arguments, 69 this machine cannot (it says why),
+# 70 the new version does not run and the one before is back.
+#
+#   /opt/earshot/versions/VERSION    a copy of this project and its virtual environment, .venv
+#   /opt/earshot/current, previous   links to the version that runs and to the one before
+#   /etc/earshot/config.yaml         settings, never overwritten
+#   /etc/systemd/system              the units
+set -euo pipefail
+umask 022
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=deploy/packages.sh
+. "$project/deploy/packages.sh"
+
+root=${EARSHOT_INSTALL_ROOT:-} # the tests install into a folder
+home=$root/opt/earshot
+settings=$root/etc/earshot
+units=$root/etc/systemd/system
+command=$root/usr/local/bin/earshot
+python=$root/usr/bin/python3 # Debian's own: its packages are not seen by another
+# What a version holds. The bundle that ships, and none that somebody trained beside it.
+parts=(device training models/urbansound8k deploy docs config.yaml pyproject.toml README.md LICENSE)
+# PyAudio and systemd-python have no wheels: Debian's are used, so that no compiler is needed on a Pi.
+packages=(python3-venv python3-pyaudio python3-systemd ca-certificates)
+space_needed=900 # MB: two versions side by side, and what pip unpacks meanwhile
+
+say() { printf 'install: %s\n' "$*"; }
+die() { printf 'install: %s\n' "$*" >&2; exit 69; }
+wrong() { printf 'install: %s. See the first lines of %s\n' "$*" "$0" >&2; exit 2; }
+
+# Says what is done, and does it, unless this is a dry run: step TEXT COMMAND...
+step() {
+    local text=$1
+    shift
+    if $dry_run; then say "would $text"; else say "$text" && "$@"; fi
+}
+
+main() {
+    action=install dry_run=false purge=false
+    read_arguments "$@"
+    $dry_run || [ "$(id -u)" -eq 0 ] || die "only root can do this. Run: sudo $0 $*"
+    one_at_a_time
+    case $action in
+    uninstall) uninstall ;;
+    rollback) roll_back ;;
+    *)
+        check_machine
+        version=$(version_of_project)
+        check_what_is_installed
+        install_debian_packages
+        make_version
+        make_settings
+        [ "$(linked current)" = "$version" ] || step "make $version the current version" switch_to "$version"
+        install_units
+        start_and_judge
+        ;;
+    esac
+}
+
+read_arguments() {
+    local argument
+    for argument in "$@"; do
+        case $argument in
+        --upgrade | --rollback | --uninstall)
+            [ "$action" = install ] || wrong "--$action and $argument exclude each other"
+            action=${argument#--}
+            ;;
+        --dry-run) dry_run=true ;;
+        --purge) purge=true ;;
+        *) wrong "'$argument' is none of --upgrade, --rollback, --uninstall, --purge, --dry-run" ;;
+        esac
+    done
+    ! $purge || [ "$action" = uninstall ] || wrong "--purge goes with --uninstall"
+}
+
+one_at_a_time() {
+    ! $dry_run || return 0
+    mkdir -p "$root/run/lock"
+    exec 9>"$root/run/lock/earshot-install"
+    flock -n 9 || die "another installation is going on. Wait until it is done"
+}
+
+# ---- May it be installed here? Nothing is changed before this is answered.
+
+check_machine() {
+    local architecture release free folder
+    command -v apt-get >/dev/null ||
+        die "this is neither Raspberry Pi OS nor Debian: apt-get is missing. Install by hand: see docs/install.md"
+    architecture=$(dpkg --print-architecture)
+    case $architecture in
+    arm64 | amd64) ;;
+    *)
+        die "this system is $architecture, for which TensorFlow Lite does not exist." \
+            "Write the 64-bit Raspberry Pi OS to the card (a Pi 3, 4, 5 or Zero 2 W runs it)"
+        ;;
+    esac
+    if [ -x "$python" ]; then
+        release=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        case $release in
+        3.11 | 3.12 | 3.13 | 3.14) ;;
+        *) die "Python is $release here, and Earshot needs 3.11 to 3.14. Raspberry Pi OS has that from Bookworm (2023) on" ;;
+        esac
+    fi
+    folder=$(nearest_folder "$home")
+    free=$(df --output=avail --block-size=1M "$folder" | tail -n 1 | tr -d ' ')
+    [ "$free" -ge "$space_needed" ] ||
+        die "only $free MB are free at $folder, and $space_needed are needed. Make room, or take a larger card"
+}
+
+# The folder, or that above it that is there.
+nearest_folder() {
+    local folder=$1
+    until [ -d "$folder" ]; do folder=$(dirname "$folder"); done
+    printf '%s' "$folder"
+}
+
+# The version in pyproject.toml, and a digest of the files: two states of the project are never taken for one.
+version_of_project() {
+    local part digest
+    for part in "${parts[@]}"; do
+        [ -e "$project/$part" ] || die "$project/$part is missing. Run the installer from a whole copy of the project"
+    done
+    digest=$(cd "$project" && find "${parts[@]}" -type f -not -path '*/__pycache__/*' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
+    printf '%s+%s' "$(sed -n 's/^version = "\(.*\)"$/\1/p' "$project/pyproject.toml")" "$digest"
+}
+
+check_what_is_installed() {
+    local current
+    [ "$(missing_packages earshot)" ] ||
+        die "Earshot is installed as a Debian package. Upgrade that (apt install ./earshot_....deb), or remove it first"
+    current=$(linked current)
+    case $action in
+    install)
+        [ -z "$current" ] || [ "$current" = "$version" ] ||
+            die "Earshot $current is installed, and this is $version. To replace it: sudo $0 --upgrade"
+        ;;
+    upgrade) [ "$current" ] || die "Earshot is not installed, so nothing can be upgraded. Run: sudo $0" ;;
+    esac
+}
+
+# ---- The steps
+
+install_debian_packages() {
+    local missing
+    missing=$(missing_packages "${packages[@]}")
+    [ "$missing" ] || return 0
+    # shellcheck disable=SC2086  # a list of names
+    step "install from Debian: $missing" install_packages $missing || die "apt-get could not install them: see above"
+}
+
+make_version() {
+    local folder=$home/versions/$version
+    # A system upgrade may have brought another Python, for which the virtual environment is none.
+    if [ -e "$folder/complete" ] && "$folder/.venv/bin/earshot" --version >/dev/null 2>&1; then
+        say "$version is in $folder"
+        return 0
+    fi
+    [ "$project" -ef "$folder" ] || step "copy the project to $folder" copy_project "$folder"
+    step "make a virtual environment there, with what deploy/requirements.txt names (some minutes)" \
+        make_environment "$folder" || die "it could not be made: see above. Is the network up? Run this again then"
+}
+
+copy_project() {
+    local folder=$1
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    tar -C "$project" --exclude=__pycache__ -cf - "${parts[@]}" | tar -C "$folder" --no-same-owner -xf -
+    chmod -R u=rwX,go=rX "$folder"
+}
+
+make_environment() {
+    local folder=$1 pip=("$1/.venv/bin/pip" --quiet --disable-pip-version-check --no-cache-dir)
+    rm -rf "$folder/.venv" "$folder/tmp" "$folder/complete"
+    # What pip unpacks would not fit in /tmp where that is memory.
+    export TMPDIR=$folder/tmp
+    mkdir "$TMPDIR"
+    # Debian's packages are seen for PyAudio and systemd-python. All else is what it was tested with, whatever Debian has.
+    "$python" -m venv --system-site-packages "$folder/.venv" &&
+        "${pip[@]}" install --ignore-installed --only-binary :all: --requirement "$folder/deploy/requirements.txt" &&
+        "${pip[@]}" install --no-deps "$folder" || return
+    rm -rf "$TMPDIR" "$folder/build" "$folder/earshot.egg-info"
+    "$folder/.venv/bin/earshot" --version >/dev/null && touch "$folder/complete"
+}
+
+make_settings() {
+    if [ -e "$settings/config.yaml" ]; then
+        say "$settings/config.yaml stays as it is"
+    else
+        step "write $settings/config.yaml, with the defaults" \
+            install -D -m 644 "$project/config.yaml" "$settings/config.yaml"
+    fi
+    # model.bundle begins at the config's folder, so the file is the same as in the project.
+    [ "$(readlink "$settings/models")" = "$home/current/models" ] ||
+        step "link $settings/models to the current version's" ln -sfn "$home/current/models" "$settings/models"
+}
+
+# The version that a link names, if it is there.
+linked() {
+    basename "$(readlink "$home/$1")"
+}
+
+link() {
+    ln -sfn "versions/$2" "$home/$1.new"
+    mv -fT "$home/$1.new" "$home/$1"
+}
+
+switch_to() {
+    local before
+    before=$(linked current)
+    [ -z "$before" ] || link previous "$before"
+    link current "$1"
+}
+
+install_units() {
+    step "install the units and the command $command" copy_units
+}
+
+# They belong to the version: with an older one its own come back. What a person changed is in drop-ins.
+copy_units() {
+    mkdir -p "$units" "$(dirname "$command")"
+    install -m 644 "$home"/current/deploy/systemd/earshot*.service "$units"
+    ln -sfn "$home/current/.venv/bin/earshot" "$command"
+    ! systemd_runs || systemctl daemon-reload
+}
+
+# ---- The service
+
+systemd_runs() { [ -d "$root/run/systemd/system" ]; }
+
+# The service and its instances, one a microphone, as far as they are started or shall be at boot.
+services() {
+    systemctl is-enabled --quiet earshot.service && echo earshot.service
+    systemctl list-units --plain --no-legend --state=active,activating 'earshot@*.service' | cut -d ' ' -f 1
+}
+
+start_and_judge() {
+    # Who has turned the service off wants it off after an upgrade, too.
+    [ "$action" = upgrade ] || ! command -v systemctl >/dev/null ||
+        step "start the service at boot" systemctl enable --quiet earshot.service
+    if ! systemd_runs; then
+        say "systemd does not run here, so nothing is started. It starts with the machine"
+        return 0
+    fi
+    if [ -z "$(services)" ] && ! $dry_run; then
+        say "the service was turned off, and stays so: sudo systemctl enable --now earshot turns it on"
+        return 0
+    fi
+    look_around
+    step "start the service, and wait until it is ready" start_services || recover
+    step "delete versions older than the one before" keep_two_versions
+    say "done. What it hears: earshot events. What it says: journalctl -u earshot. Settings: $settings/config.yaml"
+}
+
+# For a person to read: what is missing is no reason not to install, as it is waited for.
+look_around() {
+    systemctl is-active --quiet earshot.service ||
+        step "look at settings, microphone and broker: earshot check" "$home/current/.venv/bin/earshot" check ||
+        say "the service starts all the same. Put right what is said above, then: sudo systemctl restart earshot"
+}
+
+start_services() {
+    local service
+    for service in $(services); do
+        systemctl restart "$service" && keeps_running "$service" || return
+    done
+    touch "$home/current/ready"
+}
+
+# One that crashes just after it was ready is not ready.
+keeps_running() {
+    for _ in 1 2 3 4 5; do
+        sleep 1
+        [ "$(systemctl is-active "$1")" = active ] || return
+    done
+}
+
+# A version that was never ready here gives way to the one before.
+recover() {
+    local version
+    version=$(linked current)
+    journalctl --unit='earshot*' --lines=15 --no-pager --output=cat >&2 || true
+    if [ -e "$home/current/ready" ] || [ ! -e "$home/previous" ]; then
+        die "$version does not become ready: its last words are above." \
+            "Put right what they say, then: sudo systemctl restart earshot"
+    fi
+    say "$version does not become ready: its last words are above. Back to $(linked previous)"
+    bring_back_previous
+    rm -rf "${home:?}/versions/$version"
+    printf 'install: %s\n' "$version does not run on this machine, and $(linked current) is back and runs" >&2
+    exit 70
+}
+
+bring_back_previous() {
+    local previous
+    previous=$(linked previous)
+    link current "$previous"
+    rm -f "$home/previous"
+    copy_units
+    ! systemd_runs || start_services || die "$previous does not become ready either: journalctl -u earshot says why"
+}
+
+roll_back() {
+    local current
+    current=$(linked current)
+    [ -e "$home/previous" ] || die "there is no version before${current:+ $current}"
+    step "go back from $current to $(linked previous)" bring_back_previous
+}
+
+keep_two_versions() {
+    local folder
+    for folder in "$home"/versions/*; do
+        case ${folder##*/} in "$(linked current)" | "$(linked previous)") ;; *) rm -rf "$folder" ;; esac
+    done
+}
+
+# ---- And away with it
+
+uninstall() {
+    [ -d "$home" ] || $purge || die "Earshot is not installed in $home"
+    ! command -v systemctl >/dev/null || step "stop the service" stop_services
+    step "remove $home, the units and the command" remove_program
+    if $purge; then
+        step "delete settings, what waits for the broker, and clips" remove_data
+    else
+        say "settings ($settings) and data (/var/lib/earshot) are still there; --uninstall --purge deletes them, too"
+    fi
+}
+
+stop_services() {
+    ! systemd_runs || systemctl stop earshot.service 'earshot@*.service'
+    systemctl disable --quiet earshot.service 2>/dev/null || true # not there any more, the second time
+}
+
+remove_program() {
+    rm -rf "$home" "$units"/earshot.service "$units"/earshot@.service "$units"/*.wants/earshot@*.service "$command"
+    [ ! -L "$settings/models" ] || rm "$settings/models"
+    ! systemd_runs || systemctl daemon-reload
+}
+
+remove_data() {
+    # systemd keeps the state of a service with a user of its own below private/.
+    rm -rf "$settings" "$root"/var/lib/earshot "$root"/var/lib/earshot-* \
+        "$root"/var/lib/private/earshot "$root"/var/lib/private/earshot-*
+}
+
+main "$@"
