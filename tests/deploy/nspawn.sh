@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# A Debian of make_root (roots.sh) with its own systemd as process 1, by systemd-nspawn. It shares this machine's network.
+
+boot_root() {
+    local root=$1
+    need systemd-nspawn systemd-container
+    say "booting $root"
+    leave_root "$root"
+    # It cannot be registered where no systemd runs outside, so commands enter by the id of its process 1.
+    systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --console=pipe \
+        --resolv-conf=off --timezone=off </dev/null >"$root.console" 2>&1 &
+    nspawn=$!
+    until_true 180 has_booted || { tail -n 20 "$root.console" >&2; fail "$root does not boot, see $root.console"; }
+}
+
+has_booted() {
+    leader=$(pgrep --parent "$nspawn" | head -n 1) && [ "$leader" ] &&
+        case $(in_machine systemctl is-system-running 2>/dev/null) in running | degraded) true ;; *) false ;; esac
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 1
+    done
+}
+
+# A command in the machine that runs: in_machine COMMAND...
+in_machine() {
+    nsenter --target "$leader" --mount --uts --ipc --pid --cgroup --root --wd \
+        env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+}
+
+halt_root() {
+    [ "${nspawn:-}" ] || return 0
+    kill -TERM "$nspawn" 2>/dev/null || true # nspawn tells its process 1 to power off
+    wait "$nspawn" || true
+    nspawn=
+}

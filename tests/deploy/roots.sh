@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Debian in a folder, to install Earshot into and to boot: for the scripts here, which source this and are run as root.
+# Packages come from where apt and pip fetch them on this machine, whose name servers and certificates it is given.
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+say() { printf '%s: %s\n' "$(basename "$0")" "$*"; }
+fail() { printf '%s: FAILED: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }
+
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null || { echo "$(basename "$0"): $1 is not installed: apt-get install $2" >&2; exit 69; }
+}
+
+# A fresh Debian: make_root FOLDER SUITE ARCHITECTURE PACKAGES. One that was begun and cut off is begun anew.
+make_root() {
+    local root=$1 suite=$2 architecture=$3 packages=$4 mirror
+    [ ! -e "$root.ready" ] || return 0
+    need debootstrap debootstrap
+    mirror=${MIRROR:-$(mirror_of_this_machine)}
+    say "making Debian $suite, $architecture, in $root"
+    remove_root "$root"
+    mkdir -p "$(dirname "$root")"
+    debootstrap --arch="$architecture" --variant=minbase --include="$packages" "$suite" "$root" "$mirror" \
+        >"$root.log" 2>&1 || { tail -n 5 "$root.log" >&2; fail "debootstrap, see $root.log"; }
+    leave_root "$root"
+    give_network "$root"
+    touch "$root.ready"
+}
+
+mirror_of_this_machine() {
+    sed -nE 's/^(URIs:|deb) (\[.*\] )?(https?:[^ ]*).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
+        /etc/apt/sources.list.d/*.list 2>/dev/null | head -n 1
+}
+
+give_network() {
+    local root=$1 file
+    rm -f "$root/etc/resolv.conf"
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
+    mkdir -p "$root/etc/apt/apt.conf.d"
+    for file in /etc/apt/apt.conf.d/99*; do [ ! -e "$file" ] || cp "$file" "$root/etc/apt/apt.conf.d"; done
+    printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ntimeout = 180\n' >"$root/etc/pip.conf"
+}
+
+# A copy to change: the first stays as it is. copy_root FROM TO
+copy_root() {
+    remove_root "$2"
+    cp -a --reflink=auto "$1" "$2"
+}
+
+# The project as it is in the working tree, without what git ignores: give_project ROOT FOLDER
+give_project() {
+    mkdir -p "$1$2"
+    git -C "$repository" ls-files -z --cached --others --exclude-standard |
+        tar -C "$repository" --null --files-from=- --ignore-failed-read -cf - | tar -C "$1$2" --no-same-owner -xf -
+}
+
+# A command in it, with nothing of this shell's environment: in_root ROOT COMMAND...
+in_root() {
+    local root=$1
+    shift
+    mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
+    env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        chroot "$root" "$@"
+}
+
+leave_root() {
+    while mountpoint -q "$1/proc"; do umount "$1/proc"; done
+}
+
+remove_root() {
+    leave_root "$1"
+    rm -rf --one-file-system "$1" "$1.ready"
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Upgrades under a real systemd: one that runs takes over, one whose daemon crashes at start gives way to the old one by
+# itself, and the Debian package starts, stops and keeps its service.
+#   sudo tests/deploy/upgrade.sh [FOLDER]
+# FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next time. Needs debootstrap, systemd-container.
+set -euo pipefail
+# shellcheck source=tests/deploy/roots.sh
+. "$(dirname "$0")/roots.sh"
+# shellcheck source=tests/deploy/nspawn.sh
+. "$(dirname "$0")/nspawn.sh"
+folder=${1:-/var/tmp/earshot-boot}
+root=$folder/bookworm-amd64-upgrade
+install=/root/earshot/deploy/install.sh
+
+main() {
+    make_root "$folder/bookworm-amd64" bookworm amd64 ca-certificates,systemd,systemd-sysv,dbus
+    copy_root "$folder/bookworm-amd64" "$root"
+    give_project "$root" /root/earshot
+    trap halt_root EXIT
+    boot_root "$root"
+
+    in_machine "$install"
+    runs "after the installation"
+    first=$(current)
+    process=$(main_process)
+    in_machine "$install"
+    [ "$(current)" = "$first" ] || fail "a second installation is another version"
+
+    say "--- an upgrade that crashes at start"
+    crash_at_start
+    code=0
+    in_machine "$install" --upgrade || code=$?
+    [ "$code" -eq 70 ] || fail "the installer ends with $code, not 70"
+    runs "after an upgrade that crashes"
+    [ "$(current)" = "$first" ] || fail "the version that crashes is the current one"
+    [ "$(main_process)" != "$process" ] || fail "the daemon was not restarted"
+
+    say "--- an upgrade that runs"
+    cp "$repository/device/cli.py" "$root/root/earshot/device/cli.py"
+    echo "# the next version" >>"$root/root/earshot/device/cli.py"
+    in_machine "$install" --upgrade
+    runs "after an upgrade"
+    [ "$(current)" != "$first" ] || fail "the upgrade changed nothing"
+
+    say "--- and back"
+    in_machine /opt/earshot/current/deploy/install.sh --rollback
+    runs "after --rollback"
+    [ "$(current)" = "$first" ] || fail "--rollback did not bring back $first"
+
+    say "--- and away"
+    in_machine /opt/earshot/current/deploy/install.sh --uninstall
+    ! in_machine systemctl is-active --quiet earshot.service || fail "the service runs after --uninstall"
+    in_machine test -e /etc/earshot/config.yaml || fail "--uninstall deletes the settings"
+    say "all good"
+}
+
+crash_at_start() {
+    # Commands work, and the daemon does not: what no check before the start would find.
+    sed -i '/^def _run(/a\    raise SystemError("this version crashes at start")' "$root/root/earshot/device/cli.py"
+}
+
+current() { in_machine readlink /opt/earshot/current; }
+
+main_process() { in_machine systemctl show --property=MainPID --value earshot.service; }
+
+runs() {
+    [ "$(in_machine systemctl is-active earshot.service)" = active ] ||
+        { in_machine journalctl --no-pager --lines=20 --unit=earshot >&2; fail "$1 the service does not run"; }
+    say "$1 the service runs: $(in_machine systemctl show --property=StatusText --value earshot.service)"
+}
+
+main "$@"
