@@ -19,6 +19,7 @@ and clips.py keep the sound of events where that is wanted. They watch the pipel
 
 clock.py tells the time, also on a machine that boots in the past.
 load.py has windows and probes lie further apart while the machine is hot or cannot keep up.
+listen_view.py shows what is heard in a terminal.
 health.py counts what is heard and what is turned away, and says how the parts are.
 pulse.py feels that listening goes on; service.py tells systemd, feeds its watchdog, and takes up new settings.
 pipeline.py joins the stages from ring to events; daemon.py builds them all and is the only module that does.

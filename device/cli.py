@@ -163,6 +163,14 @@ def _check(arguments: argparse.Namespace) -> int:
     return check_command.run(arguments, stop)
 
 
+def _listen(arguments: argparse.Namespace) -> int:
+    from device import listen_command
+
+    stop = threading.Event()
+    _on_signal(stop.set)
+    return listen_command.run(arguments, stop)
+
+
 def _clips(arguments: argparse.Namespace) -> int:
     from device import clip_commands
 
@@ -230,6 +238,8 @@ def _parser() -> argparse.ArgumentParser:
         help="listen to each in turn: how loud it is, and what is wrong with it (default: 5 s each)",
     )
     add("check", _check, "look at all that the daemon needs; each fault with its cure", setting, as_json)
+    listen = add("listen", _listen, "show live what is heard: level, gate, spectrogram, top labels", setting)
+    listen.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="what to listen to (default: mic)")
     clips = add("clips", _clips, "the kept sound of events: list, play, export, purge")
     actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list the clips, oldest first", parents=[as_json])

@@ -8,11 +8,11 @@ import threading
 from device.audio.devices import RATES, InputDevice, choose, input_devices
 from device.audio.meter import Reading, readings
 from device.audio.pipe import capture_command
+from device.bar import level_bar
 from device.errors import EXIT_DONE
 
 _BAR = 24
-_QUIETEST_DBFS = -96.0
-"""Where the bar begins: the step of a 16-bit sample. A dash is 4 dB."""
+"""Columns of the bar: 4 dB each."""
 
 
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
@@ -43,7 +43,9 @@ def _look(name: str, seconds: float, stop: threading.Event) -> None:
     reading: Reading | None = None
     for reading in readings(capture_command(name), seconds, stop):
         if sys.stdout.isatty() and reading.levels:
-            line = f"{_bar(reading.levels.latest)} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"
+            line = (
+                f"{level_bar(reading.levels.latest, _BAR)} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"
+            )
             print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
     if sys.stdout.isatty():
         print("\r\033[K", end="")
@@ -55,11 +57,8 @@ def verdict(name: str, reading: Reading) -> str:
     """One line: the loudest as a bar, the quietest and the loudest in dBFS, the diagnosis, and its cure."""
     levels = reading.levels
     heard = (
-        f"{_bar(levels.loudest)} {levels.quietest:4.0f} to {levels.loudest:4.0f} dBFS" if levels else "nothing heard"
+        f"{level_bar(levels.loudest, _BAR)} {levels.quietest:4.0f} to {levels.loudest:4.0f} dBFS"
+        if levels
+        else "nothing heard"
     )
     return f"{heard}  {reading.state}  {name if reading.state == 'ok' else f'{name}: {reading.message}'}"
-
-
-def _bar(level_dbfs: float) -> str:
-    full = round(_BAR * (1 - max(level_dbfs, _QUIETEST_DBFS) / _QUIETEST_DBFS))
-    return f"[{'#' * full}{'-' * (_BAR - full)}]"

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.config import Detail
 from device.features import LogMel
@@ -63,7 +64,7 @@ def png(log_mel: LogMel) -> bytes:
         _chunk(name, content)
         for name, content in (
             (b"IHDR", header),
-            (b"PLTE", _palette()),
+            (b"PLTE", palette().tobytes()),
             (b"IDAT", zlib.compress(rows.tobytes())),
             (b"IEND", b""),
         )
@@ -74,8 +75,8 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def _palette() -> bytes:
-    """256 colours, red, green, blue."""
+def palette() -> NDArray[np.uint8]:
+    """The colours from quiet to loud, shape (256, 3): red, green, blue."""
     anchors = np.linspace(0, 255, len(_COLOURS))
     channels = [np.interp(np.arange(256), anchors, channel) for channel in zip(*_COLOURS, strict=True)]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8).tobytes()
+    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)

@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
+    "bar",
     "clock",
     "complaints",
     "config",
@@ -21,7 +22,17 @@ PLAIN = {
     "yaml_file",
 }
 """What any stage may import: settings, features and plain types."""
-WIRING = {"check_command", "cli", "clip_commands", "daemon", "devices_command", "settings", "sources", "__main__"}
+WIRING = {
+    "check_command",
+    "cli",
+    "clip_commands",
+    "daemon",
+    "devices_command",
+    "listen_command",
+    "settings",
+    "sources",
+    "__main__",
+}
 """The command line: the only place that builds the stages."""
 MAY_ALSO = {
     "bundle": set(),
@@ -36,6 +47,7 @@ MAY_ALSO = {
     "audio.stream": {"audio.chunks", "audio.diagnosis", "audio.live"},
     "recorder": {"clips", "ring"},
     "gate": {"noise_floor"},
+    "listen_view": {"spectrogram"},
     "mqtt.connection": {"mqtt.client", "mqtt.diagnosis"},
     "mqtt.delivery": {"mqtt.messages", "mqtt.retained", "outbox", "outbox_file"},
     "mqtt.publisher": {"mqtt.connection", "mqtt.delivery", "mqtt.incoming", "mqtt.messages", "mqtt.retained", "outbox"},
