@@ -15,8 +15,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import paho.mqtt.client as paho
@@ -55,19 +57,24 @@ class Daemon:
         self._state.mkdir()
         recording = folder / f"{name}.wav"
         record(recording, minutes, events_per_hour)
-        self._log = folder / f"{name}.log"
+        self._logged = bytearray()
         settings = [f"--set=mqtt.port={port}", "--set=mqtt.host=127.0.0.1", f"--set=node_id={name}"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "device", "run", "--input", str(recording), *settings],
             cwd=ROOT,
             env={**os.environ, "STATE_DIRECTORY": str(self._state)},
-            stderr=self._log.open("w"),
+            stderr=subprocess.PIPE,  # in a file it would count as written
         )
+        threading.Thread(target=self._read_log, args=(self._process.stderr,), daemon=True).start()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._count
         self._client.connect("127.0.0.1", port)
         self._client.subscribe(f"earshot/{name}/event/#", 1)
         self._client.loop_start()
+
+    def _read_log(self, pipe: IO[bytes]) -> None:
+        for line in pipe:
+            self._logged += line
 
     def _count(self, *_: object) -> None:
         self.events += 1
@@ -75,13 +82,13 @@ class Daemon:
     def written(self) -> dict[str, int]:
         """Bytes so far: to storage, and to the log; and event messages."""
         if self._process.poll() is not None:
-            raise SystemExit(f"{self.name}: the daemon ended: {self._log.read_text()}")
+            raise SystemExit(f"{self.name}: the daemon ended: {self._logged.decode()}")
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         counters = [Path(f"/proc/{each}/io").read_text() for each in (pid, *children)]
         return {
             "storage": sum(int(text.split("\nwrite_bytes:")[1].split()[0]) for text in counters),
-            "log": self._log.stat().st_size,
+            "log": len(self._logged),
             "messages": self.events,
         }
 

@@ -124,6 +124,8 @@ class OutboxFile:
             )
 
     def _prepare(self) -> None:
+        # Small pages: a message changes four, and each is written whole to the SD card (benchmarks/sd_writes.py).
+        self._database.execute("PRAGMA page_size = 1024")
         # Exclusive: two daemons on one outbox would give the same numbers.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
