@@ -1,14 +1,16 @@
 # shellcheck shell=bash
-# A Debian of make_root (roots.sh) with its own systemd as process 1, by systemd-nspawn. It shares this machine's network.
+# A Debian of make_root (roots.sh) with its own systemd as process 1, by systemd-nspawn. It shares this machine's network,
+# unless told otherwise.
 
-boot_root() {
+boot_root() { # boot_root ROOT [OPTION OF SYSTEMD-NSPAWN...]
     local root=$1
+    shift
     need systemd-nspawn systemd-container
     say "booting $root"
     leave_root "$root"
     # It cannot be registered where no systemd runs outside, so commands enter by the id of its process 1.
     systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --console=pipe \
-        --resolv-conf=off --timezone=off </dev/null >"$root.console" 2>&1 &
+        --resolv-conf=off --timezone=off "$@" </dev/null >"$root.console" 2>&1 &
     nspawn=$!
     until_true 180 has_booted || { tail -n 20 "$root.console" >&2; fail "$root does not boot, see $root.console"; }
 }
@@ -30,7 +32,7 @@ until_true() {
 
 # A command in the machine that runs: in_machine COMMAND...
 in_machine() {
-    nsenter --target "$leader" --mount --uts --ipc --pid --cgroup --root --wd \
+    nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root --wd \
         env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 

@@ -1,0 +1,227 @@
+#!/usr/bin/env bash
+# Boots a Debian in which Earshot is installed, with systemd as process 1, and tries what the service promises: it
+# becomes ready, hears, survives kill -9, is restarted when any part hangs, reloads, stops, and is confined.
+#   sudo tests/deploy/boot.sh [SUITE [FOLDER]]
+# SUITE is bookworm (default) or trixie, of this machine's architecture. FOLDER (default: /var/tmp/earshot-boot) keeps
+# the Debian (600 MB) for the next time. Needs root, debootstrap and systemd-container. Takes five minutes or more;
+# says how long each thing took. Exit codes: 0 all holds, 1 something does not, 69 this machine cannot do it.
+set -euo pipefail
+# shellcheck source=tests/deploy/roots.sh
+. "$(dirname "$0")/roots.sh"
+# shellcheck source=tests/deploy/nspawn.sh
+. "$(dirname "$0")/nspawn.sh"
+suite=${1:-bookworm}
+folder=${2:-/var/tmp/earshot-boot}
+base=$folder/$suite
+root=$base-earshot
+config=$root/etc/earshot/config.yaml
+drop_in=$root/etc/systemd/system/earshot.service.d
+packages=systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3-venv,python3-pyaudio,python3-systemd
+packages+=,mosquitto,mosquitto-clients,pulseaudio,pulseaudio-utils,libasound2-plugins
+
+main() {
+    [ "$(id -u)" -eq 0 ] || { echo "boot.sh: only root can boot a machine. Run: sudo $0 $*" >&2; exit 69; }
+    mkdir -p "$folder"
+    trap 'halt_root; leave_root "$root"' EXIT
+    make_root "$base" "$suite" "$(dpkg --print-architecture)" "$packages"
+    copy_root "$base" "$root"
+    give_project "$root" /root/earshot
+    in_root "$root" /root/earshot/deploy/install.sh
+    leave_root "$root"
+    furnish
+
+    check "boots, with the service ready, and without a microphone" boots
+    check "holds no privilege, no port, and can write only its state" confined
+    check "a microphone that comes is heard" microphone_comes
+    check "a sound is in the journal with its fields, and at the broker" hears_a_sound
+    check "kill -9: started again" killed
+    check "reload: new settings, same process" reloads
+    check "reload with faults: the old settings go on" reload_is_refused
+    for part in gate network outbox; do check "the watchdog starts it again: $part hangs" hangs "$part"; done
+    check "the watchdog starts it again: frozen (SIGSTOP)" frozen
+    check "stops, with a sound going on, in less than 5 s" stops
+    check "a config with a fault: exit 78, not started again" refuses_the_config
+    say "all good, on $suite:"
+    printf '%s' "$table"
+}
+
+# ---- The machine
+
+# A broker with a password, a sound server whose null sink plays the microphone, and a watchdog that is soon impatient.
+furnish() {
+    printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
+    : >"$root/etc/machine-id"
+    printf 'listener 1883 127.0.0.1\npassword_file /etc/mosquitto/passwd\n' >"$root/etc/mosquitto/conf.d/earshot.conf"
+    in_root "$root" sh -c 'mosquitto_passwd -b -c /etc/mosquitto/passwd earshot secret && chown mosquitto /etc/mosquitto/passwd'
+    leave_root "$root"
+    install -d -m 700 "$root/etc/credstore"
+    (umask 077 && echo secret >"$root/etc/credstore/earshot.mqtt_password")
+    configure mailbox
+    cat >"$root/etc/systemd/system/sound.service" <<-'END'
+		[Service]
+		RuntimeDirectory=sound
+		Environment=HOME=/run/sound
+		ExecStart=/usr/bin/pulseaudio -n --daemonize=no --exit-idle-time=-1 --use-pid-file=no --disable-shm=yes \
+		    -L "module-native-protocol-unix socket=/run/sound/native auth-anonymous=1" \
+		    -L "module-null-sink sink_name=microphone"
+	END
+    mkdir -p "$drop_in"
+    cat >"$drop_in/test.conf" <<-'END'
+		[Service]
+		Environment=PULSE_SERVER=unix:/run/sound/native HOME=/tmp
+		WatchdogSec=12
+		RestartSec=1
+	END
+    install -m 644 "$repository/tests/deploy/hang.py" "$root/opt/hang.py"
+}
+
+configure() { # configure NODE [LINE]
+    printf 'node_id: %s\naudio: {device: pulse}\nmqtt: {username: earshot}\n%s\n' "$1" "${2:-}" >"$config"
+}
+
+property() { in_machine systemctl show --property="$1" --value earshot 2>/dev/null; } # while it boots, nobody answers
+status() { property StatusText; }
+pid() { property MainPID; }
+journal() { in_machine journalctl --unit=earshot --boot --output=cat --no-pager "$@"; }
+is_running() { [ "$(property ActiveState)" = active ]; }
+
+# ---- What it promises. Each gets a line in the table, with the seconds that it took.
+
+table=
+check() { # check TEXT COMMAND...; what the command found out stands behind the text
+    local text=$1 began=$EPOCHREALTIME line
+    shift
+    found=
+    "$@" || give_up "$text"
+    line=$(printf '%6.1f s  %s%s' "$(since "$began")" "$text" "${found:+ ($found)}")
+    say "$line"
+    table+=$line$'\n'
+}
+
+since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { print now - then }'; }
+
+give_up() {
+    in_machine systemctl status --no-pager --lines=0 earshot >&2 || true
+    journal --lines=30 >&2 || true
+    fail "$1"
+}
+
+status_says() { [[ $(status) == *"$1"* ]]; }
+is_another_than() {
+    local now
+    now=$(pid) # 0 while there is none
+    [ "$now" != 0 ] && [ "$now" != "$1" ] && is_running
+}
+
+boots() {
+    boot_root "$root" --private-network && until_true 120 is_running && until_true 60 status_says "no microphone" && until_true 60 status_says "connected"
+}
+
+confined() {
+    local process facts place
+    process=$(pid)
+    facts=$(in_machine cat "/proc/$process/status")
+    grep -q '^CapEff:.0000000000000000$' <<<"$facts" && grep -q '^NoNewPrivs:.1$' <<<"$facts" &&
+        grep -q '^Seccomp:.2$' <<<"$facts" && grep -q '^Uid:.6[0-9]*' <<<"$facts" || return
+    ! in_machine ss --no-header --listening --processes --tcp --udp | grep -q "pid=$process," || return
+    # As the service, where the service is: it may write to its state, and nowhere else.
+    in_machine sh -c "nsenter -t $process --mount --setuid=\$(stat -c %u /proc/$process) -- touch /var/lib/earshot/x" || return
+    for place in /etc /usr /opt /var /root; do # where even root could not, in there
+        ! in_machine nsenter -t "$process" --mount touch "$place/x" 2>/dev/null || return
+    done
+    ! in_machine nsenter -t "$process" --mount ls /root/earshot 2>/dev/null || return
+    found=$(in_machine systemd-analyze security --no-pager --threshold=15 earshot | sed -n 's/.*: \([0-9.]* [A-Z]*\).*/exposure \1/p')
+}
+
+microphone_comes() { in_machine systemctl start sound && until_true 90 status_says "listens to"; }
+
+hears_a_sound() {
+    local process
+    process=$(pid)
+    in_machine sh -c 'mosquitto_sub -u earshot -P secret -t earshot/mailbox/event -C 1 >/run/event' &
+    play && until_true 90 is_in_the_journal && until_true 30 in_machine test -s /run/event
+    wait $! && in_machine systemctl stop play || return
+    found=$(in_machine sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$process/status")
+    found="$((found / 1024)) MB at most"
+}
+
+play() {
+    in_machine systemd-run --quiet --unit=play --setenv=PULSE_SERVER=unix:/run/sound/native --setenv=HOME=/run/sound \
+        paplay --device=microphone /root/earshot/deploy/demo/street.flac
+}
+
+is_in_the_journal() {
+    in_machine journalctl --unit=earshot --boot --output=json EARSHOT_TYPE=start | grep -q '"EARSHOT_LABEL":"'
+}
+
+killed() {
+    local before
+    before=$(pid)
+    in_machine kill -KILL "$before" && until_true 60 is_another_than "$before"
+}
+
+reloads() {
+    local before
+    before=$(pid)
+    configure doorbell
+    in_machine systemctl reload earshot && until_true 60 journal_says "doorbell listens to" && until_true 60 is_running &&
+        until_true 60 status_says "listens to" && [ "$(pid)" = "$before" ] && until_true 90 loss_is_told
+}
+
+loss_is_told() {
+    found=$(in_machine mosquitto_sub -u earshot -P secret -t earshot/doorbell/health -C 1 -W 5 |
+        sed -n 's/.*"lost_audio_ms": *\([1-9][0-9]*\).*/\1 ms of sound lost/p') && [ "$found" ]
+}
+
+reload_is_refused() {
+    local before
+    before=$(pid)
+    configure doorbell $'gate: {vad_mod: 3}\nwindow: {hop_seconds: never}'
+    in_machine systemctl reload earshot && until_true 60 status_says "NOT RELOADED" && until_true 60 is_running &&
+        status_says vad_mod && status_says hop_seconds && journal_says hop_seconds && [ "$(pid)" = "$before" ]
+    configure doorbell
+}
+
+journal_says() { journal | grep -q "$1"; }
+
+# The same daemon, of which a part hangs on a signal. The journal must tell where it hung.
+hangs() { # hangs PART
+    local before
+    run_instead "/opt/earshot/current/.venv/bin/python3 /opt/hang.py $1 run --config /etc/earshot/config.yaml"
+    until_true 60 status_says "listens to" && play || return
+    before=$(pid)
+    in_machine kill -USR1 "$before" && until_true 120 is_another_than "$before" || return
+    in_machine systemctl stop play
+    journal | grep -q "in wait_for_ever" && journal_says "no sign of life"
+    run_instead ""
+}
+
+run_instead() { # run_instead COMMAND; the unit's own where it is empty
+    rm -f "$drop_in/hang.conf"
+    [ -z "$1" ] || printf '[Service]\nExecStart=\nExecStart=%s\n' "$1" >"$drop_in/hang.conf"
+    in_machine journalctl --rotate --quiet && in_machine journalctl --vacuum-time=1s --quiet
+    in_machine systemctl daemon-reload && in_machine systemctl restart earshot
+}
+
+frozen() {
+    local before
+    before=$(pid)
+    in_machine kill -STOP "$before" && until_true 120 is_another_than "$before"
+}
+
+stops() {
+    local began
+    until_true 60 status_says "listens to" && play && until_true 90 is_in_the_journal || return
+    began=$EPOCHREALTIME
+    in_machine systemctl stop earshot
+    found="in $(since "$began") s"
+    [ "$(property Result)" = success ] && awk -v took="$(since "$began")" 'BEGIN { exit took >= 5 }'
+}
+
+refuses_the_config() {
+    configure doorbell "devise: 1"
+    ! in_machine systemctl start earshot 2>/dev/null && sleep 3 # RestartSec is 1
+    [ "$(property ActiveState)" = failed ] && [ "$(property ExecMainStatus)" = 78 ] && journal_says "devise"
+}
+
+main "$@"
