@@ -3,6 +3,7 @@
 # itself, and the Debian package starts, stops and keeps its service.
 #   sudo tests/deploy/upgrade.sh [FOLDER]
 # FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next time. Needs debootstrap, systemd-container.
+# Environment: PARTS, "installer", "package" or both.
 set -euo pipefail
 # shellcheck source=tests/deploy/roots.sh
 . "$(dirname "$0")/roots.sh"
@@ -11,6 +12,7 @@ set -euo pipefail
 folder=${1:-/var/tmp/earshot-boot}
 root=$folder/bookworm-amd64-upgrade
 install=/root/earshot/deploy/install.sh
+parts=${PARTS:-installer package}
 
 main() {
     make_root "$folder/bookworm-amd64" bookworm amd64 ca-certificates,systemd,systemd-sysv,dbus
@@ -18,7 +20,11 @@ main() {
     give_project "$root" /root/earshot
     trap halt_root EXIT
     boot_root "$root"
+    for part in $parts; do "try_$part"; done
+    say "all good"
+}
 
+try_installer() {
     in_machine "$install"
     runs "after the installation"
     first=$(current)
@@ -51,7 +57,30 @@ main() {
     in_machine /opt/earshot/current/deploy/install.sh --uninstall
     ! in_machine systemctl is-active --quiet earshot.service || fail "the service runs after --uninstall"
     in_machine test -e /etc/earshot/config.yaml || fail "--uninstall deletes the settings"
-    say "all good"
+}
+
+try_package() {
+    local process
+    say "--- the Debian package"
+    ARCHITECTURE=$(dpkg --print-architecture) COMPRESSION=none "$repository/deploy/debian/build.sh" "$root/root"
+    in_machine apt-get update -qq
+    apt install /root/earshot_*.deb
+    runs "after apt install"
+    process=$(main_process)
+    apt install --reinstall /root/earshot_*.deb
+    runs "after the package was installed again"
+    [ "$(main_process)" != "$process" ] || fail "the package does not restart the service"
+    apt remove earshot
+    ! in_machine systemctl is-active --quiet earshot.service || fail "the service runs after apt remove"
+    apt purge earshot
+    ! in_machine test -e /etc/earshot || fail "purging leaves /etc/earshot"
+    ! in_machine test -e /var/lib/private/earshot || fail "purging leaves the data"
+}
+
+# The shell in there finds the file's name.
+apt() {
+    in_machine env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq -y --no-install-recommends $*" >"$folder/apt.log" 2>&1 ||
+        { cat "$folder/apt.log" >&2; fail "apt-get $*"; }
 }
 
 crash_at_start() {

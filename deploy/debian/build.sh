@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Makes the Debian package: deploy/debian/build.sh [FOLDER], which gives FOLDER/earshot_VERSION_ARCHITECTURE.deb
+# Runs on any Debian with Python and PyPI at hand, without root. Environment: ARCHITECTURE=amd64 makes one for PCs
+# (default: arm64); COMPRESSION=none is quick, and five times as large.
+#
+# The package carries the Python packages themselves, unpacked: dpkg knows each file, nothing is downloaded or built
+# on the Pi, and what was tested is what runs. They are there twice, for the Pythons of Bookworm and Trixie, so that
+# one file serves both and a Pi keeps hearing through an upgrade of Debian. It is a virtual environment that needs no
+# making: pyvenv.cfg, a link to Debian's Python, and lib/pythonX.Y, of which each Python takes its own.
+set -euo pipefail
+umask 022
+project=$(cd "$(dirname "$0")/../.." && pwd)
+target=$(realpath "${1:-.}")
+architecture=${ARCHITECTURE:-arm64}
+pythons=(3.11 3.13)
+home=usr/lib/earshot
+
+case $architecture in
+arm64) machine=aarch64 ;;
+amd64) machine=x86_64 ;;
+*) echo "build.sh: ARCHITECTURE is '$architecture', must be arm64 or amd64" >&2; exit 2 ;;
+esac
+for command in dpkg-deb python3 md5sum; do
+    command -v "$command" >/dev/null || { echo "build.sh: $command is not installed" >&2; exit 69; }
+done
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$project/pyproject.toml")-1
+
+main() {
+    put_python_packages
+    put_project
+    put_control
+    mkdir -p "$target"
+    dpkg-deb --root-owner-group "-Z${COMPRESSION:-xz}" --build "$tree" "$target/earshot_${version}_$architecture.deb" >/dev/null
+    du -h "$target/earshot_${version}_$architecture.deb"
+}
+
+# For another machine and other Pythons than these here, which pip cannot (it takes the markers of its own Python).
+put_python_packages() {
+    local python packages
+    python3 -m venv "$work/tools"
+    "$work/tools/bin/pip" install --quiet --disable-pip-version-check uv setuptools wheel
+    cp -r "$project/device" "$project/training" "$project/pyproject.toml" "$project/README.md" "$project/LICENSE" "$work"
+    "$work/tools/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+        --wheel-dir "$work" "$work"
+    for python in "${pythons[@]}"; do
+        packages=$tree/$home/lib/python$python/site-packages
+        "$work/tools/bin/uv" pip install --quiet --no-config --target "$packages" --link-mode copy \
+            --python-version "$python" --python-platform "$machine-manylinux_2_36" --only-binary :all: \
+            --requirement "$project/deploy/requirements.txt" "$work"/earshot-*.whl
+        # Programs, uv's lock, tests, C headers and type stubs: a third of all.
+        rm -rf "${packages:?}/bin" "$packages/.lock"
+        find "$packages" -depth \( -type d \( -name tests -o -name include -o -name __pycache__ \) -o -name '*.pyi' \) -exec rm -rf {} +
+        find "$packages" -type f -exec chmod 644 {} +
+    done
+}
+
+put_project() {
+    local root=$tree/$home unit
+    mkdir -p "$root/bin" "$tree/usr/bin" "$tree/etc/earshot" "$tree/usr/lib/systemd/system" "$tree/usr/share/doc/earshot"
+    printf 'home = /usr/bin\ninclude-system-site-packages = true\n' >"$root/pyvenv.cfg"
+    ln -s /usr/bin/python3 "$root/bin/python3"
+    ln -s python3 "$root/bin/python"
+    printf '#!/%s/bin/python3\nimport sys\n\nfrom device.cli import main\n\nsys.exit(main())\n' "$home" >"$root/bin/earshot"
+    chmod 755 "$root/bin/earshot"
+    ln -s "../lib/earshot/bin/earshot" "$tree/usr/bin/earshot"
+    cp -r --parents models/urbansound8k "$root"
+    cp config.yaml "$tree/etc/earshot/config.yaml"
+    # model.bundle begins at the config's folder, so the file is the same as in the project.
+    ln -s /usr/lib/earshot/models "$tree/etc/earshot/models"
+    for unit in deploy/systemd/*.service; do
+        sed 's#/opt/earshot/current/\.venv#/usr/lib/earshot#; s#/opt/earshot/current/docs#/usr/share/doc/earshot/docs#' \
+            "$unit" >"$tree/usr/lib/systemd/system/${unit##*/}"
+    done
+    cp -r README.md docs "$tree/usr/share/doc/earshot"
+    gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/earshot/changelog.gz"
+    printf 'earshot (%s) unstable; urgency=medium\n\n  * What is new: changelog.gz.\n\n -- %s  %s\n' \
+        "$version" "$(sed -n 's/^Maintainer: //p' deploy/debian/control)" "$(date -R)" |
+        gzip -9n >"$tree/usr/share/doc/earshot/changelog.Debian.gz"
+    cp deploy/debian/copyright "$tree/usr/share/doc/earshot"
+    chmod -R u=rwX,go=rX "$tree"
+}
+
+put_control() {
+    local script
+    mkdir "$tree/DEBIAN"
+    for script in preinst postinst prerm postrm; do
+        install -m 755 "deploy/debian/$script" "$tree/DEBIAN/$script"
+    done
+    echo /etc/earshot/config.yaml >"$tree/DEBIAN/conffiles"
+    sed -e "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/" \
+        -e "s/@SIZE@/$(du -sk --apparent-size "$tree" | cut -f 1)/" deploy/debian/control >"$tree/DEBIAN/control"
+    (cd "$tree" && find . -type f -not -path './DEBIAN/*' -not -path ./etc/earshot/config.yaml -printf '%P\0' |
+        sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
+}
+
+cd "$project"
+main
