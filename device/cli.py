@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import io
 import json
 import logging
 import os
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     # numpy's BLAS would start a thread a core, and they spin between products: 80 % of a core for nothing.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what is no text: show it, do not fall over it
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     if (journal := journal_handler()) is not None:
         logging.basicConfig(level=arguments.log_level, format="%(message)s", handlers=[journal])

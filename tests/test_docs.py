@@ -20,6 +20,7 @@ DIAGNOSES = (
     "audio/pipe.py",
     "audio/stream.py",
     "check_command.py",
+    "load.py",
     "mqtt/delivery.py",
     "mqtt/diagnosis.py",
     "outbox.py",

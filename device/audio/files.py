@@ -1,5 +1,6 @@
 """Sound files: read whole (`read_samples`), or played as if a microphone heard them (`FileSource`)."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path")
     try:
-        file = soundfile.SoundFile(path)
+        file = soundfile.SoundFile(os.fsencode(path))  # whatever its name is made of
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"{path}: not a sound file that can be read ({error.error_string}). Give a WAV, FLAC, Ogg or MP3 file"

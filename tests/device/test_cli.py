@@ -112,6 +112,15 @@ def test_bad_input_is_one_clear_line(bundle_path, second, tmp_path, arguments, c
     assert line.startswith("earshot: ")
 
 
+def test_a_file_name_that_is_no_text_is_shown(bundle_path, second):
+    """Its bytes are escaped where it is printed, whatever the command prints to."""
+    odd = second.with_name(os.fsdecode(b"\xff.wav"))
+    shutil.copy(second, odd)
+    code, output, _ = earshot("classify", odd, "--bundle", bundle_path)
+    assert code == 0
+    assert "\\udcff.wav: " in output
+
+
 def test_wrong_arguments_end_with_2():
     """Argparse says what it expected."""
     assert earshot("run", "--sped", "max")[0] == 2
