@@ -1,7 +1,7 @@
 """Judges an installation by what it said: compare.py CHECK HERE THERE, files of `earshot check` and `classify --json`.
 
-Exit code 1 where something but the microphone is at fault, or where a recording has another label there than here or
-scores that rounding does not explain.
+Exit code 1 where something but microphone and speed is at fault, or where a recording has another label there than
+here, or scores that rounding does not explain.
 """
 
 import json
@@ -11,6 +11,9 @@ from typing import Any
 
 ROUNDING = 0.02
 """Where a sum of products falls just beside a step of int8 on another CPU, the logit moves by that step: so much."""
+
+EXPECTED = {"microphone", "speed"}
+"""Faults of the place: there is no microphone, and qemu takes seconds for a window."""
 
 
 def main(check: Path, here: Path, there: Path) -> int:
@@ -24,8 +27,8 @@ def main(check: Path, here: Path, there: Path) -> int:
         difference = max(abs(score - other["scores"][label]) for label, score in mine["scores"].items())
         print(f"  {Path(mine['file']).stem}: {other['label']}, here {mine['label']}; scores differ by {difference:.4f}")
         labels_agree, furthest = labels_agree and mine["label"] == other["label"], max(furthest, difference)
-    only_the_microphone = {finding["check"] for finding in findings if finding["state"] == "fault"} == {"microphone"}
-    return 0 if only_the_microphone and labels_agree and furthest <= ROUNDING else 1
+    faults = {finding["check"] for finding in findings if finding["state"] == "fault"}
+    return 0 if faults <= EXPECTED and labels_agree and furthest <= ROUNDING else 1
 
 
 def read(file: Path) -> list[dict[str, Any]]:
