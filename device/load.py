@@ -78,7 +78,7 @@ class Load:
         self._now = now
         self._steady = steady
         self._judged_at = steady()
-        self._waited = float("inf")
+        self._usual_delay = self._waited = float("inf")
         self._windows: deque[float] = deque(maxlen=_TIMED_WINDOWS)
         self.stretch = Stretch()
 
@@ -90,7 +90,9 @@ class Load:
         """Pass on what a source yields, and see how long it waited for us."""
         for item in source:
             if isinstance(item, Block):
-                self._waited = min(self._waited, self._now() - item.time - BLOCK_SECONDS)
+                delay = self._now() - item.time - BLOCK_SECONDS
+                self._usual_delay = min(self._usual_delay, delay)  # a recording's clock starts before it plays
+                self._waited = min(self._waited, delay - self._usual_delay)
                 elapsed = self._steady() - self._judged_at
                 if elapsed >= _PERIOD_SECONDS:
                     self._judge(elapsed)

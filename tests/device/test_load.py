@@ -136,6 +136,17 @@ def test_a_hot_machine_is_spared_and_recovers_slowly():
     assert (machine.lost, machine.changes) == (0, 2)
 
 
+def test_a_delay_that_was_always_there_is_no_backlog():
+    """A recording whose clock started ten seconds before it played is not behind; ten seconds more are."""
+    machine = Machine()
+    for number in range(300):
+        machine.time += BLOCK_SECONDS
+        late = 10.0 if number < 100 else 20.0
+        list(machine.load.through([Block(np.zeros(LENGTH, np.int16), number * LENGTH, machine.time - late)]))
+        assert number >= 100 or machine.load.stretch == Stretch()
+    assert machine.load.stretch.reason == "behind"
+
+
 def test_a_loss_of_the_source_passes_through():
     """What is no block tells nothing of the machine."""
     machine = Machine()
