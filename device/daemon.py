@@ -1,5 +1,6 @@
 """`earshot run`: builds the stages, joins them, and takes them down in reverse."""
 
+import gc
 import logging
 import os
 import threading
@@ -44,6 +45,7 @@ def serve(service: Service[Settings], sound: Input) -> None:
     health, pulse = Health(), Pulse()
     for settings, stop in service.generations():
         _run(settings, sound, service, health, pulse, stop)
+        gc.collect()  # the stages refer to one another: what they held goes before the next ones are there
 
 
 def _run(
