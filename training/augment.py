@@ -34,6 +34,9 @@ class AugmentConfig:
     """Level of the clip above the background, dB."""
     background_share: float = 0.75
     """Share of copies that get a background; the others stay as they are."""
+    cut_share: float = 0.5
+    """Share of copies that are cut as the device cuts what it hears: with the place before the sound in the window, or
+    its end. The others are cut as clips are, as full of the sound as it lasts."""
 
 
 def augment(
@@ -58,7 +61,8 @@ def augment(
     speed = np.exp(rng.uniform(*np.log(config.speed)))
     # Played at `speed` times its rate, the clip gets shorter by that factor.
     signal = soxr.resample(samples.astype(np.float32) / np.float32(FULL_SCALE), speed, 1.0)
-    signal = place(signal, window_length, rng)
+    lay = cut if rng.random() < config.cut_share else place
+    signal = lay(signal, window_length, rng)
     signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
     if backgrounds and rng.random() < config.background_share:
         background = place(
@@ -80,6 +84,19 @@ def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) ->
         return signal[start : start + length]
     before = rng.integers(-spare + 1)
     return np.pad(signal, (before, -spare - before))
+
+
+def cut(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Cut `length` samples anywhere, as a gate may: zeros stand for what lies outside the signal.
+
+    They begin at most a third of their length before the signal, and hold at least as much of it, or 60 % of a short
+    one.
+    """
+    third = length // 3
+    held = min(third, -(-len(signal) * 3 // 5))
+    start = rng.integers(-third, len(signal) - held + 1)
+    padded = np.pad(signal, (third, length))
+    return padded[third + start :][:length]
 
 
 def random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float64]:
