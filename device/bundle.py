@@ -70,6 +70,9 @@ class Unknown(_Part):
     """Whether the network has one more output, after the labels', for sounds that are none of them."""
     min_confidence: Probability
     """A best score below this is `unknown`."""
+    live_odds: Annotated[float, Field(ge=1)] = 1.0
+    """How many times as likely as among clips it is, where the device listens, that a sound is none of the labels (see
+    `live_scores`); 1 where nobody measured it."""
 
 
 def is_label(name: str) -> bool:
@@ -146,6 +149,11 @@ class Bundle:
         """The TFLite file."""
         return self.path / MODEL
 
+    def live(self, probabilities: Probabilities) -> Probabilities:
+        """Scores of what the microphone hears, from those of the same sound as a clip; both shape (labels,)."""
+        unknown = self.manifest.unknown
+        return live_scores(probabilities, unknown.live_odds) if unknown.output else probabilities
+
     def decide(self, probabilities: Probabilities) -> str:
         """The label of the highest score, or `unknown` where none of them deserves it.
 
@@ -158,6 +166,23 @@ class Bundle:
         if confidence < max(self.manifest.unknown.min_confidence, none_of_them):
             return UNKNOWN
         return self.labels[best]
+
+
+def live_scores(probabilities: Probabilities, odds: float) -> Probabilities:
+    """Scores where "none of them" is `odds` times as likely beforehand as where they were calibrated.
+
+    A folder of clips holds what somebody recorded for its label. A microphone hears mostly something else.
+
+    Formula: Bayes' rule with another prior; M. Saerens et al., "Adjusting the outputs of a classifier to new a priori
+    probabilities", Neural Computation 14, 2002.
+
+    Args:
+        probabilities: shape (..., labels), 0 to 1; what they lack to 1 is "none of them".
+        odds: above 0.
+    """
+    named = probabilities.sum(axis=-1, keepdims=True)
+    scores: Probabilities = probabilities / (named + np.float32(odds) * np.clip(1.0 - named, 0.0, None))
+    return scores
 
 
 def load_bundle(path: Path) -> Bundle:

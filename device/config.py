@@ -131,7 +131,7 @@ class EventsConfig(_Section):
     """Confidence from which any label becomes an event; null takes each label's own from the bundle."""
     thresholds: dict[str, Probability] = {}
     """Confidence for single labels, before `threshold` and the bundle's."""
-    smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 2
+    smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Windows whose scores are averaged."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """An event that lasts longer is ended, and its sound is learnt as noise, s."""

@@ -38,6 +38,7 @@ class Pipeline:
     ) -> None:
         self._features = bundle.features
         self._classify = classify
+        self._live = bundle.live
         self._observer = observer or Observer()
         rate = self._features.sample_rate
         self._hop_length = hop_length = round(config.window.hop_seconds * rate)
@@ -106,7 +107,8 @@ class Pipeline:
                 seen = log_mel(samples, self._features)
                 scores = self._classify(seen)
                 self._observer.classified(Look(item.start, time_of(item.start), samples, seen, scores))
-                yield from self._tracker.update(item, scores, loudest_dbfs(samples, self._features), time_of)
+                level_dbfs = loudest_dbfs(samples, self._features)
+                yield from self._tracker.update(item, self._live(scores), level_dbfs, time_of)
             else:
                 yield from self._tracker.close(item, time_of)
 

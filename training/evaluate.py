@@ -25,7 +25,9 @@ from training.spectrograms import Spectrograms
 from training.train import targets
 
 _BINS = 15
-_BY_FOLDS = "leave one fold out; shrinkage, temperature, bias of unknown and thresholds are chosen on the other folds"
+_BY_FOLDS = (
+    "leave one fold out; shrinkage, temperature, bias and odds of unknown, and thresholds are chosen on the other folds"
+)
 _RANDOM = (
     "RANDOM SPLIT: IT LEAKS. Slices of one recording are in training and test, so the figures tell how well recordings "
     "are recognised, not sounds. They stand here to be compared with the seed article's, which were made so"

@@ -45,6 +45,7 @@ class BundleInfo:
     temperature: float
     thresholds: Mapping[str, Threshold]
     unknown_output: bool
+    live_odds: float
     training: Mapping[str, Any]
     accuracy: Mapping[str, Any]
 
@@ -142,7 +143,7 @@ def _write_manifest(path: Path, info: BundleInfo) -> None:
         **_quantization(path / MODEL),
         "calibration": {"temperature": info.temperature},
         "thresholds": {label: info.thresholds[label].model_dump() for label in info.labels},
-        "unknown": {"output": info.unknown_output, "min_confidence": 0.0},
+        "unknown": {"output": info.unknown_output, "min_confidence": 0.0, "live_odds": info.live_odds},
         "training": dict(info.training),
         "accuracy": dict(info.accuracy),
         "sha256": file_digest(path / MODEL),

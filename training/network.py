@@ -22,12 +22,14 @@ class Network:
     Attributes:
         head: linear layer on the backbone's features.
         temperature: of the softmax.
+        live_odds: see `device.bundle.live_scores`.
         thresholds: per label.
         settings: everything that made it, as JSON; for reports and to make it again.
     """
 
     head: Head
     temperature: float
+    live_odds: float
     thresholds: Mapping[str, Threshold]
     settings: Mapping[str, Any]
 
@@ -53,6 +55,7 @@ class Network:
         np.savez(folder / _HEAD, **vars(self.head))
         content = {
             "temperature": self.temperature,
+            "live_odds": self.live_odds,
             "thresholds": {label: each.model_dump() for label, each in self.thresholds.items()},
             "settings": dict(self.settings),
         }
@@ -70,7 +73,7 @@ def load_network(folder: Path) -> Network:
         with np.load(folder / _HEAD, allow_pickle=False) as arrays:
             head = Head(**arrays)
         thresholds = {label: Threshold(**each) for label, each in content["thresholds"].items()}
-        return Network(head, content["temperature"], thresholds, content["settings"])
+        return Network(head, content["temperature"], content["live_odds"], thresholds, content["settings"])
     except FileNotFoundError as error:
         raise ConfigError(f"no trained network at {folder}. Run `earshot-train train` first") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -77,9 +77,12 @@ clips {_percent(pooled["background"])}, expected calibration error {pooled["cali
 `unknown` {_percent(pooled["called_unknown"])}, negatives called `unknown` {_percent(pooled["unknown_recall"])}.
 This file's int8 network decides like its float parent on {_percent(agreement)} of training windows.
 
-| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience |
+| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience, without a gate |
 | --- | --- | --- | --- |
 {_label_rows(bundle, pooled)}
+
+The thresholds hold for live scores: where the device listens, a sound is taken to be none of the labels with
+{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`).
 
 {_pipeline_section(evaluation)}## Limits
 

@@ -34,10 +34,10 @@ from training.report import model_card
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
-from training.thresholds import choose_thresholds, false_alarm_rates
+from training.thresholds import LiveRule, choose_live_rule
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
-EXPORT_WINDOWS = 800
+EXPORT_WINDOWS = 400
 """Training windows that export calibrates with and compares on."""
 _FALSE_ALARMS = "false_alarms.json"
 
@@ -128,15 +128,15 @@ class Run:
         accuracies = {}
         for name, fold in self._networks().items():
             fitted = trainer.fit(fold)
-            network = self._network(fitted, fold)
+            rule = choose_live_rule(
+                self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
+            )
+            network = self._network(fitted, rule, fold)
             tuned, choices = self._fine_tune(network, trainer, fold)
             network = replace(network, settings={**network.settings, **choices})
             network.save(self.output / "networks" / name, tuned)
-            rates = false_alarm_rates(
-                self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
-            )
             (self.output / "networks" / name / _FALSE_ALARMS).write_text(
-                json.dumps({label: each.tolist() for label, each in rates.items()}), encoding="utf-8"
+                json.dumps({label: each.tolist() for label, each in rule.false_alarms.items()}), encoding="utf-8"
             )
             accuracies[name] = fitted.validation_accuracy
             self._summarise(name, network)
@@ -214,10 +214,7 @@ class Run:
     def _networks(self) -> dict[str, int | None]:
         return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
 
-    def _network(self, fitted: Fitted, fold: int | None) -> Network:
-        thresholds = choose_thresholds(
-            self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
-        )
+    def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
         settings = {
             **self._settings,
             "test_fold": fold,
@@ -226,7 +223,7 @@ class Run:
             "unknown_bias": fitted.unknown_bias,
             "validation_accuracy": fitted.validation_accuracy,
         }
-        return Network(fitted.head, fitted.temperature, thresholds, settings)
+        return Network(fitted.head, fitted.temperature, rule.odds, rule.thresholds, settings)
 
     def _fine_tune(self, network: Network, trainer: HeadTrainer, fold: int | None) -> tuple[Any, dict[str, Any]]:
         """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
@@ -277,6 +274,7 @@ class Run:
             temperature=network.temperature,
             thresholds=network.thresholds,
             unknown_output=len(network.head.bias) > len(self.dataset.labels),
+            live_odds=network.live_odds,
             training={
                 "data": self.dataset.name,
                 "found": self.dataset.found,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import make_bundle
 
-from device.bundle import load_bundle, manifest_digest, self_test
+from device.bundle import live_scores, load_bundle, manifest_digest, self_test
 from device.errors import ConfigError
 from device.features import FeatureConfig, log_mel
 from device.settings import open_bundle
@@ -126,3 +126,19 @@ def test_a_network_for_other_features_is_refused(copy):
     rewrite(copy, features=asdict(features), golden_sha256=golden_sha256)
     with pytest.raises(ConfigError, match=r"model\.tflite: it takes log-mels of shape \(128, \d+\)"):
         open_bundle(copy)
+
+
+def test_live_odds_follow_bayes():
+    """Four times the odds for none of them: its 0.2 against 0.8 count as 0.8 against 0.8."""
+    scores = np.array([[0.6, 0.2], [0.5, 0.5], [0.0, 0.0]], np.float32)
+    expected = [[0.375, 0.125], [0.5, 0.5], [0.0, 0.0]]
+    assert np.allclose(live_scores(scores, 4.0), expected)
+    assert np.allclose(live_scores(scores, 1.0), scores)
+
+
+def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(copy):
+    """What its scores lack to 1 is rounding, and odds must not blow it up."""
+    manifest = json.loads((copy / "bundle.json").read_text())
+    rewrite(copy, unknown={**manifest["unknown"], "output": False, "live_odds": 1000.0})
+    scores = np.array([0.6, *[0.0] * 9], np.float32)
+    assert np.array_equal(load_bundle(copy).live(scores), scores)

@@ -49,7 +49,7 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
     (folder / "model.tflite").write_bytes(b"old")
     manifest = load_bundle(trained.output / "bundle").manifest
     info = export.BundleInfo(
-        "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, {}, {}
+        "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, 1.0, {}, {}
     )
     with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
         export_bundle(keras, windows, info, folder)
@@ -92,3 +92,13 @@ def test_manifest_tells_how_it_was_made(trained):
     assert manifest["training"]["train_folds"] == [1, 3, 10]
     assert set(manifest["accuracy"]["folds"]) == {"1", "3", "10"}
     assert str(trained.output) not in text
+
+
+def test_the_last_bias_takes_the_shift_back(trained):
+    """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
+    _, keras, windows = parts(trained)
+    content = quantize.convert(keras, windows)
+    mean = quantize.int8_logits(content, windows).mean(axis=0)
+    by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
+    lowered = quantize.int8_logits(quantize.lower_last_bias(content, by), windows).mean(axis=0)
+    assert mean - lowered == pytest.approx(by, abs=0.05)
