@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
-    view = View(arguments.input, bundle.labels)
+    view = View(arguments.input, bundle.labels, bundle.live)
     pipeline = Pipeline(config, bundle, classifier, view)
     view.thresholds = pipeline.thresholds
     source = make_source(Input(arguments.input), config.audio, bundle.features.sample_rate, stop, view.diagnosed)

@@ -1,7 +1,7 @@
 """What `earshot listen` shows, as lines of text: level, gate and why, what the network saw, and what it made of it."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import numpy as np
@@ -26,14 +26,16 @@ class View(Observer):
     Args:
         name: of what is listened to.
         labels: of the bundle, in the order of the scores.
+        live: the bundle's; from the scores of a clip to those that thresholds are held against.
 
     Attributes:
         thresholds: confidence from which each label becomes an event, as the pipeline has it.
     """
 
-    def __init__(self, name: str, labels: tuple[str, ...]) -> None:
+    def __init__(self, name: str, labels: tuple[str, ...], live: Callable[[Probabilities], Probabilities]) -> None:
         self._name = name
         self._labels = labels
+        self._live = live
         self.thresholds: Mapping[str, float] = dict.fromkeys(labels, 1.0)
         self._message = "nothing was heard yet"
         self._level_dbfs = QUIETEST_DBFS
@@ -58,7 +60,7 @@ class View(Observer):
 
     def classified(self, look: Look) -> None:
         """See `Observer`."""
-        self._seen, self._scores = look.log_mel, look.scores
+        self._seen, self._scores = look.log_mel, self._live(look.scores)
 
     def heard(self, event: Event) -> None:
         """See `Observer`."""

@@ -144,7 +144,7 @@ class Look:
         start_time: when that sample sounded, Unix seconds.
         samples: shape (window_length,), int16.
         log_mel: shape (mel_bands, frames), float32, in [-1, 1].
-        scores: shape (labels,), float32, 0 to 1: of this window alone.
+        scores: shape (labels,), float32, 0 to 1: of this window alone, as if it were a clip (see `Bundle.live`).
     """
 
     start: int
