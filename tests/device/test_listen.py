@@ -24,7 +24,7 @@ COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 
 def busy_view():
-    """A view of a dog that barks, of whose event the start was told; live, scores are half of what they are in clips."""
+    """A view of a dog that barks, of whose event the start was told; live scores are half of a clip's."""
     view = View("mic", LABELS, lambda scores: scores / 2)
     view.thresholds = dict.fromkeys(LABELS, 0.5)
     view.diagnosed("ok", "listens to 'USB Audio'")
