@@ -37,6 +37,11 @@ class SoundGate:
         self._shut_since = 0
         self._held = False
 
+    @property
+    def lookback(self) -> int:
+        """By how many samples a span may begin before the end of the block that opened it, at most."""
+        return self._samples(self._config.minimum_seconds) + (GROUP + 1) * round(BLOCK_SECONDS * self._sample_rate)
+
     def update(self, block: Block) -> Span | None:
         """Take the next block.
 

@@ -43,9 +43,9 @@ class Pipeline:
         rate = self._features.sample_rate
         self._hop_length = hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
-        block_length = round(BLOCK_SECONDS * rate)
-        self._ring = RingBuffer(self._features.window_length + max(hop_length, pre_roll) + block_length)
         self._gate = SoundGate(config.gate, rate, stretch)
+        reach = max(hop_length, pre_roll + self._gate.lookback)
+        self._ring = RingBuffer(self._features.window_length + reach + round(BLOCK_SECONDS * rate))
         self._windower = Windower(self._features.window_length, hop_length, pre_roll, stretch)
         self._tracker = EventTracker(
             config.events,

@@ -37,7 +37,7 @@ from training.summaries import Summaries, read_curves
 from training.thresholds import LiveRule, choose_live_rule
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
-EXPORT_WINDOWS = 400
+EXPORT_WINDOWS = 800
 """Training windows that export calibrates with and compares on."""
 _FALSE_ALARMS = "false_alarms.json"
 

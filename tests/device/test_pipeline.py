@@ -216,3 +216,19 @@ def test_classify_clip_is_the_mean_of_its_windows():
     assert len(by_window) == 3
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, np.mean(by_window, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("minimum_seconds", [0.0, 1.0, 6.0])
+def test_a_late_opening_still_finds_the_onset(minimum_seconds):
+    """However long a sound must last before the gate opens, what lies before its onset is still there."""
+    samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
+    samples[5 * RATE : 13 * RATE] += tone(300, 8)
+    config = Config.model_validate(
+        {
+            "gate": {"vad_mode": None, "probe_seconds": None, "minimum_seconds": minimum_seconds},
+            "window": {"pre_roll_seconds": 1.0},
+        }
+    )
+    start, end = listen(blocks_of(samples.astype(np.int16)), config=config)
+    assert start.start_time == pytest.approx(1005.0, abs=0.2)
+    assert end.end_time == pytest.approx(1013.0, abs=1.0)
