@@ -11,7 +11,8 @@ set -euo pipefail
 . "$(dirname "$0")/roots.sh"
 folder=${1:-/var/tmp/earshot-arm64}
 shift || true
-[ $# -gt 0 ] || set -- bookworm trixie
+suites=("$@")
+[ $# -gt 0 ] || suites=(bookworm trixie)
 parts=${PARTS:-installer package}
 python=${PYTHON:-$repository/.venv/bin/python}
 port=${PORT:-18883}
@@ -26,10 +27,10 @@ main() {
     printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$port" >"$folder/mosquitto.conf"
     mosquitto -c "$folder/mosquitto.conf" 2>"$folder/mosquitto.log" &
     broker=$!
-    trap 'kill "$broker"; for suite in "$@"; do leave_root "$folder/$suite"; leave_root "$folder/$suite-earshot"; done' EXIT
+    trap 'kill "$broker"; for suite in "${suites[@]}"; do leave_root "$folder/$suite"; leave_root "$folder/$suite-earshot"; done' EXIT
     cut_recording
     (cd "$repository" && "$python" -m device classify --json "$folder"/cut/*) >"$folder/here.json"
-    for suite in "$@"; do try "$suite"; done
+    for suite in "${suites[@]}"; do try "$suite"; done
     say "all good"
 }
 

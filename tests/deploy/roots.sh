@@ -28,8 +28,8 @@ make_root() {
 }
 
 mirror_of_this_machine() {
-    sed -nE 's/^(URIs:|deb) (\[.*\] )?(https?:[^ ]*).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.sources \
-        /etc/apt/sources.list.d/*.list 2>/dev/null | head -n 1
+    find /etc/apt -name '*.list' -o -name '*.sources' | sort | xargs cat |
+        sed -nE 's/^(URIs:|deb) (\[.*\] )?(https?:[^ ]*).*/\3/p' | sed -n 1p
 }
 
 give_network() {
