@@ -39,7 +39,7 @@ def quantize(network: Any, log_mels: NDArray[np.float32]) -> bytes:
 def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
     """Content of a TFLite file whose last convolution's bias is lower by so many logits, shape (outputs,).
 
-    The converter takes minutes, so the one number that is to change is changed in what it wrote.
+    Nothing takes an export longer than the converter, so what is to change is changed in what it wrote.
     """
     tensorflow()
     from tensorflow.lite.tools import flatbuffer_utils

@@ -15,8 +15,8 @@ from training.dataset import Dataset
 from training.spectrograms import AMBIENCE_SECONDS
 
 FALSE_ALARMS_PER_HOUR = 5.0
-"""Of all labels together, with every window of the ambience looked at. The daemon's gate leaves most of them out: about
-half as many false alarms are left there (docs/network.md)."""
+"""Of all labels together, with every window of the ambience looked at; the daemon's gate leaves most of them out. On
+ambience that had no say in it 3.5 to 5.3 were measured through the daemon (docs/network.md)."""
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
 numbers."""
@@ -59,10 +59,9 @@ def choose_live_rule(dataset: Dataset, judgement: Judgement, temperature: float,
     labels = len(dataset.labels)
     odds = 1.0
     if places and places[0].shape[1] > labels:
-        odds = next(
-            (each for each in ODDS if _count(places, labels, each)[0].sum() <= FALSE_ALARMS_PER_HOUR * hours), ODDS[-1]
-        )
-    rates = _count(places, labels, odds) / hours if hours else np.zeros((len(CANDIDATES), labels))
+        lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
+        odds = next((each for each in ODDS if _count(places, labels, each, lowest).sum() <= allowed), ODDS[-1])
+    rates = _count(places, labels, odds, CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(dataset.labels):
         within = np.flatnonzero(rates[:, number] <= FALSE_ALARMS_PER_HOUR / labels)
@@ -88,16 +87,18 @@ def _ambience(
     return places, hours
 
 
-def _count(places: list[NDArray[np.float32]], labels: int, odds: float) -> NDArray[np.int64]:
-    """False alarms in places, shape (candidates, labels): unbroken runs of windows in which the label is the decision.
+def _count(
+    places: list[NDArray[np.float32]], labels: int, odds: float, thresholds: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """False alarms in places, shape (thresholds, labels): unbroken runs of windows in which the label is the decision.
 
     As live, a decision is made on the mean of a window and those before it.
     """
-    counts = np.zeros((len(CANDIDATES), labels), np.int64)
+    counts = np.zeros((len(thresholds), labels), np.int64)
     for scores in places:
         heard = _running_mean(live_scores(scores[:, :labels], odds), EventsConfig().smoothing_windows)
         decided = (heard == heard.max(axis=1, keepdims=True)) & (heard >= 1.0 - heard.sum(axis=1, keepdims=True))
-        for index, threshold in enumerate(CANDIDATES):
+        for index, threshold in enumerate(thresholds):
             loud = decided & (heard >= threshold)
             counts[index] += (loud & ~np.vstack([np.zeros_like(loud[:1]), loud[:-1]])).sum(axis=0)
     return counts
