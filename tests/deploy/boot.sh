@@ -34,11 +34,11 @@ main() {
     check "holds no privilege, no port, and can write only its state" confined
     check "a microphone that comes is heard" microphone_comes
     check "a sound is in the journal with its fields, and at the broker" hears_a_sound
-    check "kill -9: started again" killed
+    check "kill -9: started again" replaced_after KILL
     check "reload: new settings, same process" reloads
     check "reload with faults: the old settings go on" reload_is_refused
     for part in gate network outbox; do check "the watchdog starts it again: $part hangs" hangs "$part"; done
-    check "the watchdog starts it again: frozen (SIGSTOP)" frozen
+    check "the watchdog starts it again: frozen (SIGSTOP)" replaced_after STOP
     check "stops, with a sound going on, in less than 5 s" stops
     check "a config with a fault: exit 78, not started again" refuses_the_config
     say "all good, on $suite:"
@@ -154,10 +154,11 @@ is_in_the_journal() {
     in_machine journalctl --unit=earshot --boot --output=json EARSHOT_TYPE=start | grep -q '"EARSHOT_LABEL":"'
 }
 
-killed() {
+# The daemon of before is gone after a signal, and another one is there: replaced_after SIGNAL
+replaced_after() {
     local before
     before=$(pid)
-    in_machine kill -KILL "$before" && until_true 60 is_another_than "$before"
+    in_machine kill "-$1" "$before" && until_true 120 is_another_than "$before"
 }
 
 reloads() {
@@ -201,12 +202,6 @@ run_instead() { # run_instead COMMAND; the unit's own where it is empty
     [ -z "$1" ] || printf '[Service]\nExecStart=\nExecStart=%s\n' "$1" >"$drop_in/hang.conf"
     in_machine journalctl --rotate --quiet && in_machine journalctl --vacuum-time=1s --quiet
     in_machine systemctl daemon-reload && in_machine systemctl restart earshot
-}
-
-frozen() {
-    local before
-    before=$(pid)
-    in_machine kill -STOP "$before" && until_true 120 is_another_than "$before"
 }
 
 stops() {
