@@ -8,6 +8,7 @@ MODEL_CARD.md   for people
 
 import hashlib
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from device.errors import ConfigError, shown
+from device.evidence import pool_scores
 from device.features import FeatureConfig, LogMel, log_mel
 from device.types import UNKNOWN, Probabilities
 
@@ -72,7 +74,11 @@ class Unknown(_Part):
     """A best score below this is `unknown`."""
     live_odds: Annotated[float, Field(ge=1)] = 1.0
     """How many times as likely as among clips it is, where the device listens, that a sound is none of the labels (see
-    `live_scores`); 1 where nobody measured it."""
+    `device.evidence`); 1 where nobody measured it."""
+    clear_db: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Rise above the noise floor from which a sound is clear. Of fainter ones more are none of the labels."""
+    faint_odds: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """By what factor the odds grow with each dB that a sound is fainter than `clear_db`."""
 
 
 def is_label(name: str) -> bool:
@@ -149,10 +155,22 @@ class Bundle:
         """The TFLite file."""
         return self.path / MODEL
 
-    def live(self, probabilities: Probabilities) -> Probabilities:
-        """Scores of what the microphone hears, from those of the same sound as a clip; both shape (labels,)."""
+    def live(self, scores: NDArray[np.float32], heard: float = 1.0, rise_db: float = math.inf) -> Probabilities:
+        """Scores of what the microphone hears, from those of its windows as if they were clips.
+
+        Args:
+            scores: shape (windows, labels), 0 to 1.
+            heard: as many windows as the sound fills that they cover (see `device.evidence`).
+            rise_db: how far the sound rises above the noise floor.
+
+        Returns:
+            Shape (labels,), 0 to 1. They sum to 1 less the probability of "none of them".
+        """
         unknown = self.manifest.unknown
-        return live_scores(probabilities, unknown.live_odds) if unknown.output else probabilities
+        if not unknown.output:
+            return pool_scores(scores, heard, 1.0)
+        faint_db = max(0.0, unknown.clear_db - rise_db)
+        return pool_scores(scores, heard, unknown.live_odds * unknown.faint_odds**faint_db)
 
     def decide(self, probabilities: Probabilities) -> str:
         """The label of the highest score, or `unknown` where none of them deserves it.
@@ -166,23 +184,6 @@ class Bundle:
         if confidence < max(self.manifest.unknown.min_confidence, none_of_them):
             return UNKNOWN
         return self.labels[best]
-
-
-def live_scores(probabilities: Probabilities, odds: float) -> Probabilities:
-    """Scores where "none of them" is `odds` times as likely beforehand as where they were calibrated.
-
-    A folder of clips holds what somebody recorded for its label. A microphone hears mostly something else.
-
-    Formula: Bayes' rule with another prior; M. Saerens et al., "Adjusting the outputs of a classifier to new a priori
-    probabilities", Neural Computation 14, 2002.
-
-    Args:
-        probabilities: shape (..., labels), 0 to 1; what they lack to 1 is "none of them".
-        odds: above 0.
-    """
-    named = probabilities.sum(axis=-1, keepdims=True)
-    scores: Probabilities = probabilities / (named + np.float32(odds) * np.clip(1.0 - named, 0.0, None))
-    return scores
 
 
 def load_bundle(path: Path) -> Bundle:

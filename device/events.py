@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from uuid6 import uuid7
 
 from device.config import EventsConfig
@@ -41,13 +42,15 @@ class _Sound:
 class EventTracker:
     """Turns the scores of the windows of one sounding after another into start and end messages.
 
-    Scores of windows that follow one another are averaged before they are judged, so that one odd window
-    neither starts nor splits an event.
+    Windows that follow one another are judged together, so that one odd window neither starts nor splits an event,
+    and a sound that lasts needs no window that is sure of it.
 
     Args:
         config: thresholds and times.
         labels: of the bundle, in the order of the scores.
         bundle_thresholds: the bundle's own threshold for each label.
+        live: the bundle's: scores of windows as if they were clips, shape (windows, labels), as many windows as what
+            they heard would fill, and its rise above the noise floor, dB -> scores of what was heard, shape (labels,).
         decide: the bundle's rule: scores, shape (labels,) -> a label or `unknown`.
         sample_rate: Hz, of positions.
         refuse: told of each label that becomes no event.
@@ -59,6 +62,7 @@ class EventTracker:
         *,
         labels: tuple[str, ...],
         bundle_thresholds: Mapping[str, float],
+        live: Callable[[NDArray[np.float32], float, float], Probabilities],
         decide: Callable[[Probabilities], str],
         sample_rate: int,
         refuse: Callable[[Refusal], None] = lambda _refusal: None,
@@ -67,10 +71,11 @@ class EventTracker:
         self._thresholds = {
             label: _first(config.thresholds.get(label), config.threshold, bundle_thresholds[label]) for label in labels
         }
+        self._live = live
         self._decide = decide
         self._refuse = refuse
         self._cooldown = round(config.cooldown_seconds * sample_rate)
-        self._recent: deque[tuple[Window, Probabilities]] = deque(maxlen=config.smoothing_windows)
+        self._recent: deque[tuple[Window, Probabilities, float]] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
         self._sounds: dict[str, _Sound] = {}
@@ -78,18 +83,24 @@ class EventTracker:
         self._ended_at: dict[str, int] = {}
 
     def update(
-        self, window: Window, scores: Probabilities, level_dbfs: float, time_of: Callable[[int], float]
+        self,
+        window: Window,
+        scores: Probabilities,
+        rise_db: float,
+        level_dbfs: float,
+        time_of: Callable[[int], float],
     ) -> Iterator[Event]:
         """Take the scores of the next window; yield the messages that they cause.
 
         Args:
             window: where it lies.
-            scores: shape (labels,), 0 to 1.
+            scores: shape (labels,), 0 to 1, of this window as if it were a clip.
+            rise_db: highest rise above the noise floor in the window.
             level_dbfs: of the window's loudest 30 ms.
             time_of: sample position -> Unix seconds.
         """
-        self._recent.append((window, scores))
-        combined = np.mean([each for _, each in self._recent], axis=0, dtype=np.float32)
+        self._recent.append((window, scores, rise_db))
+        combined = self._together()
         named = self._named(combined)
         is_unknown = self._decide(combined) == UNKNOWN
         labels = set() if is_unknown else {label for label in named if named[label] >= self._thresholds[label]}
@@ -147,6 +158,13 @@ class EventTracker:
         for each in list(self._sounds.values()):
             yield self._end(each, min(each.named_until, sound.end), time_of)
 
+    def _together(self) -> Probabilities:
+        """Scores of what the last windows heard, shape (labels,)."""
+        windows, scores, rises_db = zip(*self._recent, strict=True)
+        length = windows[-1].end - windows[-1].start
+        heard = min((windows[-1].end - windows[0].start) / length, len(windows))
+        return self._live(np.stack(scores), heard, max(rises_db))
+
     def _objection(self, label: str, onset: int, time: float) -> RefusalReason | None:
         """Why a label that is sounding starts no event, if anything speaks against it."""
         if label in self._exhausted:
@@ -160,7 +178,7 @@ class EventTracker:
     def _onset(self, label: str) -> int:
         """Where a label that is over its threshold began, from the windows that made it so."""
         number = self._labels.index(label)
-        heard = [window for window, scores in self._recent if scores[number] >= self._thresholds[label] / 2]
+        heard = [window for window, scores, _ in self._recent if scores[number] >= self._thresholds[label] / 2]
         first = heard[0] if heard else self._recent[-1][0]
         if first.start < first.sound.start:
             return first.sound.start  # the sounding's first window: the gate heard the onset

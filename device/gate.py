@@ -42,6 +42,11 @@ class SoundGate:
         """By how many samples a span may begin before the end of the block that opened it, at most."""
         return self._samples(self._config.minimum_seconds) + (GROUP + 1) * round(BLOCK_SECONDS * self._sample_rate)
 
+    @property
+    def rise_db(self) -> float:
+        """How far the last blocks that were judged rise above the noise floor."""
+        return self._floor.rise_db
+
     def update(self, block: Block) -> Span | None:
         """Take the next block.
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Self
 
+import numpy as np
+
 from device.config_file import load_config
 from device.errors import EXIT_DONE, InputError
 from device.features import level_dbfs
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
-    view = View(arguments.input, bundle.labels, bundle.live)
+    view = View(arguments.input, bundle.labels, lambda scores: bundle.live(scores[np.newaxis]))
     pipeline = Pipeline(config, bundle, classifier, view)
     view.thresholds = pipeline.thresholds
     source = make_source(Input(arguments.input), config.audio, bundle.features.sample_rate, stop, view.diagnosed)

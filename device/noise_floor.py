@@ -9,6 +9,8 @@ based on optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio
 tracker per band that costs some microseconds a block.
 """
 
+import math
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -36,6 +38,9 @@ class NoiseFloor:
         config: thresholds and rates.
         sample_rate: Hz.
         block_length: samples in a block.
+
+    Attributes:
+        rise_db: of the group that was judged last above the floor, all bands together.
     """
 
     def __init__(self, config: NoiseFloorConfig, sample_rate: int, block_length: int) -> None:
@@ -51,6 +56,7 @@ class NoiseFloor:
         self._filled = 0
         self._lasting = np.zeros(len(edges), np.int64)
         self._level: NDArray[np.float64] | None = None
+        self.rise_db = 0.0
         self._floor: NDArray[np.float64] = np.zeros(len(edges))
         self._remembered = self._floor
         self._deviation = np.full(len(edges), 2.0)
@@ -73,6 +79,7 @@ class NoiseFloor:
         if self._level is None:
             self._floor = level
         self._level = level
+        self.rise_db = _total_db(level) - _total_db(self._floor)
         above = level - self._floor
         config = self._config
         threshold = np.clip(config.deviations * self._deviation, config.level_db, config.maximum_db)
@@ -105,3 +112,8 @@ class NoiseFloor:
         """Move the floor: down by a share, up by at most so many dB; and the deviation, by what is usual."""
         self._floor = self._floor + np.where(above > 0, np.minimum(above, most), _FALL_SHARE * above)
         self._deviation += np.where(usual, _DEVIATION_SHARE * (np.abs(above) - self._deviation), 0.0)
+
+
+def _total_db(bands: NDArray[np.float64]) -> float:
+    """Power of all bands together, dB, of their levels in dB."""
+    return 10.0 * math.log10(float(np.sum(10.0 ** (bands / 10.0))))

@@ -1,5 +1,6 @@
 """Blocks to events: the whole of listening, on one screen. Pure: no threads, no clock, no network."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -38,19 +39,22 @@ class Pipeline:
     ) -> None:
         self._features = bundle.features
         self._classify = classify
-        self._live = bundle.live
         self._observer = observer or Observer()
         rate = self._features.sample_rate
         self._hop_length = hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
         self._gate = SoundGate(config.gate, rate, stretch)
         reach = max(hop_length, pre_roll + self._gate.lookback)
-        self._ring = RingBuffer(self._features.window_length + reach + round(BLOCK_SECONDS * rate))
+        block_length = round(BLOCK_SECONDS * rate)
+        kept_blocks = -(-(self._features.window_length + reach) // block_length) + 1
+        self._ring = RingBuffer(kept_blocks * block_length)
+        self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
         self._windower = Windower(self._features.window_length, hop_length, pre_roll, stretch)
         self._tracker = EventTracker(
             config.events,
             labels=bundle.labels,
             bundle_thresholds={label: t.threshold for label, t in bundle.manifest.thresholds.items()},
+            live=bundle.live,
             decide=bundle.decide,
             sample_rate=rate,
             refuse=self._observer.refused,
@@ -82,6 +86,7 @@ class Pipeline:
                 block = item
                 self._ring.write(block.samples, block.position)
                 span = self._gate.update(block)
+                self._rises.append((block.position, self._gate.rise_db))
                 self._observer.listened(
                     len(block.samples) / self._features.sample_rate, span.reason if span and span.is_open else None
                 )
@@ -107,8 +112,9 @@ class Pipeline:
                 seen = log_mel(samples, self._features)
                 scores = self._classify(seen)
                 self._observer.classified(Look(item.start, time_of(item.start), samples, seen, scores))
+                rise_db = max((rise for at, rise in self._rises if item.start <= at < item.end), default=0.0)
                 level_dbfs = loudest_dbfs(samples, self._features)
-                yield from self._tracker.update(item, self._live(scores), level_dbfs, time_of)
+                yield from self._tracker.update(item, scores, rise_db, level_dbfs, time_of)
             else:
                 yield from self._tracker.close(item, time_of)
 

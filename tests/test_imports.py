@@ -12,6 +12,7 @@ PLAIN = {
     "complaints",
     "config",
     "errors",
+    "evidence",
     "features",
     "native",
     "pulse",
@@ -96,6 +97,7 @@ def test_training_uses_only_what_ships(name, path):
     allowed = {
         "features",
         "bundle",
+        "evidence",
         "classifier",
         "pipeline",
         "types",

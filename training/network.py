@@ -22,7 +22,7 @@ class Network:
     Attributes:
         head: linear layer on the backbone's features.
         temperature: of the softmax.
-        live_odds: see `device.bundle.live_scores`.
+        live_odds: see `device.evidence`.
         thresholds: per label.
         settings: everything that made it, as JSON; for reports and to make it again.
     """

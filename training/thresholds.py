@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import Threshold, live_scores
+from device.bundle import Threshold
 from device.classifier import softmax
 from device.config import EventsConfig
+from device.evidence import pool_scores
 from device.features import FeatureConfig
 from device.types import UNKNOWN
 from training.calibrate import Judgement
@@ -17,6 +18,8 @@ from training.spectrograms import AMBIENCE_SECONDS
 FALSE_ALARMS_PER_HOUR = 5.0
 """Of all labels together, with every window of the ambience looked at; the daemon's gate leaves most of them out. On
 ambience that had no say in it 3.5 to 5.3 were measured through the daemon (docs/network.md)."""
+CLEAR_DB, FAINT_ODDS = 15.0, 1.35
+"""See `device.bundle.Unknown`: picked on streets of the judged folds (docs/network.md)."""
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
 numbers."""
@@ -29,7 +32,7 @@ class LiveRule:
     """What the device needs to make events of scores.
 
     Attributes:
-        odds: see `device.bundle.live_scores`.
+        odds: see `device.evidence`.
         thresholds: by label.
         false_alarms: by label, an hour of ambience, at each of `CANDIDATES`: the curve that chose its threshold.
     """
@@ -92,11 +95,11 @@ def _count(
 ) -> NDArray[np.int64]:
     """False alarms in places, shape (thresholds, labels): unbroken runs of windows in which the label is the decision.
 
-    As live, a decision is made on the mean of a window and those before it.
+    As live, a decision is made on a window and those before it.
     """
     counts = np.zeros((len(thresholds), labels), np.int64)
     for scores in places:
-        heard = _running_mean(live_scores(scores[:, :labels], odds), EventsConfig().smoothing_windows)
+        heard = _pooled(scores[:, :labels], odds)
         decided = (heard == heard.max(axis=1, keepdims=True)) & (heard >= 1.0 - heard.sum(axis=1, keepdims=True))
         for index, threshold in enumerate(thresholds):
             loud = decided & (heard >= threshold)
@@ -104,9 +107,8 @@ def _count(
     return counts
 
 
-def _running_mean(values: NDArray[np.float32], rows: int) -> NDArray[np.float32]:
-    """Mean of each row and of those before it, `rows` in all where there are so many."""
-    means: NDArray[np.float32] = np.stack(
-        [values[max(0, n + 1 - rows) : n + 1].mean(axis=0) for n in range(len(values))]
-    )
-    return means
+def _pooled(scores: NDArray[np.float32], odds: float) -> NDArray[np.float32]:
+    """For each of windows that overlap by half, what it says with those before it, shape (windows, labels)."""
+    most = EventsConfig().smoothing_windows
+    spans = [scores[max(0, end - most) : end] for end in range(1, len(scores) + 1)]
+    return np.stack([pool_scores(span, (len(span) + 1) / 2, odds) for span in spans])

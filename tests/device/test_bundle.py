@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support import make_bundle
 
-from device.bundle import live_scores, load_bundle, manifest_digest, self_test
+from device.bundle import load_bundle, manifest_digest, self_test
 from device.errors import ConfigError
 from device.features import FeatureConfig, log_mel
 from device.settings import open_bundle
@@ -128,17 +128,19 @@ def test_a_network_for_other_features_is_refused(copy):
         open_bundle(copy)
 
 
-def test_live_odds_follow_bayes():
-    """Four times the odds for none of them: its 0.2 against 0.8 count as 0.8 against 0.8."""
-    scores = np.array([[0.6, 0.2], [0.5, 0.5], [0.0, 0.0]], np.float32)
-    expected = [[0.375, 0.125], [0.5, 0.5], [0.0, 0.0]]
-    assert np.allclose(live_scores(scores, 4.0), expected)
-    assert np.allclose(live_scores(scores, 1.0), scores)
-
-
 def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(copy):
     """What its scores lack to 1 is rounding, and odds must not blow it up."""
     manifest = json.loads((copy / "bundle.json").read_text())
     rewrite(copy, unknown={**manifest["unknown"], "output": False, "live_odds": 1000.0})
-    scores = np.array([0.6, *[0.0] * 9], np.float32)
-    assert np.array_equal(load_bundle(copy).live(scores), scores)
+    scores = np.array([[0.59999, 0.39999, *[1e-6] * 8]], np.float32)
+    assert np.allclose(load_bundle(copy).live(scores), scores, atol=1e-4)
+
+
+def test_a_faint_sound_needs_more_evidence(copy):
+    """Each dB that a sound is fainter than `clear_db` multiplies the odds of none of them; a clear one is let be."""
+    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
+    rewrite(copy, unknown={**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0})
+    bundle, scores = load_bundle(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
+    assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
+    assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
+    assert bundle.live(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)

@@ -13,25 +13,31 @@ def decide(probabilities):
     return LABELS[int(np.argmax(probabilities))] if probabilities.max() >= 0.3 else UNKNOWN
 
 
-def tracker(refuse=lambda _refusal: None, **config):
+def live(scores, heard, rise_db):
+    """The mean, and of what is faint nothing."""
+    return scores.mean(axis=0) * (rise_db >= 10)
+
+
+def tracker(refuse=lambda _refusal: None, live=live, **config):
     return EventTracker(
         EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config}),
         labels=LABELS,
         bundle_thresholds={"dog_bark": 0.5, "siren": 0.8},
+        live=live,
         decide=decide,
         sample_rate=RATE,
         refuse=refuse,
     )
 
 
-def hear(tracker, *scores, at=1000, end=None):
+def hear(tracker, *scores, at=1000, end=None, rise_db=30.0):
     """One sounding: windows with these scores, then its end; gives the messages."""
     sound = Span(at, at, "level", is_open=True)
     events = []
     for number, pair in enumerate(scores):
         start = at - 50 + number * HOP
         window = Window(start, start + LENGTH, sound, HOP)
-        events += tracker.update(window, np.array(pair, np.float32), -20.0 - number, lambda p: p / RATE)
+        events += tracker.update(window, np.array(pair, np.float32), rise_db, -20.0 - number, lambda p: p / RATE)
     over = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
     return events + list(tracker.close(over, lambda p: p / RATE))
 
@@ -104,10 +110,31 @@ def test_an_event_ends_at_its_maximum():
     assert len(hear(tracked, (0.9, 0.0), at=20000)) == 2
 
 
-def test_smoothing_averages_windows():
+def test_smoothing_judges_windows_together():
     """With smoothing, one odd window neither starts an event nor splits one."""
     assert hear(tracker(smoothing_windows=3), (0.3, 0.0), (0.6, 0.0), (0.3, 0.0)) == []
     assert len(hear(tracker(smoothing_windows=3), (0.9, 0.0), (0.2, 0.4), (0.9, 0.0))) == 2
+
+
+def test_windows_are_told_apart_by_what_they_add():
+    """The bundle hears how much of the sound its windows covered, and the highest rise in any of them."""
+    told = []
+
+    def ask(scores, heard, rise_db):
+        told.append((len(scores), round(heard, 2), rise_db))
+        return scores.mean(axis=0)
+
+    tracked = tracker(smoothing_windows=3, live=ask)
+    sound = Span(1000, 1000, "level", is_open=True)
+    for start, rise_db in ((950, 12.0), (1050, 25.0), (1150, 8.0), (1250, 9.0), (5000, 9.0)):
+        window = Window(start, start + LENGTH, sound, HOP)
+        list(tracked.update(window, np.array([0.1, 0.1], np.float32), rise_db, -20.0, lambda p: p / RATE))
+    assert told == [(1, 1.0, 12.0), (2, 1.33, 25.0), (3, 1.67, 25.0), (3, 1.67, 25.0), (3, 3, 9.0)]
+
+
+def test_a_faint_sound_is_judged_as_such():
+    """How far a sound rises above the noise floor reaches the bundle's rule."""
+    assert hear(tracker(), (0.9, 0.1), rise_db=5.0) == []
 
 
 def test_cooldown_holds_back_the_same_label_only():

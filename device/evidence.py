@@ -1,0 +1,41 @@
+"""What the scores of several windows say together, where a microphone hears mostly none of the labels."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.types import Probabilities
+
+_LEAST = 1e-6
+"""A score below it counts as this: an int8 network cannot tell less likely from impossible."""
+
+
+def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Probabilities:
+    """Scores of what windows heard together, after Bayes' rule.
+
+    The more of a sound was heard, the more it takes to doubt it. Windows that overlap heard partly the same, so they do
+    not count as one independent witness each, but together as as many windows as their sound would fill.
+
+    A folder of clips holds what somebody recorded for its label; a microphone hears mostly something else. So "none of
+    them" is `odds` times as likely beforehand as where the scores were calibrated.
+
+    Formulas: a logarithmic opinion pool (C. Genest and J. Zidek, "Combining probability distributions: a critique and
+    an annotated bibliography", Statistical Science 1, 1986) whose weights add up to `heard`; the other prior is that
+    of M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14,
+    2002.
+
+    Args:
+        scores: shape (windows, labels), float32, 0 to 1, of each window as if it were a clip; what they lack to 1 is
+            "none of them".
+        heard: as many windows as the sound fills that they cover, 1 to the number of windows.
+        odds: above 0; 1 leaves the prior as it was.
+
+    Returns:
+        Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
+    """
+    all_outputs = np.column_stack([scores, 1.0 - scores.sum(axis=1)])
+    evidence = heard * np.log(np.maximum(all_outputs, _LEAST)).mean(axis=0)
+    evidence[-1] += math.log(odds)
+    powers = np.exp(evidence - evidence.max())
+    return np.asarray((powers / powers.sum())[:-1], np.float32)

@@ -1,0 +1,43 @@
+"""What windows say together, on numbers that a reader can check."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis.extra.numpy import arrays
+
+from device.evidence import pool_scores
+
+
+def test_odds_follow_bayes():
+    """Four times the odds for none of them: its 0.2 against 0.8 count as 0.8 against 0.8."""
+    for scores, expected in (([0.6, 0.2], [0.375, 0.125]), ([0.5, 0.5], [0.5, 0.5]), ([0.0, 0.0], [0.0, 0.0])):
+        assert np.allclose(pool_scores(np.array([scores], np.float32), 1.0, 4.0), expected, atol=1e-5)
+
+
+def test_windows_that_agree_outweigh_the_odds():
+    """Three windows of what fills two make 4 : 1 into 16 : 1; three of what fills one leave it."""
+    scores = np.array([[0.8]] * 3, np.float32)
+    assert pool_scores(scores, 1.0, 1.0) == pytest.approx([4 / 5], abs=1e-3)
+    assert pool_scores(scores, 2.0, 1.0) == pytest.approx([16 / 17], abs=1e-3)
+    assert pool_scores(scores, 2.0, 16.0) == pytest.approx([1 / 2], abs=1e-3)
+
+
+def test_one_window_that_doubts_counts_as_much_as_one_that_is_sure():
+    """4 : 1 for and 4 : 1 against are nothing."""
+    assert pool_scores(np.array([[0.8], [0.2]], np.float32), 1.5, 1.0) == pytest.approx([0.5], abs=1e-3)
+
+
+def test_a_network_that_cannot_say_none_of_them_weighs_its_labels():
+    """Where labels share all of 1, rounding does not become a third."""
+    assert pool_scores(np.array([[0.8, 0.2]] * 2, np.float32), 2.0, 1.0) == pytest.approx([16 / 17, 1 / 17], abs=1e-3)
+
+
+@given(arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)), st.floats(1, 3), st.floats(1e-3, 1e9))
+def test_whatever_the_scores_the_result_is_scores(raw, heard, odds):
+    """Zeros, ones and rounding give numbers from 0 to 1 that sum to at most 1."""
+    scores = raw / max(1.0, float(raw.sum(axis=1).max()))
+    pooled = pool_scores(scores, heard, odds)
+    assert np.isfinite(pooled).all()
+    assert (pooled >= 0).all()
+    assert pooled.sum() <= 1 + 1e-5
