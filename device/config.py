@@ -132,7 +132,7 @@ class EventsConfig(_Section):
     thresholds: dict[str, Probability] = {}
     """Confidence for single labels, before `threshold` and the bundle's."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
-    """Windows whose scores are averaged."""
+    """Windows that are judged together."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """An event that lasts longer is ended, and its sound is learnt as noise, s."""
     cooldown_seconds: Seconds = 1.0

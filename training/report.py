@@ -82,7 +82,8 @@ This file's int8 network decides like its float parent on {_percent(agreement)} 
 {_label_rows(bundle, pooled)}
 
 The thresholds hold for live scores: where the device listens, a sound is taken to be none of the labels with
-{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`).
+{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`), and {manifest.unknown.faint_odds:g} \
+times more for each dB by which it rises less than {manifest.unknown.clear_db:g} dB above the noise floor.
 
 {_pipeline_section(evaluation)}## Limits
 
@@ -93,8 +94,8 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 
 
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
-on were settled by comparing some forty variants on these very test folds (docs/network.md), so the figures are
-somewhat kinder than an unheard fold will be.
+on, and how windows of one sound are judged together, were settled by comparing some hundred variants on these very
+test folds (docs/network.md), so the figures are somewhat kinder than an unheard fold will be.
 """
 _URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
 Sound Research", ACM Multimedia 2014. A network trained on it should be taken as bound to non-commercial use too.

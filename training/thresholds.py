@@ -18,7 +18,7 @@ from training.spectrograms import AMBIENCE_SECONDS
 FALSE_ALARMS_PER_HOUR = 5.0
 """Of all labels together, with every window of the ambience looked at; the daemon's gate leaves most of them out. On
 ambience that had no say in it 3.5 to 5.3 were measured through the daemon (docs/network.md)."""
-CLEAR_DB, FAINT_ODDS = 15.0, 1.35
+CLEAR_DB, FAINT_ODDS = 20.0, 1.35
 """See `device.bundle.Unknown`: picked on streets of the judged folds (docs/network.md)."""
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in

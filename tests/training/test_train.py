@@ -6,7 +6,7 @@ from device.types import UNKNOWN
 from training.cache import Cache
 from training.calibrate import clip_means
 from training.dataset import Clip, Dataset
-from training.train import Examples, HeadConfig, HeadTrainer, fit_head, window_weights
+from training.train import Examples, HeadConfig, HeadTrainer, _solve, fit_head, window_weights
 
 
 def made(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
@@ -144,12 +144,29 @@ def test_a_temperature_suits_heads_of_any_size(tmp_path):
     assert loudness(1, 2, 10) == pytest.approx(loudness(10), rel=0.35)
 
 
+def test_few_clips_are_fitted_as_many_are():
+    """Where windows are fewer than features, the head is the one that the covariance gives, found by a shorter way."""
+    rng = np.random.default_rng(5)
+    spread, centres = rng.normal(size=(30, 50)).astype(np.float32), rng.normal(size=(3, 50)).astype(np.float32)
+    expected = np.linalg.solve(0.8 * (spread.T @ spread) + 0.3 * np.eye(50), centres.T)
+    assert np.allclose(_solve(spread, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+    doubled = np.concatenate([spread, spread]) / np.sqrt(2)
+    assert np.allclose(_solve(doubled, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_a_clip_counts_once_however_it_is_cut():
     """Two windows of a clip weigh as one; a long recording weighs more, its copy counts for itself."""
     clip = np.array([0, 1, 1, 2, 2, 2, 2, 1], np.int32)
     copy = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
-    weights = window_weights(clip, copy)
+    weights = window_weights(clip, copy, clip.astype(np.int64), 1.0)
     assert weights.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0]
+
+
+def test_a_recording_counts_by_the_root_of_its_clips():
+    """Four clips of one recording weigh as two clips of recordings of their own."""
+    clip = np.arange(6, dtype=np.int32)
+    weights = window_weights(clip, np.zeros_like(clip), np.array([0, 0, 0, 0, 1, 2]), 0.5)
+    assert weights.tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]
 
 
 def test_clip_means_are_over_windows():
