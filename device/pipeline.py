@@ -111,8 +111,10 @@ class Pipeline:
                 samples = self._ring.read(item.start, item.end)
                 seen = log_mel(samples, self._features)
                 scores = self._classify(seen)
-                self._observer.classified(Look(item.start, time_of(item.start), samples, seen, scores))
                 rise_db = max((rise for at, rise in self._rises if item.start <= at < item.end), default=0.0)
+                self._observer.classified(
+                    Look(item.start, time_of(item.start), samples, seen, scores, item.sound.start, rise_db)
+                )
                 level_dbfs = loudest_dbfs(samples, self._features)
                 yield from self._tracker.update(item, scores, rise_db, level_dbfs, time_of)
             else:

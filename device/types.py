@@ -145,6 +145,8 @@ class Look:
         samples: shape (window_length,), int16.
         log_mel: shape (mel_bands, frames), float32, in [-1, 1].
         scores: shape (labels,), float32, 0 to 1: of this window alone, as if it were a clip (see `Bundle.live`).
+        sound_start: position at which the gate opened.
+        rise_db: highest rise above the noise floor in it.
     """
 
     start: int
@@ -152,6 +154,8 @@ class Look:
     samples: Samples
     log_mel: LogMel
     scores: Probabilities
+    sound_start: int = 0
+    rise_db: float = 0.0
 
 
 class Observer:

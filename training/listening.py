@@ -1,7 +1,7 @@
 """How well a bundle hears through `device.pipeline`: gate, windows, network, thresholds and events together."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import local
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from device.bundle import Bundle
-from device.config import Config
-from device.features import LogMel, Samples
-from device.pipeline import Classify, Pipeline
-from device.types import BLOCK_SECONDS, Block, Event, Probabilities
+from device.features import Samples
+from device.pipeline import Classify
+from device.types import Event
+from training.ambience import listen
 from training.cache import progress
 from training.dataset import Dataset
 from training.export import load_classifier
@@ -39,34 +39,6 @@ class Heard:
     named: Mapping[str, Sequence[bool]]
     false_events: Sequence[str]
     ambience_hours: float
-
-
-def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], list[int]]:
-    """Let the pipeline, with the settings of a fresh install, hear samples, as if a recording were played to it.
-
-    Args:
-        samples: shape (n,), int16, at the bundle's sample rate.
-        bundle: labels, features, thresholds.
-        classify: its network.
-
-    Returns:
-        Event messages, times in seconds since the first sample; and the ends of the windows that the network saw,
-        in samples, to a block.
-    """
-    block_length = round(BLOCK_SECONDS * bundle.features.sample_rate)
-    position, window_ends = 0, []
-
-    def blocks() -> Iterator[Block]:
-        nonlocal position
-        for start in range(0, len(samples) - block_length + 1, block_length):
-            position = start + block_length
-            yield Block(samples[start:position], start, start / bundle.features.sample_rate)
-
-    def watched(log_mel: LogMel) -> Probabilities:
-        window_ends.append(position)
-        return classify(log_mel)
-
-    return list(Pipeline(Config(), bundle, watched).run(blocks())), window_ends
 
 
 def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int) -> Heard | None:
@@ -97,7 +69,8 @@ def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed:
 
     def scene(number: int) -> tuple[bool, bool]:
         made = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        return _judge(made, *listen(made.samples, bundle, classifier()), bundle)
+        events, looks = listen(made.samples, bundle, classifier())
+        return _judge(made, events, [look.start + bundle.features.window_length for look in looks], bundle)
 
     def alone(samples: Samples) -> list[str]:
         return [event.label for event in listen(samples, bundle, classifier())[0] if event.type == "start"]

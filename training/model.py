@@ -269,7 +269,9 @@ def pool(backbone: Any, spectrograms: Spectrograms, what: str) -> NDArray[np.flo
         run(spectrograms.log_mels(rows)[..., np.newaxis]).numpy().astype(np.float16)
         for rows in progress(batches, len(batches), what)
     ]
-    return np.concatenate(parts)
+    return (
+        np.concatenate(parts) if parts else np.zeros((0, sum(part.shape[-1] for part in backbone.outputs)), np.float16)
+    )
 
 
 def predict(network: Any, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -77,13 +77,14 @@ clips {_percent(pooled["background"])}, expected calibration error {pooled["cali
 `unknown` {_percent(pooled["called_unknown"])}, negatives called `unknown` {_percent(pooled["unknown_recall"])}.
 This file's int8 network decides like its float parent on {_percent(agreement)} of training windows.
 
-| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience, without a gate |
+| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience |
 | --- | --- | --- | --- |
 {_label_rows(bundle, pooled)}
 
 The thresholds hold for live scores: where the device listens, a sound is taken to be none of the labels with
-{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`), and {manifest.unknown.faint_odds:g} \
-times more for each dB by which it rises less than {manifest.unknown.clear_db:g} dB above the noise floor.
+{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`), and with
+{manifest.unknown.faint_odds:g} times more for each dB by which it rises less than {manifest.unknown.clear_db:g} dB
+above the noise floor.
 
 {_pipeline_section(evaluation)}## Limits
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
+from training.ambience import Ambience, hear_ambience
 from training.cache import Cache
 from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
@@ -34,7 +35,7 @@ from training.report import model_card
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
-from training.thresholds import LiveRule, choose_live_rule
+from training.thresholds import LiveRule, choose_live_rule, soundings
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
 EXPORT_WINDOWS = 800
@@ -95,22 +96,34 @@ class Run:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        key = self.recipe.backbone.key()
-        seed = self.recipe.spectrograms.seed
-        backbone = None
-        features = []
-        for number, part in enumerate(self.parts):
-            what = f"features {number + 1} of {len(self.parts)}"
-
-            def compute(part: Spectrograms = part, what: str = what) -> dict[str, NDArray[Any]]:
-                nonlocal backbone
-                backbone = backbone or build_backbone(self.recipe.backbone, self._shape, seed)
-                return {"features": pool(backbone, part, what)}
-
-            arrays = self._cache.arrays("features", {"windows": dict(part.key), "backbone": key, "seed": seed}, compute)
-            features.append(arrays["features"])
+        features = [
+            self._features(part, f"features {number + 1} of {len(self.parts)}")
+            for number, part in enumerate(self.parts)
+        ]
         clip = np.concatenate([part.clip for part in self.parts])
         return Examples(np.concatenate(features), clip, np.concatenate([part.copy for part in self.parts]))
+
+    @cached_property
+    def _backbone(self) -> Any:
+        return build_backbone(self.recipe.backbone, self._shape, self.recipe.spectrograms.seed)
+
+    @cached_property
+    def _ambience(self) -> tuple[Ambience, NDArray[np.float16]]:
+        """What the device looks at in ambience, and its features."""
+        ambience = hear_ambience(self.dataset, self.recipe.spectrograms.features, self._cache, self._maker.key)
+        return ambience, self._features(ambience.windows, "features of ambience")
+
+    def _features(self, windows: Spectrograms, what: str) -> NDArray[np.float16]:
+        """Features of windows, from the cache if they are there."""
+        key = {
+            "windows": dict(windows.key),
+            "backbone": self.recipe.backbone.key(),
+            "seed": self.recipe.spectrograms.seed,
+        }
+        found: NDArray[np.float16] = self._cache.arrays(
+            "features", key, lambda: {"features": pool(self._backbone, windows, what)}
+        )["features"]
+        return found
 
     def train(self) -> dict[str, float]:
         """Train a network without each judged fold, and one on all; validation accuracies by name.
@@ -128,9 +141,7 @@ class Run:
         accuracies = {}
         for name, fold in self._networks().items():
             fitted = trainer.fit(fold)
-            rule = choose_live_rule(
-                self.dataset, fitted.validation, fitted.temperature, self.recipe.spectrograms.features
-            )
+            rule = self._live_rule(trainer, fitted, fold)
             network = self._network(fitted, rule, fold)
             tuned, choices = self._fine_tune(network, trainer, fold)
             network = replace(network, settings={**network.settings, **choices})
@@ -213,6 +224,16 @@ class Run:
 
     def _networks(self) -> dict[str, int | None]:
         return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
+
+    def _live_rule(self, trainer: HeadTrainer, fitted: Fitted, fold: int | None) -> LiveRule:
+        """Chosen on the ambience of the folds that validate for a test fold."""
+        ambience, features = self._ambience
+        rows, scores = trainer.judge(fold, fitted, features, ambience.windows.clip)
+        validated = np.isin([clip.fold for clip in self.dataset.clips], list({*self.dataset.judged_folds} - {fold}))
+        hours = float(ambience.seconds[validated].sum()) / 3600
+        return choose_live_rule(
+            self.dataset.labels, soundings(ambience, rows, scores), hours, self.recipe.spectrograms.features
+        )
 
     def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
         settings = {

@@ -1,30 +1,28 @@
 """When a sound becomes an event: chosen on ambience that the scoring head never saw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.bundle import Threshold
-from device.classifier import softmax
 from device.config import EventsConfig
 from device.evidence import pool_scores
 from device.features import FeatureConfig
-from device.types import UNKNOWN
-from training.calibrate import Judgement
-from training.dataset import Dataset
-from training.spectrograms import AMBIENCE_SECONDS
+from training.ambience import Ambience
 
 FALSE_ALARMS_PER_HOUR = 5.0
-"""Of all labels together, with every window of the ambience looked at; the daemon's gate leaves most of them out. On
-ambience that had no say in it 3.5 to 5.3 were measured through the daemon (docs/network.md)."""
+"""Of all labels together, behind the gate."""
 CLEAR_DB, FAINT_ODDS = 20.0, 1.35
 """See `device.bundle.Unknown`: picked on streets of the judged folds (docs/network.md)."""
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
 numbers."""
-ODDS = np.exp(np.arange(0.0, 12.25, 0.25))
-"""Candidates for how much likelier than among clips it is, live, that a sound is none of the labels."""
+ODDS = np.exp(np.arange(9.0, 15.25, 0.25))
+"""Candidates for how much likelier than among clips it is, live, that a sound is none of the labels. Half an hour of
+ambience can be silent by luck, so the least, too, was picked on streets of the judged folds."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,49 @@ class LiveRule:
     false_alarms: dict[str, NDArray[np.float64]]
 
 
-def choose_live_rule(dataset: Dataset, judgement: Judgement, temperature: float, features: FeatureConfig) -> LiveRule:
+@dataclass(frozen=True)
+class Sounding:
+    """Windows of ambience over one span of the open gate, in their order.
+
+    Attributes:
+        scores: shape (windows, outputs), float32, by a head that was not fitted on them.
+        start: shape (windows,), first samples.
+        rise_db: shape (windows,), above the noise floor.
+    """
+
+    scores: NDArray[np.float32]
+    start: NDArray[np.int64]
+    rise_db: NDArray[np.float64]
+
+    def live(self, labels: int, window_length: int, odds: float) -> NDArray[np.float32]:
+        """For each window, what it says with those before it, as on the device; shape (windows, labels)."""
+        scores, most = self.scores[:, :labels], EventsConfig().smoothing_windows
+        judged = []
+        for last in range(len(scores)):
+            first = max(0, last + 1 - most)
+            heard = min((self.start[last] - self.start[first]) / window_length + 1, last + 1 - first)
+            faint_db = max(0.0, CLEAR_DB - float(self.rise_db[first : last + 1].max()))
+            judged.append(pool_scores(scores[first : last + 1], float(heard), odds * FAINT_ODDS**faint_db))
+        return np.stack(judged)
+
+
+def soundings(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.float32]) -> list[Sounding]:
+    """Some windows of the ambience, by soundings.
+
+    Args:
+        ambience: all of it.
+        rows: shape (n,), which windows, in their order.
+        scores: shape (n, outputs), theirs.
+    """
+    which = np.stack([ambience.windows.clip[rows], ambience.sound[rows]], axis=1)
+    bounds = np.flatnonzero(np.any(which[1:] != which[:-1], axis=1)) + 1
+    parts = np.split(np.arange(len(rows)), bounds) if len(rows) else []
+    return [Sounding(scores[part], ambience.start[rows[part]], ambience.rise_db[rows[part]]) for part in parts]
+
+
+def choose_live_rule(
+    labels: Sequence[str], heard: Sequence[Sounding], hours: float, features: FeatureConfig
+) -> LiveRule:
     """The lowest odds at which the lowest thresholds keep to `FALSE_ALARMS_PER_HOUR`, and then thresholds.
 
     The odds decide between a label and none of them. All labels share them, so they rest on all false alarms: a
@@ -50,65 +90,39 @@ def choose_live_rule(dataset: Dataset, judgement: Judgement, temperature: float,
     an even share of the false alarms.
 
     Without ambience, or a network without an output for "none of them", the odds are 1 and the thresholds the lowest;
-    their rates are told as 0: nobody has measured them.
+    without ambience their rates are told as 0: nobody has measured them.
 
     Args:
-        dataset: whose negatives of at least 10 s are the ambience.
-        judgement: what heads said of windows of folds they were not fitted on.
-        temperature: of the softmax.
+        labels: of the network.
+        heard: what the device looked at in ambience.
+        hours: that the ambience lasts.
         features: gives the window's length.
     """
-    places, hours = _ambience(dataset, judgement, temperature, features)
-    labels = len(dataset.labels)
     odds = 1.0
-    if places and places[0].shape[1] > labels:
+    if heard and heard[0].scores.shape[1] > len(labels):
         lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
-        odds = next((each for each in ODDS if _count(places, labels, each, lowest).sum() <= allowed), ODDS[-1])
-    rates = _count(places, labels, odds, CANDIDATES) / (hours or 1.0)
+        count = partial(_count, heard, len(labels), features.window_length)
+        odds = next((each for each in ODDS if count(each, lowest).sum() <= allowed), ODDS[-1])
+    rates = _count(heard, len(labels), features.window_length, odds, CANDIDATES) / (hours or 1.0)
     thresholds = {}
-    for number, label in enumerate(dataset.labels):
-        within = np.flatnonzero(rates[:, number] <= FALSE_ALARMS_PER_HOUR / labels)
+    for number, label in enumerate(labels):
+        within = np.flatnonzero(rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0)))
         index = int(within[0]) if within.size else len(CANDIDATES) - 1
         thresholds[label] = Threshold(
             threshold=float(CANDIDATES[index]), false_alarms_per_hour=round(float(rates[index, number]), 2)
         )
-    return LiveRule(float(odds), thresholds, {label: rates[:, n] for n, label in enumerate(dataset.labels)})
-
-
-def _ambience(
-    dataset: Dataset, judgement: Judgement, temperature: float, features: FeatureConfig
-) -> tuple[list[NDArray[np.float32]], float]:
-    """Scores of each ambience's windows, in their order, shape (windows, outputs); and the hours of all."""
-    hop_seconds = features.window_seconds / 2
-    places, hours = [], 0.0
-    for number, clip in enumerate(dataset.clips):
-        rows = judgement.clip == number
-        seconds = hop_seconds * (int(rows.sum()) + 1)
-        if clip.label == UNKNOWN and seconds >= AMBIENCE_SECONDS:
-            places.append(softmax(judgement.logits[rows] / temperature))
-            hours += seconds / 3600
-    return places, hours
+    return LiveRule(float(odds), thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
 def _count(
-    places: list[NDArray[np.float32]], labels: int, odds: float, thresholds: NDArray[np.float64]
+    heard: Sequence[Sounding], labels: int, window_length: int, odds: float, thresholds: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """False alarms in places, shape (thresholds, labels): unbroken runs of windows in which the label is the decision.
-
-    As live, a decision is made on a window and those before it.
-    """
+    """False alarms, shape (thresholds, labels): unbroken runs of windows in which the label is the decision."""
     counts = np.zeros((len(thresholds), labels), np.int64)
-    for scores in places:
-        heard = _pooled(scores[:, :labels], odds)
-        decided = (heard == heard.max(axis=1, keepdims=True)) & (heard >= 1.0 - heard.sum(axis=1, keepdims=True))
+    for sounding in heard:
+        live = sounding.live(labels, window_length, odds)
+        decided = (live == live.max(axis=1, keepdims=True)) & (live >= 1.0 - live.sum(axis=1, keepdims=True))
         for index, threshold in enumerate(thresholds):
-            loud = decided & (heard >= threshold)
+            loud = decided & (live >= threshold)
             counts[index] += (loud & ~np.vstack([np.zeros_like(loud[:1]), loud[:-1]])).sum(axis=0)
     return counts
-
-
-def _pooled(scores: NDArray[np.float32], odds: float) -> NDArray[np.float32]:
-    """For each of windows that overlap by half, what it says with those before it, shape (windows, labels)."""
-    most = EventsConfig().smoothing_windows
-    spans = [scores[max(0, end - most) : end] for end in range(1, len(scores) + 1)]
-    return np.stack([pool_scores(span, (len(span) + 1) / 2, odds) for span in spans])

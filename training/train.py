@@ -14,6 +14,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from device.classifier import softmax
 from device.types import UNKNOWN
 from training.cache import Cache, digest
 from training.calibrate import Judgement, best_temperature, labelled_accuracy, unknown_bias
@@ -94,7 +95,7 @@ class HeadTrainer:
     def fit(self, test_fold: int | None) -> Fitted:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
         tested = () if test_fold is None else (test_fold,)
-        validation_folds = [fold for fold in self._dataset.judged_folds if fold != test_fold]
+        validation_folds = self._validation_folds(test_fold)
         labels, bias = len(self._dataset.labels), 0.0
         candidates = []
         for shrinkage in self._config.shrinkages:
@@ -111,6 +112,32 @@ class HeadTrainer:
         temperature, _ = best_temperature(judgement, self.targets, labels)
         accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
         return Fitted(head, temperature, shrinkage, bias, judgement, accuracy)
+
+    def judge(
+        self, test_fold: int | None, fitted: Fitted, features: NDArray[np.float16], clip: NDArray[np.int32]
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """What the heads that chose for `test_fold` say of other windows of their validation folds.
+
+        Args:
+            test_fold: whose network is made; None for the one of all folds.
+            fitted: what `fit` gave for it.
+            features: of the windows, shape (n, features).
+            clip: each window's clip, shape (n,).
+
+        Returns:
+            Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
+        """
+        logits = np.full((len(clip), len(fitted.head.bias)), np.nan, np.float32)
+        for fold in self._validation_folds(test_fold):
+            rows = self._folds[clip] == fold
+            logits[rows] = self.head_without(test_fold, fold, fitted.shrinkage)(features[rows])
+        judged = np.flatnonzero(~np.isnan(logits[:, 0]))
+        if logits.shape[1] > len(self._dataset.labels):
+            logits[:, -1] += fitted.unknown_bias
+        return judged, softmax(logits[judged] / fitted.temperature)
+
+    def _validation_folds(self, test_fold: int | None) -> list[int]:
+        return [fold for fold in self._dataset.judged_folds if fold != test_fold]
 
     def head_without(self, test_fold: int | None, validation_fold: int, shrinkage: float) -> Head:
         """The head that chose for `test_fold` on `validation_fold`, fitted without both."""
