@@ -10,7 +10,7 @@ The data path, stage -> module:
     window (with pre-roll)    windows.py
     log-mel                   features.py
     TFLite -> scores          classifier.py, with what bundle.py read and verified
-    scores -> events          events.py
+    scores -> events          evidence.py (windows together, the odds of none of them), events.py
     outbox (SQLite)           outbox.py, outbox_disk.py, outbox_file.py, sequence.py
     MQTT                      mqtt/messages.py, delivery.py, connection.py, incoming.py, joined in publisher.py
 

@@ -7,8 +7,9 @@ import soundfile
 from support import make_bundle
 
 from device.features import FeatureConfig, level_dbfs
+from training.ambience import listen
 from training.dataset import Clip, Dataset
-from training.listening import Heard, hear, listen, pipeline_figures
+from training.listening import Heard, hear, pipeline_figures
 from training.scenes import SceneConfig, draw_clips, make_scene, stretch
 
 RATE = 16000
@@ -100,9 +101,9 @@ def test_a_network_that_cries_wolf_is_counted(places):
     samples = (noise(30) * 32768).astype(np.int16)
     samples[20 * RATE : 22 * RATE] *= 5
     bundle = make_bundle(FEATURES, ("low", "high"))
-    events, ends = listen(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
+    events, looks = listen(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
     assert [event.label for event in events if event.type == "start"][:1] == ["low"]
-    assert any(20 * RATE < end <= 24 * RATE for end in ends)
+    assert any(20 * RATE < end <= 24 * RATE for end in (look.start + FEATURES.window_length for look in looks))
 
 
 def test_figures_pool_folds_by_clip():
