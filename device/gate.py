@@ -45,7 +45,7 @@ class SoundGate:
     @property
     def rise_db(self) -> float:
         """How far the last blocks that were judged rise above the noise floor."""
-        return self._floor.rise_db
+        return self._floor.rise_db()
 
     def update(self, block: Block) -> Span | None:
         """Take the next block.

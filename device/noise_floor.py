@@ -38,9 +38,6 @@ class NoiseFloor:
         config: thresholds and rates.
         sample_rate: Hz.
         block_length: samples in a block.
-
-    Attributes:
-        rise_db: of the group that was judged last above the floor, all bands together.
     """
 
     def __init__(self, config: NoiseFloorConfig, sample_rate: int, block_length: int) -> None:
@@ -56,8 +53,7 @@ class NoiseFloor:
         self._filled = 0
         self._lasting = np.zeros(len(edges), np.int64)
         self._level: NDArray[np.float64] | None = None
-        self.rise_db = 0.0
-        self._floor: NDArray[np.float64] = np.zeros(len(edges))
+        self._judged_floor = self._floor = np.zeros(len(edges))
         self._remembered = self._floor
         self._deviation = np.full(len(edges), 2.0)
 
@@ -79,7 +75,7 @@ class NoiseFloor:
         if self._level is None:
             self._floor = level
         self._level = level
-        self.rise_db = _total_db(level) - _total_db(self._floor)
+        self._judged_floor = self._floor
         above = level - self._floor
         config = self._config
         threshold = np.clip(config.deviations * self._deviation, config.level_db, config.maximum_db)
@@ -88,6 +84,10 @@ class NoiseFloor:
         if rise_db_per_second:
             self._follow(above, above < _USUAL_SHARE * threshold, rise_db_per_second * self._group_seconds)
         return stands_out
+
+    def rise_db(self) -> float:
+        """How far the four blocks that were judged last rise above the floor of that time, all bands together."""
+        return 0.0 if self._level is None else _total_db(self._level) - _total_db(self._judged_floor)
 
     def interrupt(self) -> None:
         """Forget the group that was begun, and what lasted: what comes next is judged by itself."""

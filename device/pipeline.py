@@ -86,7 +86,8 @@ class Pipeline:
                 block = item
                 self._ring.write(block.samples, block.position)
                 span = self._gate.update(block)
-                self._rises.append((block.position, self._gate.rise_db))
+                if span is not None:
+                    self._rises.append((block.position, self._gate.rise_db))
                 self._observer.listened(
                     len(block.samples) / self._features.sample_rate, span.reason if span and span.is_open else None
                 )

@@ -178,3 +178,20 @@ def test_spans_are_in_order(stretches):
     for span in spans_of(samples, GateConfig()):
         assert end <= span.start < span.end <= len(samples)
         end = span.end
+
+
+def test_a_sound_rises_by_its_level_above_the_floor():
+    """Noise at -50 dBFS, then at -30: the rise is 20 dB, and none before."""
+    gate = SoundGate(GateConfig(vad_mode=None, probe_seconds=None), RATE)
+    rng = np.random.default_rng(4)
+
+    def feed(dbfs, blocks, at):
+        for number in range(at, at + blocks):
+            samples = (rng.normal(size=480) * 10 ** (dbfs / 20) * 32768).astype(np.int16)
+            gate.update(Block(samples, number * 480, number * 0.03))
+
+    assert gate.rise_db == 0.0
+    feed(-50, 400, 0)
+    assert gate.rise_db == pytest.approx(0.0, abs=2.0)
+    feed(-30, 4, 400)
+    assert gate.rise_db == pytest.approx(20.0, abs=2.0)
