@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from device.types import Probabilities
 
+_NEW = 0.25
+"""What a window's length of the same sound, heard on, adds to the first: it comes from one source, which the network
+mistakes alike. Picked on streets of the judged folds (docs/network.md)."""
 _LEAST = 1e-6
 """A score below it counts as this: an int8 network cannot tell less likely from impossible."""
 
@@ -14,16 +17,16 @@ _LEAST = 1e-6
 def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Probabilities:
     """Scores of what windows heard together, after Bayes' rule.
 
-    The more of a sound was heard, the more it takes to doubt it. Windows that overlap heard partly the same, so they do
-    not count as one independent witness each, but together as as many windows as their sound would fill.
+    The more of a sound was heard, the more it takes to doubt it. But its windows are no independent witnesses: they
+    overlap, and what they do not share is the same source still.
 
     A folder of clips holds what somebody recorded for its label; a microphone hears mostly something else. So "none of
     them" is `odds` times as likely beforehand as where the scores were calibrated.
 
     Formulas: a logarithmic opinion pool (C. Genest and J. Zidek, "Combining probability distributions: a critique and
-    an annotated bibliography", Statistical Science 1, 1986) whose weights add up to `heard`; the other prior is that
-    of M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation 14,
-    2002.
+    an annotated bibliography", Statistical Science 1, 1986) whose weights add up to 1 and a quarter of what was heard
+    beyond one window; the other prior is that of M. Saerens et al., "Adjusting the outputs of a classifier to new a
+    priori probabilities", Neural Computation 14, 2002.
 
     Args:
         scores: shape (windows, labels), float32, 0 to 1, of each window as if it were a clip; what they lack to 1 is
@@ -35,7 +38,8 @@ def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Proba
         Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
     """
     all_outputs = np.column_stack([scores, 1.0 - scores.sum(axis=1)])
-    evidence = heard * np.log(np.maximum(all_outputs, _LEAST)).mean(axis=0)
+    weight = 1.0 + _NEW * (heard - 1.0)
+    evidence = weight * np.log(np.maximum(all_outputs, _LEAST)).mean(axis=0)
     evidence[-1] += math.log(odds)
     powers = np.exp(evidence - evidence.max())
     return np.asarray((powers / powers.sum())[:-1], np.float32)

@@ -16,11 +16,11 @@ def test_odds_follow_bayes():
 
 
 def test_windows_that_agree_outweigh_the_odds():
-    """Three windows of what fills two make 4 : 1 into 16 : 1; three of what fills one leave it."""
-    scores = np.array([[0.8]] * 3, np.float32)
-    assert pool_scores(scores, 1.0, 1.0) == pytest.approx([4 / 5], abs=1e-3)
-    assert pool_scores(scores, 2.0, 1.0) == pytest.approx([16 / 17], abs=1e-3)
-    assert pool_scores(scores, 2.0, 16.0) == pytest.approx([1 / 2], abs=1e-3)
+    """Of 16 : 1, five windows' length of a sound make 256 : 1; as often the same sound leaves it."""
+    scores = np.array([[16 / 17]] * 5, np.float32)
+    assert pool_scores(scores, 1.0, 1.0) == pytest.approx([16 / 17], abs=1e-3)
+    assert pool_scores(scores, 5.0, 1.0) == pytest.approx([256 / 257], abs=1e-3)
+    assert pool_scores(scores, 5.0, 256.0) == pytest.approx([1 / 2], abs=1e-3)
 
 
 def test_one_window_that_doubts_counts_as_much_as_one_that_is_sure():
@@ -30,7 +30,7 @@ def test_one_window_that_doubts_counts_as_much_as_one_that_is_sure():
 
 def test_a_network_that_cannot_say_none_of_them_weighs_its_labels():
     """Where labels share all of 1, rounding does not become a third."""
-    assert pool_scores(np.array([[0.8, 0.2]] * 2, np.float32), 2.0, 1.0) == pytest.approx([16 / 17, 1 / 17], abs=1e-3)
+    assert pool_scores(np.array([[0.8, 0.2]] * 2, np.float32), 1.0, 1.0) == pytest.approx([0.8, 0.2], abs=1e-3)
 
 
 @given(arrays(np.float32, (3, 4), elements=st.floats(0, 1, width=32)), st.floats(1, 3), st.floats(1e-3, 1e9))

@@ -42,15 +42,15 @@ def test_few_false_alarms_need_no_more_than_the_least_odds():
 
 def test_odds_silence_what_comes_too_often():
     """Where false alarms are too many, "none of them" is made likelier, by no more than it takes."""
-    many = judged(place(alarms=40, logit=7.0))
-    assert many.odds == pytest.approx(np.exp(7.0 * 5 / 3), rel=0.5)  # three windows that fill five seconds
+    many = judged(place(alarms=40, logit=8.0))
+    assert many.odds == pytest.approx(np.exp(8.0 * (1 + 0.25 * 2 / 3)), rel=0.5)  # three windows of five seconds in all
     assert many.false_alarms["a"][0] <= FALSE_ALARMS_PER_HOUR
-    assert judged(place(alarms=40, logit=6.0)).odds < many.odds
+    assert judged(place(alarms=40, logit=7.0)).odds < many.odds
 
 
 def test_a_label_of_many_false_alarms_gets_a_threshold_of_its_own():
     """Within the odds that all share, a label with more than an even share of the false alarms is held back."""
-    rule = judged(place(alarms=int(FALSE_ALARMS_PER_HOUR), logit=5.5))
+    rule = judged(place(alarms=int(FALSE_ALARMS_PER_HOUR), logit=7.0))
     assert rule.odds == ODDS[0]
     assert rule.thresholds["a"].threshold > CANDIDATES[0]
     assert rule.thresholds["a"].false_alarms_per_hour <= FALSE_ALARMS_PER_HOUR / 2
@@ -59,8 +59,8 @@ def test_a_label_of_many_false_alarms_gets_a_threshold_of_its_own():
 
 def test_faint_sounds_need_no_odds_of_their_own():
     """What hardly rises above the floor is silenced by that, so that clear sounds need not be."""
-    faint = judged(place(alarms=40, logit=8.0, rise_db=CLEAR_DB - 10.0))
-    assert faint.odds == pytest.approx(judged(place(alarms=40, logit=8.0)).odds / FAINT_ODDS**10, rel=0.5)
+    faint = judged(place(alarms=40, logit=11.0, rise_db=CLEAR_DB - 10.0))
+    assert faint.odds == pytest.approx(judged(place(alarms=40, logit=11.0)).odds / FAINT_ODDS**10, rel=0.5)
 
 
 def test_without_an_output_for_it_nothing_is_shifted():
