@@ -72,12 +72,12 @@ class Unknown(_Part):
     """Whether the network has one more output, after the labels', for sounds that are none of them."""
     min_confidence: Probability
     """A best score below this is `unknown`."""
-    live_odds: Annotated[float, Field(ge=1)] = 1.0
+    live_odds: Annotated[float, Field(ge=1, le=1e30)] = 1.0
     """How many times as likely as among clips it is, where the device listens, that a sound is none of the labels (see
     `device.evidence`); 1 where nobody measured it."""
     clear_db: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Rise above the noise floor from which a sound is clear. Of fainter ones more are none of the labels."""
-    faint_odds: Annotated[float, Field(ge=1, le=10)] = 1.0
+    faint_odds: Annotated[float, Field(ge=1, le=2)] = 1.0
     """By what factor the odds grow with each dB that a sound is fainter than `clear_db`."""
 
 

@@ -42,8 +42,8 @@ class _Sound:
 class EventTracker:
     """Turns the scores of the windows of one sounding after another into start and end messages.
 
-    Windows that follow one another are judged together, so that one odd window neither starts nor splits an event,
-    and a sound that lasts needs no window that is sure of it.
+    Windows that follow one another are judged together, so that one odd window splits no event, and a sound that lasts
+    needs no window that is sure of it.
 
     Args:
         config: thresholds and times.

@@ -144,3 +144,11 @@ def test_a_faint_sound_needs_more_evidence(copy):
     assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
     assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
     assert bundle.live(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
+
+
+def test_no_rise_and_no_odds_are_too_much(copy):
+    """The least likely sound that a bundle can ask for has scores still, not NaN."""
+    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
+    rewrite(copy, unknown={**unknown, "live_odds": 1e30, "clear_db": 100.0, "faint_odds": 2.0})
+    scores = load_bundle(copy).live(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
+    assert np.isfinite(scores).all()
