@@ -117,7 +117,6 @@ def is_told(error, *origins):
         assert line.isprintable(), line
 
 
-@settings(deadline=None)
 @given(content=(documents() | edits() | TEXTS).map(lambda text: text.encode(errors="replace")) | st.binary(max_size=60))
 def test_any_file_is_a_config_or_clear_lines(folder, content):
     """No config file, however wrong, ends in anything but a config or a line for each fault."""
@@ -132,7 +131,6 @@ def test_any_file_is_a_config_or_clear_lines(folder, content):
 OVERRIDES = st.tuples(KEYS.map(".".join) | TEXTS, st.sampled_from(["=", "=", "=", ""]), TEXTS | SCALARS.map(str))
 
 
-@settings(deadline=None)
 @given(overrides=st.lists(OVERRIDES.map("".join), max_size=4))
 def test_any_override_is_a_config_or_clear_lines(config_file, overrides):
     """The same for --set."""
@@ -142,7 +140,6 @@ def test_any_override_is_a_config_or_clear_lines(config_file, overrides):
         is_told(error, "--set ")
 
 
-@settings(deadline=None)
 @given(
     environment=st.dictionaries(
         (KEYS.map("__".join) | TEXTS).map("EARSHOT_{}".format), TEXTS | SCALARS.map(str), max_size=4
@@ -156,7 +153,6 @@ def test_any_environment_is_a_config_or_clear_lines(config_file, environment):
         is_told(error, "EARSHOT_", "'EARSHOT_", '"EARSHOT_')
 
 
-@settings(deadline=None)
 @given(overrides=st.dictionaries(st.sampled_from(NUMBERS), st.floats(0, 100) | st.integers(0, 100), max_size=6))
 def test_a_config_that_is_taken_can_be_heard_with(config_file, overrides):
     """What the config allows, gate, windows and events can do: whatever the times, noise and silence are heard."""
@@ -233,7 +229,6 @@ def test_the_bundle_that_is_damaged_below_is_a_good_one(folder):
     assert is_taken_or_refused(folder)
 
 
-@settings(deadline=None)
 @given(data=st.data(), name=st.sampled_from(["bundle.json", "model.tflite", "golden.npz"]))
 def test_a_damaged_file_is_refused_before_anything_reads_it(folder, data, name):
     """TFLite may crash on a damaged network and take the process along, so checksums come first."""
@@ -246,7 +241,6 @@ def test_a_damaged_file_is_refused_before_anything_reads_it(folder, data, name):
     assert not is_taken_or_refused(folder)
 
 
-@settings(deadline=None)
 @given(
     changes=st.dictionaries(st.sampled_from(list(Manifest.model_fields)) | st.text(max_size=4), ANYTHING, max_size=3)
 )
@@ -256,7 +250,6 @@ def test_any_manifest_is_taken_or_refused(folder, changes):
     is_taken_or_refused(folder)
 
 
-@settings(deadline=None)
 @given(changes=st.dictionaries(st.sampled_from(list(MANIFEST["features"])), st.floats() | st.integers(), min_size=1))
 def test_any_features_are_taken_or_refused(folder, changes):
     """Numbers that no spectrogram can be made with are found before one is."""
@@ -264,7 +257,6 @@ def test_any_features_are_taken_or_refused(folder, changes):
     is_taken_or_refused(folder)
 
 
-@settings(deadline=None)
 @given(content=TEXTS.map(lambda text: text.encode(errors="replace")) | st.binary(max_size=99) | st.just(b"[" * 99999))
 def test_what_is_no_manifest_is_refused(folder, content):
     """No bytes in its place are taken for one."""
@@ -282,7 +274,6 @@ ARRAYS = (
 )
 
 
-@settings(deadline=None)
 @given(
     golden=st.dictionaries(st.sampled_from(["waveforms", "log_mels", "scores", "more"]), ARRAYS).map(
         lambda arrays: golden_file(**arrays)
