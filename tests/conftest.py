@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 settings.register_profile("thorough", deadline=None, max_examples=10_000)
+"""For `make fuzz`."""
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
-"""For `make fuzz`."""
 
 
 def pytest_collection_modifyitems(items):
