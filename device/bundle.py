@@ -80,6 +80,11 @@ class Unknown(_Part):
     faint_odds: Annotated[float, Field(ge=1, le=2)] = 1.0
     """By what factor the odds grow with each dB that a sound is fainter than `clear_db`."""
 
+    def live(self, scores: NDArray[np.float32], heard: float, rise_db: float) -> Probabilities:
+        """See `Bundle.live`."""
+        faint_db = max(0.0, self.clear_db - rise_db)
+        return pool_scores(scores, heard, self.live_odds * self.faint_odds**faint_db if self.output else 1.0)
+
 
 def is_label(name: str) -> bool:
     """Whether a label may have this name: it becomes part of a topic and a folder, and `unknown` means none of them."""
@@ -160,17 +165,13 @@ class Bundle:
 
         Args:
             scores: shape (windows, labels), 0 to 1.
-            heard: as many windows as the sound fills that they cover (see `device.evidence`).
+            heard: see `device.evidence.heard_windows`.
             rise_db: how far the sound rises above the noise floor.
 
         Returns:
             Shape (labels,), 0 to 1. They sum to 1 less the probability of "none of them".
         """
-        unknown = self.manifest.unknown
-        if not unknown.output:
-            return pool_scores(scores, heard, 1.0)
-        faint_db = max(0.0, unknown.clear_db - rise_db)
-        return pool_scores(scores, heard, unknown.live_odds * unknown.faint_odds**faint_db)
+        return self.manifest.unknown.live(scores, heard, rise_db)
 
     def decide(self, probabilities: Probabilities) -> str:
         """The label of the highest score, or `unknown` where none of them deserves it.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from uuid6 import uuid7
 
 from device.config import EventsConfig
+from device.evidence import heard_windows
 from device.quiet_hours import QuietHours
 from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, Span, Window
 
@@ -161,8 +162,8 @@ class EventTracker:
     def _together(self) -> Probabilities:
         """Scores of what the last windows heard, shape (labels,)."""
         windows, scores, rises_db = zip(*self._recent, strict=True)
-        length = windows[-1].end - windows[-1].start
-        heard = min((windows[-1].end - windows[0].start) / length, len(windows))
+        first, last = windows[0], windows[-1]
+        heard = heard_windows(first.start, last.start, last.end - last.start, len(windows))
         return self._live(np.stack(scores), heard, max(rises_db))
 
     def _objection(self, label: str, onset: int, time: float) -> RefusalReason | None:

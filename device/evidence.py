@@ -14,6 +14,11 @@ _LEAST = 1e-6
 """A score below it counts as this: an int8 network cannot tell less likely from impossible."""
 
 
+def heard_windows(first_start: int, last_start: int, window_length: int, count: int) -> float:
+    """As many windows as the sound fills that `count` windows cover, 1 to `count`: those that overlap heard less."""
+    return min((last_start - first_start) / window_length + 1.0, float(count))
+
+
 def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Probabilities:
     """Scores of what windows heard together, after Bayes' rule.
 
@@ -31,7 +36,7 @@ def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Proba
     Args:
         scores: shape (windows, labels), float32, 0 to 1, of each window as if it were a clip; what they lack to 1 is
             "none of them".
-        heard: as many windows as the sound fills that they cover, 1 to the number of windows.
+        heard: see `heard_windows`.
         odds: above 0; 1 leaves the prior as it was.
 
     Returns:

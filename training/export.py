@@ -27,7 +27,7 @@ from device.features import FeatureConfig, LogMel, Samples, log_mel
 from training.cache import file_digest
 from training.model import predict
 from training.quantize import quantize
-from training.thresholds import CLEAR_DB, FAINT_ODDS
+from training.thresholds import unknown_rule
 
 LEAST_AGREEMENT = 0.97
 """Share of windows on which the int8 network must decide like the float one. On fewer, export refuses."""
@@ -144,13 +144,7 @@ def _write_manifest(path: Path, info: BundleInfo) -> None:
         **_quantization(path / MODEL),
         "calibration": {"temperature": info.temperature},
         "thresholds": {label: info.thresholds[label].model_dump() for label in info.labels},
-        "unknown": {
-            "output": info.unknown_output,
-            "min_confidence": 0.0,
-            "live_odds": info.live_odds,
-            "clear_db": CLEAR_DB,
-            "faint_odds": FAINT_ODDS,
-        },
+        "unknown": unknown_rule(info.unknown_output, info.live_odds).model_dump(),
         "training": dict(info.training),
         "accuracy": dict(info.accuracy),
         "sha256": file_digest(path / MODEL),

@@ -229,7 +229,7 @@ class Run:
         """Chosen on the ambience of the folds that validate for a test fold."""
         ambience, features = self._ambience
         rows, scores = trainer.judge(fold, fitted, features, ambience.windows.clip)
-        validated = np.isin([clip.fold for clip in self.dataset.clips], list({*self.dataset.judged_folds} - {fold}))
+        validated = np.isin([clip.fold for clip in self.dataset.clips], trainer.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
         return choose_live_rule(
             self.dataset.labels, soundings(ambience, rows, scores), hours, self.recipe.spectrograms.features

@@ -7,9 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import Threshold
+from device.bundle import Threshold, Unknown
 from device.config import EventsConfig
-from device.evidence import pool_scores
+from device.evidence import heard_windows
 from device.features import FeatureConfig
 from training.ambience import Ambience
 
@@ -54,16 +54,26 @@ class Sounding:
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
 
-    def live(self, labels: int, window_length: int, odds: float) -> NDArray[np.float32]:
+    def live(self, labels: int, window_length: int, unknown: Unknown) -> NDArray[np.float32]:
         """For each window, what it says with those before it, as on the device; shape (windows, labels)."""
         scores, most = self.scores[:, :labels], EventsConfig().smoothing_windows
         judged = []
         for last in range(len(scores)):
-            first = max(0, last + 1 - most)
-            heard = min((self.start[last] - self.start[first]) / window_length + 1, last + 1 - first)
-            faint_db = max(0.0, CLEAR_DB - float(self.rise_db[first : last + 1].max()))
-            judged.append(pool_scores(scores[first : last + 1], float(heard), odds * FAINT_ODDS**faint_db))
+            recent = slice(max(0, last + 1 - most), last + 1)
+            start = self.start[recent]
+            heard = heard_windows(int(start[0]), int(start[-1]), window_length, len(start))
+            judged.append(unknown.live(scores[recent], heard, float(self.rise_db[recent].max())))
         return np.stack(judged)
+
+
+def unknown_rule(output: bool, odds: float) -> Unknown:
+    """When a sound is none of the labels, as the bundle has it.
+
+    Args:
+        output: whether the network has an output for it.
+        odds: see `device.evidence`.
+    """
+    return Unknown(output=output, min_confidence=0.0, live_odds=odds, clear_db=CLEAR_DB, faint_odds=FAINT_ODDS)
 
 
 def soundings(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.float32]) -> list[Sounding]:
@@ -99,11 +109,13 @@ def choose_live_rule(
         features: gives the window's length.
     """
     odds = 1.0
-    if heard and heard[0].scores.shape[1] > len(labels):
+    count = partial(_count, heard, len(labels), features.window_length)
+    output = bool(heard) and heard[0].scores.shape[1] > len(labels)
+    if output:
         lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
-        count = partial(_count, heard, len(labels), features.window_length)
-        odds = next((each for each in ODDS if count(each, lowest).sum() <= allowed), ODDS[-1])
-    rates = _count(heard, len(labels), features.window_length, odds, CANDIDATES) / (hours or 1.0)
+        quiet = (each for each in ODDS if count(unknown_rule(output, each), lowest).sum() <= allowed)
+        odds = float(next(quiet, ODDS[-1]))
+    rates = count(unknown_rule(output, odds), CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(labels):
         within = np.flatnonzero(rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0)))
@@ -111,16 +123,16 @@ def choose_live_rule(
         thresholds[label] = Threshold(
             threshold=float(CANDIDATES[index]), false_alarms_per_hour=round(float(rates[index, number]), 2)
         )
-    return LiveRule(float(odds), thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
+    return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
 def _count(
-    heard: Sequence[Sounding], labels: int, window_length: int, odds: float, thresholds: NDArray[np.float64]
+    heard: Sequence[Sounding], labels: int, window_length: int, unknown: Unknown, thresholds: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     """False alarms, shape (thresholds, labels): unbroken runs of windows in which the label is the decision."""
     counts = np.zeros((len(thresholds), labels), np.int64)
     for sounding in heard:
-        live = sounding.live(labels, window_length, odds)
+        live = sounding.live(labels, window_length, unknown)
         decided = (live == live.max(axis=1, keepdims=True)) & (live >= 1.0 - live.sum(axis=1, keepdims=True))
         for index, threshold in enumerate(thresholds):
             loud = decided & (live >= threshold)

@@ -56,7 +56,6 @@ class Fitted:
         temperature: of the softmax.
         shrinkage: the one that validation chose.
         unknown_bias: what was added to the logit of "none of them"; 0 without negatives.
-        validation: by heads fitted without the validation fold, with the same bias: thresholds come from it.
         validation_accuracy: share of labelled validation clips named right, 0 to 1.
     """
 
@@ -64,7 +63,6 @@ class Fitted:
     temperature: float
     shrinkage: float
     unknown_bias: float
-    validation: Judgement
     validation_accuracy: float
 
 
@@ -95,7 +93,7 @@ class HeadTrainer:
     def fit(self, test_fold: int | None) -> Fitted:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
         tested = () if test_fold is None else (test_fold,)
-        validation_folds = self._validation_folds(test_fold)
+        validation_folds = self.validation_folds(test_fold)
         labels, bias = len(self._dataset.labels), 0.0
         candidates = []
         for shrinkage in self._config.shrinkages:
@@ -111,7 +109,7 @@ class HeadTrainer:
             head, judgement = replace(head, bias=raised), judgement.biased(bias)
         temperature, _ = best_temperature(judgement, self.targets, labels)
         accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
-        return Fitted(head, temperature, shrinkage, bias, judgement, accuracy)
+        return Fitted(head, temperature, shrinkage, bias, accuracy)
 
     def judge(
         self, test_fold: int | None, fitted: Fitted, features: NDArray[np.float16], clip: NDArray[np.int32]
@@ -128,7 +126,7 @@ class HeadTrainer:
             Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
         """
         logits = np.full((len(clip), len(fitted.head.bias)), np.nan, np.float32)
-        for fold in self._validation_folds(test_fold):
+        for fold in self.validation_folds(test_fold):
             rows = self._folds[clip] == fold
             logits[rows] = self.head_without(test_fold, fold, fitted.shrinkage)(features[rows])
         judged = np.flatnonzero(~np.isnan(logits[:, 0]))
@@ -136,7 +134,8 @@ class HeadTrainer:
             logits[:, -1] += fitted.unknown_bias
         return judged, softmax(logits[judged] / fitted.temperature)
 
-    def _validation_folds(self, test_fold: int | None) -> list[int]:
+    def validation_folds(self, test_fold: int | None) -> list[int]:
+        """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
         return [fold for fold in self._dataset.judged_folds if fold != test_fold]
 
     def head_without(self, test_fold: int | None, validation_fold: int, shrinkage: float) -> Head:

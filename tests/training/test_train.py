@@ -55,7 +55,9 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
     trainer = HeadTrainer(dataset, examples, HeadConfig(unknown_cost=0.0), Cache(tmp_path), {})
     without_unknown, labelled_examples = made(negatives=False)
     fitted = trainer.fit(None)
-    clips, probabilities = fitted.validation.probabilities(1.0)
+    whole = examples.copy == 0
+    judged, scores = trainer.judge(None, fitted, examples.features[whole], examples.clip[whole])
+    clips, probabilities = clip_means(scores, examples.clip[whole][judged])
     labelled = trainer.targets[clips] < 2
     right = (probabilities.argmax(axis=1) == trainer.targets[clips])[labelled].mean()
     best = (probabilities[:, :2].argmax(axis=1) == trainer.targets[clips])[labelled].mean()
