@@ -95,8 +95,8 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 
 
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
-on, how windows of one sound are judged together, what counts as faint, and the least live odds, which no fold's ambience
-asked to exceed, were settled by comparing some hundred variants on these very test folds and their ambience
+on, how windows of one sound are judged together, what counts as faint, and the least live odds, which no fold's
+ambience asked to exceed, were settled by comparing some hundred variants on these very test folds and their ambience
 (docs/network.md), so the figures are kinder than an unheard fold will be, that of false events above all.
 """
 _URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
