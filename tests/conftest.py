@@ -21,7 +21,14 @@ settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items):
-    """Refuse a test that does not say in a sentence what holds."""
+    """Refuse a test that does not say in a sentence what holds; deal the rest to two processes (`make test`).
+
+    The trainer's tests share a network that takes a minute to train and need both cores; most others wait for a
+    microphone, a broker or a clock. So each group is one process, and both are done in little more than the half of the
+    time.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("training" if "training" in item.path.parts else "device"))
     silent = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
     if silent:
         raise pytest.UsageError(f"these tests have no sentence as docstring: {', '.join(silent)}")
