@@ -63,6 +63,9 @@ class Threshold(_Part):
     threshold: Probability
     false_alarms_per_hour: Annotated[float, Field(ge=0)]
     """Of this label, on ambience that held none of the labels, at this threshold."""
+    live_odds: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
+    """By what factor `Unknown.live_odds` differ where this label is the likeliest: ambience is taken for some labels
+    more often than for others."""
 
 
 class Unknown(_Part):
@@ -80,10 +83,15 @@ class Unknown(_Part):
     faint_odds: Annotated[float, Field(ge=1, le=2)] = 1.0
     """By what factor the odds grow with each dB that a sound is fainter than `clear_db`."""
 
-    def live(self, scores: NDArray[np.float32], heard: float, rise_db: float) -> Probabilities:
-        """See `Bundle.live`."""
+    def odds(self, rise_db: float, label_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Odds of "none of them" for what rises so far above the noise floor (see `device.evidence.pool_scores`).
+
+        Args:
+            rise_db: dB.
+            label_odds: each label's factor, shape (labels,).
+        """
         faint_db = max(0.0, self.clear_db - rise_db)
-        return pool_scores(scores, heard, self.live_odds * self.faint_odds**faint_db if self.output else 1.0)
+        return self.live_odds * self.faint_odds**faint_db * label_odds if self.output else np.ones_like(label_odds)
 
 
 def is_label(name: str) -> bool:
@@ -140,6 +148,7 @@ class Bundle:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._label_odds = np.array([manifest.thresholds[label].live_odds for label in manifest.labels])
 
     def __str__(self) -> str:
         """`name@version`, as event messages carry it."""
@@ -171,7 +180,7 @@ class Bundle:
         Returns:
             Shape (labels,), 0 to 1. They sum to 1 less the probability of "none of them".
         """
-        return self.manifest.unknown.live(scores, heard, rise_db)
+        return pool_scores(scores, heard, self.manifest.unknown.odds(rise_db, self._label_odds))
 
     def decide(self, probabilities: Probabilities) -> str:
         """The label of the highest score, or `unknown` where none of them deserves it.

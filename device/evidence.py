@@ -19,14 +19,15 @@ def heard_windows(first_start: int, last_start: int, window_length: int, count: 
     return min((last_start - first_start) / window_length + 1.0, float(count))
 
 
-def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Probabilities:
+def pool_scores(scores: NDArray[np.float32], heard: float, odds: NDArray[np.float64]) -> Probabilities:
     """Scores of what windows heard together, after Bayes' rule.
 
     The more of a sound was heard, the more it takes to doubt it. But its windows are no independent witnesses: they
     overlap, and what they do not share is the same source still.
 
     A folder of clips holds what somebody recorded for its label; a microphone hears mostly something else. So "none of
-    them" is `odds` times as likely beforehand as where the scores were calibrated.
+    them" is likelier beforehand than where the scores were calibrated; how much, depends on what it would be taken for:
+    many a click passes for a shot, and nothing for a jackhammer. The likeliest label says which of the odds hold.
 
     Formulas: a logarithmic opinion pool (C. Genest and J. Zidek, "Combining probability distributions: a critique and
     an annotated bibliography", Statistical Science 1, 1986) whose weights add up to 1 and a quarter of what was heard
@@ -37,7 +38,8 @@ def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Proba
         scores: shape (windows, labels), float32, 0 to 1, of each window as if it were a clip; what they lack to 1 is
             "none of them".
         heard: see `heard_windows`.
-        odds: above 0; 1 leaves the prior as it was.
+        odds: shape (labels,), above 0: how many times as likely beforehand "none of them" is where the label is the
+            likeliest; 1 leaves the prior as it was.
 
     Returns:
         Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
@@ -45,6 +47,6 @@ def pool_scores(scores: NDArray[np.float32], heard: float, odds: float) -> Proba
     all_outputs = np.column_stack([scores, 1.0 - scores.sum(axis=1)])
     weight = 1.0 + _NEW * (heard - 1.0)
     evidence = weight * np.log(np.maximum(all_outputs, _LEAST)).mean(axis=0)
-    evidence[-1] += math.log(odds)
+    evidence[-1] += math.log(odds[int(evidence[:-1].argmax())])
     powers = np.exp(evidence - evidence.max())
     return np.asarray((powers / powers.sum())[:-1], np.float32)

@@ -61,7 +61,7 @@ def best_temperature(judgement: Judgement, targets: NDArray[np.int64], labels: i
 def unknown_bias(
     judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
 ) -> float:
-    """The highest bias of "none of them" that costs no more than allowed.
+    """The highest bias of "none of them" that costs no more than allowed; the lowest candidate if none is so cheap.
 
     Args:
         judgement: of clips that the head was not fitted on, with an output for "none of them".
@@ -71,12 +71,12 @@ def unknown_bias(
         cost: share of labelled clips that may be lost by it.
     """
     best = labelled_accuracy(judgement.biased(_NEVER), targets, labels, temperature)
-    biases = [temperature * bias for bias in np.arange(5.0, -10.0, -0.25)]
+    biases = [temperature * float(bias) for bias in np.arange(5.0, -10.0, -0.25)]
 
     def affordable(bias: float) -> bool:
         return labelled_accuracy(judgement.biased(bias), targets, labels, temperature) >= best - cost
 
-    return next((bias for bias in biases if affordable(bias)), _NEVER)
+    return next((bias for bias in biases if affordable(bias)), biases[-1])
 
 
 def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float) -> float:

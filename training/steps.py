@@ -227,12 +227,13 @@ class Run:
 
     def _live_rule(self, trainer: HeadTrainer, fitted: Fitted, fold: int | None) -> LiveRule:
         """Chosen on the ambience of the folds that validate for a test fold."""
-        ambience, features = self._ambience
-        rows, scores = trainer.judge(fold, fitted, features, ambience.windows.clip)
+        ambience, seen = self._ambience
+        rows, scores = trainer.judge(fold, fitted, seen, ambience.windows.clip)
         validated = np.isin([clip.fold for clip in self.dataset.clips], trainer.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
+        features = self.recipe.spectrograms.features
         return choose_live_rule(
-            self.dataset.labels, soundings(ambience, rows, scores), hours, self.recipe.spectrograms.features
+            self.dataset.labels, soundings(ambience, rows, scores), hours, features, fitted.live_odds
         )
 
     def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
@@ -242,6 +243,7 @@ class Run:
             "train_folds": sorted({clip.fold for clip in self.dataset.clips} - {fold}),
             "shrinkage": fitted.shrinkage,
             "unknown_bias": fitted.unknown_bias,
+            "live_odds_start": fitted.live_odds,
             "validation_accuracy": fitted.validation_accuracy,
         }
         return Network(fitted.head, fitted.temperature, rule.odds, rule.thresholds, settings)

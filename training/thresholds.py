@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from device.bundle import Threshold, Unknown
 from device.config import EventsConfig
-from device.evidence import heard_windows
+from device.evidence import heard_windows, pool_scores
 from device.features import FeatureConfig
 from training.ambience import Ambience
 
@@ -20,9 +20,9 @@ CLEAR_DB, FAINT_ODDS = 20.0, 1.35
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
 numbers."""
-ODDS = np.exp(np.arange(8.0, 15.25, 0.25))
-"""Candidates for how much likelier than among clips it is, live, that a sound is none of the labels. Half an hour of
-ambience can be silent by luck, so the least, too, was picked on streets of the judged folds."""
+ODDS = np.exp(np.arange(6.5, 15.25, 0.25))
+"""Candidates for how much likelier it is, live, that a sound is none of the labels than where the odds start. Half an
+hour of ambience can be silent by luck, so the least, too, was picked on streets of the judged folds."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,16 @@ class Sounding:
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
 
-    def live(self, labels: int, window_length: int, unknown: Unknown) -> NDArray[np.float32]:
+    def live(self, window_length: int, unknown: Unknown, label_odds: NDArray[np.float64]) -> NDArray[np.float32]:
         """For each window, what it says with those before it, as on the device; shape (windows, labels)."""
-        scores, most = self.scores[:, :labels], EventsConfig().smoothing_windows
+        scores, most = self.scores[:, : len(label_odds)], EventsConfig().smoothing_windows
         judged = []
         for last in range(len(scores)):
             recent = slice(max(0, last + 1 - most), last + 1)
             start = self.start[recent]
             heard = heard_windows(int(start[0]), int(start[-1]), window_length, len(start))
-            judged.append(unknown.live(scores[recent], heard, float(self.rise_db[recent].max())))
+            odds = unknown.odds(float(self.rise_db[recent].max()), label_odds)
+            judged.append(pool_scores(scores[recent], heard, odds))
         return np.stack(judged)
 
 
@@ -91,13 +92,15 @@ def soundings(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.flo
 
 
 def choose_live_rule(
-    labels: Sequence[str], heard: Sequence[Sounding], hours: float, features: FeatureConfig
+    labels: Sequence[str], heard: Sequence[Sounding], hours: float, features: FeatureConfig, start: float = 1.0
 ) -> LiveRule:
     """The lowest odds at which the lowest thresholds keep to `FALSE_ALARMS_PER_HOUR`, and then thresholds.
 
-    The odds decide between a label and none of them. All labels share them, so they rest on all false alarms: a
-    threshold for each label alone would rest on one or two. What it can do is to hold a label back that has more than
-    an even share of the false alarms.
+    The odds decide between a label and none of them. How they differ from label to label is told by how often ambience
+    is taken for each where they start: there it is often enough to be counted. How high they are altogether rests on
+    the false alarms of all labels together.
+
+    A threshold can hold a label back that has more than an even share of the false alarms still.
 
     Without ambience, or a network without an output for "none of them", the odds are 1 and the thresholds the lowest;
     without ambience their rates are told as 0: nobody has measured them.
@@ -107,32 +110,42 @@ def choose_live_rule(
         heard: what the device looked at in ambience.
         hours: that the ambience lasts.
         features: gives the window's length.
+        start: see `training.train.Fitted.live_odds`.
     """
-    odds = 1.0
-    count = partial(_count, heard, len(labels), features.window_length)
+    odds, label_odds = 1.0, np.ones(len(labels))
+    count = partial(_count, heard, features.window_length)
     output = bool(heard) and heard[0].scores.shape[1] > len(labels)
     if output:
         lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
-        quiet = (each for each in ODDS if count(unknown_rule(output, each), lowest).sum() <= allowed)
-        odds = float(next(quiet, ODDS[-1]))
-    rates = count(unknown_rule(output, odds), CANDIDATES) / (hours or 1.0)
+        taken = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]  # a label may be next that never was
+        label_odds = taken / np.exp(np.log(taken).mean())
+        candidates = start * ODDS
+        quiet = (each for each in candidates if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
+        odds = float(next(quiet, candidates[-1]))
+    rates = count(unknown_rule(output, odds), label_odds, CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(labels):
         within = np.flatnonzero(rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0)))
         index = int(within[0]) if within.size else len(CANDIDATES) - 1
         thresholds[label] = Threshold(
-            threshold=float(CANDIDATES[index]), false_alarms_per_hour=round(float(rates[index, number]), 2)
+            threshold=float(CANDIDATES[index]),
+            false_alarms_per_hour=round(float(rates[index, number]), 2),
+            live_odds=round(float(label_odds[number]), 4),
         )
     return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
 def _count(
-    heard: Sequence[Sounding], labels: int, window_length: int, unknown: Unknown, thresholds: NDArray[np.float64]
+    heard: Sequence[Sounding],
+    window_length: int,
+    unknown: Unknown,
+    label_odds: NDArray[np.float64],
+    thresholds: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     """False alarms, shape (thresholds, labels): unbroken runs of windows in which the label is the decision."""
-    counts = np.zeros((len(thresholds), labels), np.int64)
+    counts = np.zeros((len(thresholds), len(label_odds)), np.int64)
     for sounding in heard:
-        live = sounding.live(labels, window_length, unknown)
+        live = sounding.live(window_length, unknown, label_odds)
         decided = (live == live.max(axis=1, keepdims=True)) & (live >= 1.0 - live.sum(axis=1, keepdims=True))
         for index, threshold in enumerate(thresholds):
             loud = decided & (live >= threshold)

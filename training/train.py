@@ -6,6 +6,7 @@ regularisation, the temperature and the bias of "none of them". The head itself 
 The network that ships is made the same way, with no fold left out at the end.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,8 +35,11 @@ class HeadConfig:
     recording_power: float = 0.5
     """A recording counts by this power of its clips: a hundred clips of one dog tell more of that dog than of dogs, but
     they tell more than one clip does."""
-    unknown_cost: float = 0.01
-    """Share of labelled validation clips that may be lost for telling unknown sounds apart."""
+    unknown_cost: float = 0.005
+    """Share of labelled validation clips that may be lost for telling unknown sounds apart among clips."""
+    live_cost: float = 0.01
+    """The same for what a microphone hears: live odds start where so many would be lost. So they follow each head, one
+    of which takes strange clips for "none of them" more readily than another."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Fitted:
         temperature: of the softmax.
         shrinkage: the one that validation chose.
         unknown_bias: what was added to the logit of "none of them"; 0 without negatives.
+        live_odds: of "none of them" where `HeadConfig.live_cost` would be paid, at least 1; 1 without negatives.
         validation_accuracy: share of labelled validation clips named right, 0 to 1.
     """
 
@@ -63,6 +68,7 @@ class Fitted:
     temperature: float
     shrinkage: float
     unknown_bias: float
+    live_odds: float
     validation_accuracy: float
 
 
@@ -94,7 +100,7 @@ class HeadTrainer:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
         tested = () if test_fold is None else (test_fold,)
         validation_folds = self.validation_folds(test_fold)
-        labels, bias = len(self._dataset.labels), 0.0
+        labels, bias, live_bias = len(self._dataset.labels), 0.0, 0.0
         candidates = []
         for shrinkage in self._config.shrinkages:
             judgement = self._validate(validation_folds, tested, shrinkage)
@@ -103,13 +109,15 @@ class HeadTrainer:
         _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
         head = self._head(tested, shrinkage)
         if len(head.bias) > labels:
-            bias = unknown_bias(judgement, self.targets, labels, temperature, self._config.unknown_cost)
+            costs = self._config.unknown_cost, self._config.live_cost
+            bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)
             raised = head.bias.copy()
             raised[-1] += bias
             head, judgement = replace(head, bias=raised), judgement.biased(bias)
         temperature, _ = best_temperature(judgement, self.targets, labels)
         accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
-        return Fitted(head, temperature, shrinkage, bias, accuracy)
+        live_odds = math.exp((live_bias - bias) / temperature)
+        return Fitted(head, temperature, shrinkage, bias, live_odds, accuracy)
 
     def judge(
         self, test_fold: int | None, fitted: Fitted, features: NDArray[np.float16], clip: NDArray[np.int32]

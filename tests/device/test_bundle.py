@@ -138,12 +138,28 @@ def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(cop
 
 def test_a_faint_sound_needs_more_evidence(copy):
     """Each dB that a sound is fainter than `clear_db` multiplies the odds of none of them; a clear one is let be."""
-    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
-    rewrite(copy, unknown={**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0})
+    manifest = json.loads((copy / "bundle.json").read_text())
+    thresholds = {label: {**each, "live_odds": 1.0} for label, each in manifest["thresholds"].items()}
+    unknown = {**manifest["unknown"], "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
+    rewrite(copy, unknown=unknown, thresholds=thresholds)
     bundle, scores = load_bundle(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
     assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
     assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
     assert bundle.live(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
+
+
+def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
+    """Its factor multiplies the odds where it is the likeliest, and nowhere else."""
+    manifest = json.loads((copy / "bundle.json").read_text())
+    thresholds, (first, second) = manifest["thresholds"], manifest["labels"][:2]
+    thresholds = {label: {**each, "live_odds": 1.0} for label, each in thresholds.items()}
+    thresholds[first]["live_odds"] = 8.0
+    rewrite(copy, thresholds=thresholds, unknown={"output": True, "min_confidence": 0.0, "live_odds": 2.0})
+    bundle = load_bundle(copy)
+    assert bundle.labels[:2] == (first, second)
+    rest = [0.0] * 8
+    assert bundle.live(np.array([[0.8, 0.0, *rest]], np.float32))[0] == pytest.approx(0.8 / (0.8 + 16 * 0.2), abs=1e-3)
+    assert bundle.live(np.array([[0.0, 0.8, *rest]], np.float32))[1] == pytest.approx(0.8 / (0.8 + 2 * 0.2), abs=1e-3)
 
 
 def test_no_rise_and_no_odds_are_too_much(copy):

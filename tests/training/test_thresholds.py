@@ -43,9 +43,17 @@ def test_few_false_alarms_need_no_more_than_the_least_odds():
 def test_odds_silence_what_comes_too_often():
     """Where false alarms are too many, "none of them" is made likelier, by no more than it takes."""
     many = judged(place(alarms=40, logit=8.0))
-    assert many.odds == pytest.approx(np.exp(8.0 * (1 + 0.25 * 2 / 3)), rel=0.5)  # three windows of five seconds in all
+    three_windows = np.exp(8.0 * (1 + 0.25 * 2 / 3))  # of five seconds in all
+    assert many.odds * many.thresholds["a"].live_odds == pytest.approx(three_windows, rel=0.5)
     assert many.false_alarms["a"][0] <= FALSE_ALARMS_PER_HOUR
     assert judged(place(alarms=40, logit=7.0)).odds < many.odds
+
+
+def test_a_label_that_ambience_is_often_taken_for_needs_more_evidence():
+    """Odds go by how often each label is taken for, one more than counted: 16 and 1 are four times and a quarter."""
+    rule = judged(place(alarms=15, logit=1.0))
+    assert {label: each.live_odds for label, each in rule.thresholds.items()} == {"a": 4.0, "b": 0.25}
+    assert {each.live_odds for each in judged(place(alarms=15, logit=-1.0)).thresholds.values()} == {1.0}
 
 
 def test_a_label_of_many_false_alarms_gets_a_threshold_of_its_own():

@@ -44,6 +44,7 @@ def test_no_choice_depends_on_the_test_fold(tmp_path):
     dirty = HeadTrainer(dataset, dirty_examples, config, Cache(tmp_path / "dirty"), {}).fit(3)
     assert clean.temperature == dirty.temperature
     assert clean.unknown_bias == dirty.unknown_bias
+    assert clean.live_odds == dirty.live_odds
     assert clean.shrinkage == dirty.shrinkage
     for name, array in vars(clean.head).items():
         assert np.array_equal(array, getattr(dirty.head, name))
@@ -66,6 +67,18 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
         HeadTrainer(without_unknown, labelled_examples, HeadConfig(), Cache(tmp_path), {"n": 0}).fit(1).unknown_bias
         == 0
     )
+
+
+def test_live_odds_start_where_the_stated_share_would_be_lost(tmp_path):
+    """What is given away among clips is asked for live: odds bring "none of them" to the bias of `live_cost`."""
+    dataset, examples = made()
+    trainer = HeadTrainer(dataset, examples, HeadConfig(unknown_cost=0.0, live_cost=0.3), Cache(tmp_path), {})
+    generous = trainer.fit(None)
+    strict = HeadTrainer(dataset, examples, HeadConfig(unknown_cost=0.3, live_cost=0.3), Cache(tmp_path), {}).fit(None)
+    assert strict.live_odds == 1.0
+    assert generous.live_odds > 1.0
+    asked = generous.unknown_bias + generous.temperature * np.log(generous.live_odds)
+    assert asked == pytest.approx(strict.unknown_bias, rel=1e-6)
 
 
 def test_head_is_linear_discriminant_analysis():
