@@ -23,7 +23,7 @@ check:  ## Lint and type-check
 
 pytest:
 	@deploy/setup.sh test
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --cov --cov-report=term --cov-fail-under=80 --durations=5
+	$(BIN)/pytest --numprocesses=2 --cov --cov-report=term --cov-fail-under=80 --durations=5
 
 fuzz:  ## Try config and bundle with ten thousand damaged ones for each property
 	@deploy/setup.sh test
