@@ -67,7 +67,8 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
     Raises:
         ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
     """
-    content = quantize(network, log_mels[:CALIBRATION_WINDOWS])
+    logits = predict(network, log_mels)
+    content = quantize(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
     if len(content) > LARGEST_MODEL_BYTES:
         raise ConfigError(
             f"not exported: the network takes {len(content)} bytes, at most {LARGEST_MODEL_BYTES} are allowed. "
@@ -78,7 +79,7 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
         path = Path(made)
         (path / MODEL).write_bytes(content)
         classifier = Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
-        agreement = compare(network, classifier, log_mels, info)
+        agreement = compare(logits, classifier, log_mels, info)
         if agreement < LEAST_AGREEMENT:
             raise ConfigError(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
@@ -94,9 +95,11 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
     return agreement
 
 
-def compare(network: Any, classifier: Classifier, log_mels: NDArray[np.float32], info: BundleInfo) -> float:
-    """Share of windows on which the int8 network on the device decides like the float network, 0 to 1."""
-    exact = softmax(predict(network, log_mels) / info.temperature)[:, : len(info.labels)]
+def compare(
+    logits: NDArray[np.float32], classifier: Classifier, log_mels: NDArray[np.float32], info: BundleInfo
+) -> float:
+    """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
+    exact = softmax(logits / info.temperature)[:, : len(info.labels)]
     quantized = np.stack([classifier(window) for window in log_mels])
     alike = decide(exact, info.unknown_output) == decide(quantized, info.unknown_output)
     return float(alike.mean())

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from device.classifier import interpreter_class
 from device.native import silent_stderr
 from training.equalize import equalize
-from training.model import predict, tensorflow
+from training.model import tensorflow
 
 RANGE_WINDOWS = 120
 """Windows that show the converter the range of each layer's values: more change nothing beyond chance, and it takes
 longest of all that an export does."""
 
 
-def quantize(network: Any, log_mels: NDArray[np.float32]) -> bytes:
+def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32]) -> bytes:
     """Content of the TFLite file of a network, int8 in and out, weights with one scale a channel.
 
     Rounding shifts the mean of each layer's outputs, and the head weighs thousands of such shifts: they added up to
@@ -29,10 +29,11 @@ def quantize(network: Any, log_mels: NDArray[np.float32]) -> bytes:
         network: Keras, log-mels (n, mel_bands, frames, 1) -> logits. Its channels are rescaled, which leaves what it
             computes as it was.
         log_mels: varied windows, shape (n, mel_bands, frames): they show the range of each layer's values.
+        logits: the network's, of these windows, shape (n, outputs).
     """
     equalize(network, log_mels)
     content = convert(network, log_mels[:RANGE_WINDOWS])
-    shift = int8_logits(content, log_mels).mean(axis=0) - predict(network, log_mels).mean(axis=0)
+    shift = int8_logits(content, log_mels).mean(axis=0) - logits.mean(axis=0)
     return lower_last_bias(content, shift)
 
 

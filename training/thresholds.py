@@ -119,9 +119,9 @@ def choose_live_rule(
         lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
         taken = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]  # a label may be next that never was
         label_odds = taken / np.exp(np.log(taken).mean())
-        candidates = start * ODDS
-        quiet = (each for each in candidates if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
-        odds = float(next(quiet, candidates[-1]))
+        raised = start * ODDS
+        quiet = (each for each in raised if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
+        odds = float(next(quiet, raised[-1]))
     rates = count(unknown_rule(output, odds), label_odds, CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(labels):
@@ -130,7 +130,7 @@ def choose_live_rule(
         thresholds[label] = Threshold(
             threshold=float(CANDIDATES[index]),
             false_alarms_per_hour=round(float(rates[index, number]), 2),
-            live_odds=round(float(label_odds[number]), 4),
+            live_odds=float(label_odds[number]),
         )
     return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 

@@ -136,12 +136,17 @@ def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(cop
     assert np.allclose(load_bundle(copy).live(scores), scores, atol=1e-4)
 
 
+def of_even_odds(copy):
+    """The bundle's thresholds, none of which needs more evidence than others."""
+    thresholds = json.loads((copy / "bundle.json").read_text())["thresholds"]
+    return {label: {**each, "live_odds": 1.0} for label, each in thresholds.items()}
+
+
 def test_a_faint_sound_needs_more_evidence(copy):
     """Each dB that a sound is fainter than `clear_db` multiplies the odds of none of them; a clear one is let be."""
-    manifest = json.loads((copy / "bundle.json").read_text())
-    thresholds = {label: {**each, "live_odds": 1.0} for label, each in manifest["thresholds"].items()}
-    unknown = {**manifest["unknown"], "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
-    rewrite(copy, unknown=unknown, thresholds=thresholds)
+    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
+    unknown = {**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
+    rewrite(copy, unknown=unknown, thresholds=of_even_odds(copy))
     bundle, scores = load_bundle(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
     assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
     assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
@@ -150,9 +155,8 @@ def test_a_faint_sound_needs_more_evidence(copy):
 
 def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
     """Its factor multiplies the odds where it is the likeliest, and nowhere else."""
-    manifest = json.loads((copy / "bundle.json").read_text())
-    thresholds, (first, second) = manifest["thresholds"], manifest["labels"][:2]
-    thresholds = {label: {**each, "live_odds": 1.0} for label, each in thresholds.items()}
+    thresholds = of_even_odds(copy)
+    first, second = json.loads((copy / "bundle.json").read_text())["labels"][:2]
     thresholds[first]["live_odds"] = 8.0
     rewrite(copy, thresholds=thresholds, unknown={"output": True, "min_confidence": 0.0, "live_odds": 2.0})
     bundle = load_bundle(copy)
