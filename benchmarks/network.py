@@ -13,12 +13,8 @@ The baselines' regularisation is the best of three *on the test fold*: an advant
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -29,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from device.audio.files import read_samples
 from device.features import FeatureConfig, Samples, log_mel
 from training.cache import Cache, file_digest, progress
+from training.cores import on_all_cores
 from training.dataset import Clip, Dataset
 from training.model import tensorflow
 from training.teacher import SAMPLE_RATE, Teacher
@@ -50,9 +47,7 @@ def main() -> int:
     dataset = load_urbansound8k(options.data)
     cache = Cache(options.run / "cache")
     clips = {"clips": [file_digest(clip.path) for clip in dataset.clips]}
-    yamnet = cache.arrays("yamnet", clips, lambda: {"x": each_clip(dataset, yamnet_reader(options.yamnet), "YAMNet")})[
-        "x"
-    ]
+    yamnet = cache.arrays("yamnet", clips, lambda: {"x": heard_by_yamnet(dataset, options.yamnet)})["x"]
     article = cache.arrays("article", clips, lambda: {"x": last_layer(dataset, options.weights)})["x"]
     evaluation = json.loads((options.run / "evaluation.json").read_text(encoding="utf-8"))
     folds = [str(fold) for fold in dataset.judged_folds]
@@ -94,22 +89,14 @@ def centred(samples: Samples, length: int) -> Samples:
     return samples[start : start + length]
 
 
-def each_clip(dataset: Dataset, read: Callable[[Clip], np.ndarray], what: str) -> np.ndarray:
-    """What `read` makes of each clip, stacked."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(progress(pool.map(read, dataset.clips), len(dataset.clips), what)))
+def heard_by_yamnet(dataset: Dataset, model: Path) -> np.ndarray:
+    """Each clip's mean embedding and scores, shape (clips, 1545), float32."""
 
+    def read(yamnet: Teacher, clip: Clip) -> np.ndarray:
+        return yamnet(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE)).mean(axis=0)
 
-def yamnet_reader(model: Path) -> Callable[[Clip], np.ndarray]:
-    """A function that gives a clip's mean embedding and scores, shape (1545,), float32."""
-    own = local()  # an interpreter serves one thread
-
-    def read(clip: Clip) -> np.ndarray:
-        if not hasattr(own, "teacher"):
-            own.teacher = Teacher(model)
-        return own.teacher(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE))
-
-    return read
+    heard = on_all_cores(lambda: Teacher(model), read, dataset.clips)
+    return np.stack(list(progress(heard, len(dataset.clips), "YAMNet")))
 
 
 def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
@@ -117,13 +104,13 @@ def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
     tf = tensorflow()
     model = original_inception(tf.keras, weights)
     run = tf.function(lambda x: model(tf.repeat(tf.image.resize(x[..., None], (SIDE, SIDE)), 3, axis=-1)))
-    features = FeatureConfig()
 
-    def spectrogram(clip: Clip) -> np.ndarray:
+    def spectrogram(features: FeatureConfig, clip: Clip) -> np.ndarray:
         samples = read_samples(clip.path, features.sample_rate)
         return log_mel(centred(samples, features.window_length), features).astype(np.float16)
 
-    windows = each_clip(dataset, spectrogram, "spectrograms")
+    made = on_all_cores(FeatureConfig, spectrogram, dataset.clips)
+    windows = np.stack(list(progress(made, len(dataset.clips), "spectrograms")))
     batches = range(0, len(windows), 32)
     parts = [
         run(windows[i : i + 32].astype(np.float32)).numpy() for i in progress(batches, len(batches), "Inception V3")

@@ -12,7 +12,6 @@ the work, and what it makes of each window is computed once.
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.features import FeatureConfig, log_mel
-from training.cache import Cache, file_digest, progress
+from training.cache import Arrays, Cache, file_digest, progress
+from training.cores import on_all_cores
 from training.mixtures import MixtureConfig, Mixtures
 from training.model import BATCH, BackboneConfig, build_backbone, load_colour, save_weights, tensorflow
 from training.spectrograms import dequantize, quantize
@@ -62,17 +62,17 @@ class Lesson:
 
     Attributes:
         windows: shape (n, mel_bands, frames), int8, 127 times the log-mels.
-        embeddings: shape (n, 1024), float16.
+        embeddings: shape (n, parts, 1024), float16, of parts of the window, one after another.
     """
 
     windows: NDArray[np.int8]
     embeddings: NDArray[np.float16]
 
     def targets(self) -> NDArray[np.float32]:
-        """Embeddings, each number standardised over the windows and clipped, shape (n, 1024), float32."""
+        """Embeddings, each number standardised over all parts and clipped, shape (n, parts, 1024), float32."""
         embeddings = self.embeddings.astype(np.float32)
-        deviation = embeddings.std(axis=0) + np.float32(_SPREAD)
-        clipped: NDArray[np.float32] = np.clip((embeddings - embeddings.mean(axis=0)) / deviation, -_LIMIT, _LIMIT)
+        mean, deviation = embeddings.mean(axis=(0, 1)), embeddings.std(axis=(0, 1)) + np.float32(_SPREAD)
+        clipped: NDArray[np.float32] = np.clip((embeddings - mean) / deviation, -_LIMIT, _LIMIT)
         return clipped
 
 
@@ -88,7 +88,6 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: DistilConfig,
     Raises:
         InputError: a folder or the teacher is unreadable.
     """
-    heard_by = Teacher(teacher)
     mixtures = Mixtures(folders, config.features.sample_rate, config.mixtures)
     key = {
         "folders": [str(folder) for folder in folders],
@@ -101,22 +100,23 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: DistilConfig,
     def size(number: int) -> int:
         return min(_CHUNK, config.windows - number * _CHUNK)
 
-    def chunk(number: int) -> dict[str, NDArray[Any]]:
-        rng = np.random.default_rng((config.seed, number))
-        samples = [mixtures.draw(config.features.window_length, rng) for _ in range(size(number))]
-        return {
-            "windows": np.stack([quantize(log_mel(each, config.features)) for each in samples]),
-            "embeddings": np.stack([heard_by(each)[:EMBEDDING] for each in samples]).astype(np.float16),
-        }
+    def chunk(heard_by: Teacher, number: int) -> Arrays:
+        def compute() -> Arrays:
+            rng = np.random.default_rng((config.seed, number))
+            samples = [mixtures.draw(config.features.window_length, rng) for _ in range(size(number))]
+            return {
+                "windows": np.stack([quantize(log_mel(each, config.features)) for each in samples]),
+                "embeddings": np.stack([heard_by(each)[:, :EMBEDDING] for each in samples]).astype(np.float16),
+            }
+
+        return cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, compute)
 
     count = math.ceil(config.windows / _CHUNK)
-    parts = [
-        cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, partial(chunk, number))
-        for number in progress(range(count), count, f"windows for the teacher, {_CHUNK} each")
-    ]
+    heard = on_all_cores(lambda: Teacher(teacher), chunk, range(count))
+    chunks = list(progress(heard, count, f"windows for the teacher, {_CHUNK} each"))
     return Lesson(
-        np.concatenate([part["windows"] for part in parts]),
-        np.concatenate([part["embeddings"] for part in parts]),
+        np.concatenate([each["windows"] for each in chunks]),
+        np.concatenate([each["embeddings"] for each in chunks]),
     )
 
 
@@ -144,7 +144,8 @@ def distil(lesson: Lesson, weights: str, config: DistilConfig, output: Path) -> 
     keras.mixed_precision.set_global_policy(config.precision)
     try:
         pupil = load_colour(backbone, shape)
-        _fit(_with_embedding(pupil, config.last_layer), seen, lesson.targets(), config, output)
+        parts = lesson.embeddings.shape[1]
+        _fit(_with_embeddings(pupil, config.last_layer, parts), seen, lesson.targets(), config, output)
     finally:
         keras.mixed_precision.set_global_policy(before)
     path = output / "backbone.npz"
@@ -168,15 +169,16 @@ def _look(stem: Any, windows: NDArray[np.int8]) -> NDArray[np.float16]:
     return seen
 
 
-def _with_embedding(pupil: Any, last_layer: str) -> Any:
-    """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
+def _with_embeddings(pupil: Any, last_layer: str, parts: int) -> Any:
+    """Keras model: what the stem saw -> the teacher's embedding of each part, from mean and maximum over it."""
     layers = tensorflow().keras.layers
     above = tensorflow().keras.Model(_stem_end(pupil), pupil.get_layer(last_layer).output)
     seen = layers.Input(above.input_shape[1:])
     sight = above(seen)
-    pooled = [layers.GlobalAveragePooling2D()(sight), layers.GlobalMaxPooling2D()(sight)]
-    embedding = layers.Dense(EMBEDDING, dtype="float32")(layers.Concatenate()(pooled))
-    return tensorflow().keras.Model(seen, embedding)
+    size = (sight.shape[1], sight.shape[2] // parts)
+    pooled = layers.Concatenate()([layers.AveragePooling2D(size)(sight), layers.MaxPooling2D(size)(sight)])
+    embeddings = layers.Dense(EMBEDDING, dtype="float32")(pooled[:, 0, :parts])
+    return tensorflow().keras.Model(seen, embeddings)
 
 
 def _fit(

@@ -1,10 +1,7 @@
 """How good a network is on clips of a fold that it never saw, through the very code that the device runs."""
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -13,10 +10,11 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.bundle import Bundle
 from device.classifier import softmax
-from device.pipeline import classify_clip
+from device.pipeline import Classify, classify_clip
 from device.types import UNKNOWN
 from training.cache import progress
 from training.calibrate import clip_means
+from training.cores import on_all_cores
 from training.dataset import Clip, Dataset
 from training.export import decide, load_classifier
 from training.listening import Heard, pipeline_figures
@@ -87,16 +85,13 @@ def judge(network: Any, bundle: Bundle, dataset: Dataset, windows: Spectrograms,
 
 def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:
     """Scores of clips as `earshot classify` gives them, shape (clips, labels), float32."""
-    own = local()  # an interpreter serves one thread
 
-    def classify(clip: Clip) -> NDArray[np.float32]:
-        if not hasattr(own, "classifier"):
-            own.classifier = load_classifier(bundle)
+    def classify(classifier: Classify, clip: Clip) -> NDArray[np.float32]:
         samples = read_samples(clip.path, bundle.features.sample_rate)
-        return classify_clip(samples, bundle.features, own.classifier)
+        return classify_clip(samples, bundle.features, classifier)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return np.stack(list(progress(pool.map(classify, clips), len(clips), "int8 on the device's code")))
+    scores = on_all_cores(lambda: load_classifier(bundle), classify, clips)
+    return np.stack(list(progress(scores, len(clips), "int8 on the device's code")))
 
 
 def figures(verdicts: Sequence[Verdicts], dataset: Dataset) -> dict[str, Any]:

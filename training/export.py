@@ -1,7 +1,7 @@
 """A trained network to the bundle that the device runs, judged by the device's own code before it is written."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from device.classifier import Classifier, interpreter_class, softmax
 from device.errors import ConfigError
 from device.features import FeatureConfig, LogMel, Samples, log_mel
 from training.cache import file_digest
+from training.cores import on_all_cores
 from training.model import predict
 from training.quantize import quantize
 from training.thresholds import unknown_rule
@@ -78,13 +79,17 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
     with TemporaryDirectory(dir=folder.parent, prefix=".export-") as made:
         path = Path(made)
         (path / MODEL).write_bytes(content)
-        classifier = Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
-        agreement = compare(logits, classifier, log_mels, info)
+
+        def load() -> Classifier:
+            return Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
+
+        agreement = compare(logits, load, log_mels, info)
         if agreement < LEAST_AGREEMENT:
             raise ConfigError(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
                 f"windows, at least {LEAST_AGREEMENT:.0%} are needed. Train with more clips or copies"
             )
+        classifier = load()
         _write_golden(path / GOLDEN, info, classifier)
         _write_manifest(path, info)
         bundle = load_bundle(path)
@@ -96,11 +101,11 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
 
 
 def compare(
-    logits: NDArray[np.float32], classifier: Classifier, log_mels: NDArray[np.float32], info: BundleInfo
+    logits: NDArray[np.float32], load: Callable[[], Classifier], log_mels: NDArray[np.float32], info: BundleInfo
 ) -> float:
     """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
     exact = softmax(logits / info.temperature)[:, : len(info.labels)]
-    quantized = np.stack([classifier(window) for window in log_mels])
+    quantized = np.stack(list(on_all_cores(load, lambda classifier, window: classifier(window), log_mels)))
     alike = decide(exact, info.unknown_output) == decide(quantized, info.unknown_output)
     return float(alike.mean())
 

@@ -1,10 +1,7 @@
 """How well a bundle hears through `device.pipeline`: gate, windows, network, thresholds and events together."""
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from device.pipeline import Classify
 from device.types import Event
 from training.ambience import listen
 from training.cache import progress
+from training.cores import on_all_cores
 from training.dataset import Dataset
 from training.export import load_classifier
 from training.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
@@ -59,26 +57,23 @@ def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed:
     if not ambience:
         return None
     clips = draw_clips(dataset, fold, config.clips_per_label, np.random.default_rng((seed, fold)))
-    own = local()  # an interpreter serves one thread
 
     def classifier() -> Classify:
-        if not hasattr(own, "classifier"):
-            own.classifier = load_classifier(bundle)
-        classify: Classify = own.classifier
-        return classify
+        return load_classifier(bundle)
 
-    def scene(number: int) -> tuple[bool, bool]:
+    def scene(classify: Classify, number: int) -> tuple[bool, bool]:
         made = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        events, looks = listen(made.samples, bundle, classifier())
+        events, looks = listen(made.samples, bundle, classify)
         return _judge(made, events, [look.start + bundle.features.window_length for look in looks], bundle)
 
-    def alone(samples: Samples) -> list[str]:
-        return [event.label for event in listen(samples, bundle, classifier())[0] if event.type == "start"]
+    def alone(classify: Classify, samples: Samples) -> list[str]:
+        return [event.label for event in listen(samples, bundle, classify)[0] if event.type == "start"]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(progress(pool.map(scene, range(len(clips))), len(clips), "clips through the pipeline"))
-        places = progress(pool.map(alone, ambience), len(ambience), "ambience through the pipeline")
-        false_events = [label for labels in places for label in labels]
+    scenes = on_all_cores(classifier, scene, range(len(clips)))
+    found = list(progress(scenes, len(clips), "clips through the pipeline"))
+    places = on_all_cores(classifier, alone, ambience)
+    heard = progress(places, len(ambience), "ambience through the pipeline")
+    false_events = [label for labels in heard for label in labels]
     by_label = {label: [n for n, clip in enumerate(clips) if clip.label == label] for label in dataset.labels}
     return Heard(
         {label: [found[n][0] for n in numbers] for label, numbers in by_label.items()},

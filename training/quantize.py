@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from device.classifier import interpreter_class
 from device.native import silent_stderr
+from training.cores import on_all_cores
 from training.equalize import equalize
 from training.model import tensorflow
 
@@ -78,14 +79,20 @@ def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
 
 def int8_logits(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits of a TFLite file's content, shape (n, outputs), of windows, shape (n, mel_bands, frames)."""
-    with silent_stderr():
-        interpreter = interpreter_class()(model_content=content)
-        interpreter.allocate_tensors()
-    first, last = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    (scale, zero_point), (step, zero) = first["quantization"], last["quantization"]
-    logits = []
-    for window in np.clip(np.rint(log_mels / scale) + zero_point, -128, 127).astype(np.int8):
+
+    def load() -> Any:
+        with silent_stderr():
+            interpreter = interpreter_class()(model_content=content)
+            interpreter.allocate_tensors()
+        return interpreter
+
+    def look(interpreter: Any, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
+        first, last = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+        (scale, zero_point), (step, zero) = first["quantization"], last["quantization"]
+        window = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
         interpreter.set_tensor(first["index"], window[np.newaxis, ..., np.newaxis])
         interpreter.invoke()
-        logits.append(step * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero))
-    return np.array(logits, np.float32)
+        logits: NDArray[np.float32] = step * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero)
+        return logits
+
+    return np.array(list(on_all_cores(load, look, log_mels)), np.float32)

@@ -64,7 +64,7 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     """The loss falls, and what changes lies above the stem."""
     lesson = prepare_lesson([sounds], teacher, config(), Cache(tmp_path / "cache"))
     assert lesson.windows.shape == (96, *SHAPE)
-    assert lesson.embeddings.shape == (96, EMBEDDING)
+    assert lesson.embeddings.shape == (96, 3, EMBEDDING)
     start = load_colour(BackboneConfig("random", ("mixed0",)), SHAPE)
     save_weights(start, "mixed0", tmp_path / "start.npz")
     path = distil(lesson, str(tmp_path / "start.npz"), config(), tmp_path / "out")
