@@ -93,7 +93,7 @@ def heard_by_yamnet(dataset: Dataset, model: Path) -> np.ndarray:
     """Each clip's mean embedding and scores, shape (clips, 1545), float32."""
 
     def read(yamnet: Teacher, clip: Clip) -> np.ndarray:
-        return yamnet(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE)).mean(axis=0)
+        return yamnet(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE))
 
     heard = on_all_cores(lambda: Teacher(model), read, dataset.clips)
     return np.stack(list(progress(heard, len(dataset.clips), "YAMNet")))

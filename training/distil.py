@@ -51,8 +51,8 @@ class DistilConfig:
     warm_up: int = 150
     """Batches."""
     weight_decay: float = 1e-4
-    precision: str = "mixed_bfloat16"
-    """Keras's policy for what is taught: half the time on a CPU or GPU that knows bfloat16."""
+    precision: str | None = None
+    """Keras's policy for what is taught; None takes `mixed_bfloat16` where it is fast."""
     seed: int = 0
 
 
@@ -62,17 +62,17 @@ class Lesson:
 
     Attributes:
         windows: shape (n, mel_bands, frames), int8, 127 times the log-mels.
-        embeddings: shape (n, parts, 1024), float16, of parts of the window, one after another.
+        embeddings: shape (n, 1024), float16.
     """
 
     windows: NDArray[np.int8]
     embeddings: NDArray[np.float16]
 
     def targets(self) -> NDArray[np.float32]:
-        """Embeddings, each number standardised over all parts and clipped, shape (n, parts, 1024), float32."""
+        """Embeddings, each number standardised over the windows and clipped, shape (n, 1024), float32."""
         embeddings = self.embeddings.astype(np.float32)
-        mean, deviation = embeddings.mean(axis=(0, 1)), embeddings.std(axis=(0, 1)) + np.float32(_SPREAD)
-        clipped: NDArray[np.float32] = np.clip((embeddings - mean) / deviation, -_LIMIT, _LIMIT)
+        deviation = embeddings.std(axis=0) + np.float32(_SPREAD)
+        clipped: NDArray[np.float32] = np.clip((embeddings - embeddings.mean(axis=0)) / deviation, -_LIMIT, _LIMIT)
         return clipped
 
 
@@ -106,7 +106,7 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: DistilConfig,
             samples = [mixtures.draw(config.features.window_length, rng) for _ in range(size(number))]
             return {
                 "windows": np.stack([quantize(log_mel(each, config.features)) for each in samples]),
-                "embeddings": np.stack([heard_by(each)[:, :EMBEDDING] for each in samples]).astype(np.float16),
+                "embeddings": np.stack([heard_by(each)[:EMBEDDING] for each in samples]).astype(np.float16),
             }
 
         return cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, compute)
@@ -141,16 +141,26 @@ def distil(lesson: Lesson, weights: str, config: DistilConfig, output: Path) -> 
     grey = build_backbone(backbone, shape, config.seed)
     seen = _look(keras.Model(grey.input, _stem_end(grey)), lesson.windows)
     before = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_global_policy(config.precision)
+    keras.mixed_precision.set_global_policy(config.precision or _precision())
     try:
         pupil = load_colour(backbone, shape)
-        parts = lesson.embeddings.shape[1]
-        _fit(_with_embeddings(pupil, config.last_layer, parts), seen, lesson.targets(), config, output)
+        _fit(_with_embedding(pupil, config.last_layer), seen, lesson.targets(), config, output)
     finally:
         keras.mixed_precision.set_global_policy(before)
     path = output / "backbone.npz"
     save_weights(pupil, config.last_layer, path)
     return path
+
+
+def _precision() -> str:
+    """Keras's policy: bfloat16 takes half the time where GPU or CPU compute in it, elsewhere fifteen times as long."""
+    config = tensorflow().config
+    cpu = Path("/proc/cpuinfo")
+    if gpus := config.list_physical_devices("GPU"):
+        fast = config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
+    else:
+        fast = cpu.exists() and "bf16" in cpu.read_text(encoding="utf-8")  # avx512_bf16, amx_bf16; bf16 on ARM
+    return "mixed_bfloat16" if fast else "float32"
 
 
 def _stem_end(backbone: Any) -> Any:
@@ -169,16 +179,15 @@ def _look(stem: Any, windows: NDArray[np.int8]) -> NDArray[np.float16]:
     return seen
 
 
-def _with_embeddings(pupil: Any, last_layer: str, parts: int) -> Any:
-    """Keras model: what the stem saw -> the teacher's embedding of each part, from mean and maximum over it."""
+def _with_embedding(pupil: Any, last_layer: str) -> Any:
+    """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
     layers = tensorflow().keras.layers
     above = tensorflow().keras.Model(_stem_end(pupil), pupil.get_layer(last_layer).output)
     seen = layers.Input(above.input_shape[1:])
     sight = above(seen)
-    size = (sight.shape[1], sight.shape[2] // parts)
-    pooled = layers.Concatenate()([layers.AveragePooling2D(size)(sight), layers.MaxPooling2D(size)(sight)])
-    embeddings = layers.Dense(EMBEDDING, dtype="float32")(pooled[:, 0, :parts])
-    return tensorflow().keras.Model(seen, embeddings)
+    pooled = [layers.GlobalAveragePooling2D()(sight), layers.GlobalMaxPooling2D()(sight)]
+    embedding = layers.Dense(EMBEDDING, dtype="float32")(layers.Concatenate()(pooled))
+    return tensorflow().keras.Model(seen, embedding)
 
 
 def _fit(

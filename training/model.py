@@ -30,6 +30,8 @@ weights would decide what the layer has to be."""
 
 LIMIT = 6.0
 """Standard deviations beyond which a feature is clipped."""
+_INT8_STEP = 0.02
+"""Of a pooled layer's mean once it is quantized: values go up to about 5, in 255 steps."""
 LOGITS = "logits"
 """Name of the network's last layer with weights."""
 BATCH = 64
@@ -88,6 +90,14 @@ def standardise(features: NDArray[Any], mean: NDArray[np.float32], scale: NDArra
     """Features as the linear layer sees them, shape (n, features), float32, in ±LIMIT."""
     clipped: NDArray[np.float32] = np.clip((features.astype(np.float32) - mean) / scale, -LIMIT, LIMIT)
     return clipped
+
+
+def standardisation(features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and scale of features, shape (n, features), for `standardise`; each of shape (features,), float32."""
+    mean = features.mean(axis=0, dtype=np.float32)
+    # A feature that varies by less than an int8 step must not be blown up: it would be all rounding.
+    scale = np.hypot(features.std(axis=0, dtype=np.float32), np.float32(_INT8_STEP))
+    return mean, scale
 
 
 def tensorflow() -> Any:
@@ -156,24 +166,32 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
 def attach_head(backbone: Any, head: Head) -> Any:
     """Keras model: log-mels (n, mel_bands, frames, 1) -> logits (n, outputs).
 
-    Each pooled layer is standardised by itself before they are joined, since one int8 scale must serve all of
-    them afterwards. The layers are convolutions of size 1, which TFLite quantizes with one scale a channel.
+    The linear layer is a convolution of size 1, which TFLite quantizes with one scale a channel.
     """
     keras = tensorflow().keras
-    standardised, start = [], 0
-    for number, pooled in enumerate(backbone.outputs):
-        part = slice(start, start := start + pooled.shape[-1])
-        # ReLU6 clips to 0..6, and costs nothing: the features are brought from ±LIMIT to there, and back below.
-        layer = keras.layers.DepthwiseConv2D(1, activation="relu6", name=f"standardise_{number}")
-        standardised.append(layer(pooled))
-        kernel = 3.0 / LIMIT / head.scale[part]
-        layer.set_weights([kernel.reshape(1, 1, -1, 1), 3.0 - head.mean[part] * kernel])
-    joined = keras.layers.Concatenate()(standardised) if len(standardised) > 1 else standardised[0]
     dense = keras.layers.Conv2D(len(head.bias), 1, name=LOGITS)
-    logits = keras.layers.Reshape((len(head.bias),))(dense(joined))
+    logits = keras.layers.Reshape((len(head.bias),))(dense(standardised(backbone, head.mean, head.scale)))
     weights = head.weights * np.float32(LIMIT / 3.0)
     dense.set_weights([weights[np.newaxis, np.newaxis], head.bias - 3.0 * weights.sum(axis=0)])
     return keras.Model(backbone.input, logits, name="earshot")
+
+
+def standardised(backbone: Any, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> Any:
+    """Keras tensor (n, 1, 1, features) on a backbone: its features in deviations, ±LIMIT of them brought to 0 to 6.
+
+    Each pooled layer is standardised by itself before they are joined, since one int8 scale must serve all of them
+    afterwards.
+    """
+    layers = tensorflow().keras.layers
+    parts, start = [], 0
+    for number, pooled in enumerate(backbone.outputs):
+        part = slice(start, start := start + pooled.shape[-1])
+        # ReLU6 clips to 0..6, and costs nothing: the features are brought from ±LIMIT to there.
+        layer = layers.DepthwiseConv2D(1, activation="relu6", name=f"standardise_{number}")
+        parts.append(layer(pooled))
+        kernel = 3.0 / LIMIT / scale[part]
+        layer.set_weights([kernel.reshape(1, 1, -1, 1), 3.0 - mean[part] * kernel])
+    return layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
 def _build(config: BackboneConfig, shape: tuple[int, int, int], weights: str | None = None) -> Any:

@@ -15,7 +15,7 @@ from training.equalize import equalize
 from training.model import tensorflow
 
 RANGE_WINDOWS = 120
-"""Windows that show the converter the range of each layer's values: more change nothing beyond chance, and it takes
+"""Windows that show the range of each layer's values: more change nothing beyond chance, and the converter takes the
 longest of all that an export does."""
 
 
@@ -32,9 +32,9 @@ def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.flo
         log_mels: varied windows, shape (n, mel_bands, frames): they show the range of each layer's values.
         logits: the network's, of these windows, shape (n, outputs).
     """
-    equalize(network, log_mels)
+    equalize(network, log_mels[:RANGE_WINDOWS])
     content = convert(network, log_mels[:RANGE_WINDOWS])
-    shift = int8_logits(content, log_mels).mean(axis=0) - logits.mean(axis=0)
+    shift = int8_outputs(content, log_mels).mean(axis=0) - logits.mean(axis=0)
     return lower_last_bias(content, shift)
 
 
@@ -77,8 +77,8 @@ def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
     return content
 
 
-def int8_logits(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Logits of a TFLite file's content, shape (n, outputs), of windows, shape (n, mel_bands, frames)."""
+def int8_outputs(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Outputs of a TFLite file's content, shape (n, outputs), of windows, shape (n, mel_bands, frames)."""
 
     def load() -> Any:
         with silent_stderr():
@@ -92,7 +92,7 @@ def int8_logits(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.flo
         window = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
         interpreter.set_tensor(first["index"], window[np.newaxis, ..., np.newaxis])
         interpreter.invoke()
-        logits: NDArray[np.float32] = step * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero)
-        return logits
+        outputs: NDArray[np.float32] = step * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero)
+        return outputs
 
     return np.array(list(on_all_cores(load, look, log_mels)), np.float32)

@@ -161,10 +161,21 @@ class SpectrogramMaker:
             return list(progress(pool.map(make, range(len(clips)), clips), len(clips), what))
 
 
-def varied_windows(
-    parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int
-) -> NDArray[np.float32]:
-    """Windows drawn evenly from the parts, none of them silent, shape (at most count, mel_bands, frames), float32.
+@dataclass(frozen=True)
+class Drawn:
+    """Some windows of several parts.
+
+    Attributes:
+        log_mels: shape (n, mel_bands, frames), float32.
+        rows: shape (n,), which they are, where the parts' windows are counted in one go.
+    """
+
+    log_mels: NDArray[np.float32]
+    rows: NDArray[np.intp]
+
+
+def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> Drawn:
+    """At most `count` windows drawn evenly from the parts, none of them silent.
 
     Args:
         parts: windows as they are, and copies.
@@ -173,11 +184,16 @@ def varied_windows(
         seed: of the draw.
     """
     rng = np.random.default_rng(seed)
-    drawn = []
+    log_mels, rows, before = [], [], 0
     for part in parts:
-        windows = part.log_mels(rng.permutation(np.flatnonzero(clips[part.clip]))[: 2 * count // len(parts)])
-        drawn.append(windows[windows.std(axis=(1, 2)) > 0.02][: count // len(parts)])
-    return rng.permutation(np.concatenate(drawn))
+        drawn = rng.permutation(np.flatnonzero(clips[part.clip]))[: 2 * count // len(parts)]
+        windows = part.log_mels(drawn)
+        sounding = np.flatnonzero(windows.std(axis=(1, 2)) > 0.02)[: count // len(parts)]
+        log_mels.append(windows[sounding])
+        rows.append(before + drawn[sounding])
+        before += len(part)
+    order = rng.permutation(sum(map(len, rows)))
+    return Drawn(np.concatenate(log_mels)[order], np.concatenate(rows)[order])
 
 
 def quantize(log_mel: LogMel) -> NDArray[np.int8]:

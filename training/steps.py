@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
 from training.ambience import Ambience, hear_ambience
-from training.cache import Cache
+from training.cache import Arrays, Cache
 from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
@@ -32,14 +32,15 @@ from training.listening import Heard, hear
 from training.model import BackboneConfig, build_backbone, pool
 from training.network import Network, load_network
 from training.report import model_card
+from training.rounding import rounding_errors
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
 from training.thresholds import LiveRule, choose_live_rule, soundings
-from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
+from training.train import Examples, Fitted, HeadConfig, HeadTrainer, Rounding, targets
 
 EXPORT_WINDOWS = 800
-"""Training windows that export calibrates with and compares on."""
+"""Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
 _FALSE_ALARMS = "false_alarms.json"
 
 
@@ -96,12 +97,38 @@ class Run:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        features = [
-            self._features(part, f"features {number + 1} of {len(self.parts)}")
-            for number, part in enumerate(self.parts)
-        ]
+        features = np.concatenate(
+            [
+                self._features(part, f"features {number + 1} of {len(self.parts)}")
+                for number, part in enumerate(self.parts)
+            ]
+        )
         clip = np.concatenate([part.clip for part in self.parts])
-        return Examples(np.concatenate(features), clip, np.concatenate([part.copy for part in self.parts]))
+        copy = np.concatenate([part.copy for part in self.parts])
+        return Examples(features, clip, copy, self._rounding(features, clip))
+
+    def _rounding(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> Rounding:
+        """What int8 adds to the features of some windows.
+
+        Windows of every fold show its ranges, but a head is fitted on the errors of its own training folds alone.
+        """
+        seed = self.recipe.spectrograms.seed
+        key = {
+            "windows": [dict(part.key) for part in self.parts],
+            "backbone": self.recipe.backbone.key(),
+            "seed": seed,
+            "count": EXPORT_WINDOWS,
+        }
+
+        def compute() -> Arrays:
+            drawn = varied_windows(self.parts, np.ones(len(self.dataset.clips), bool), EXPORT_WINDOWS, seed)
+            backbone = build_backbone(self.recipe.backbone, self._shape, seed)
+            return {
+                "errors": rounding_errors(backbone, drawn.log_mels, features[drawn.rows]),
+                "clip": clip[drawn.rows],
+            }
+
+        return Rounding(**self._cache.arrays("rounding", key, compute))
 
     @cached_property
     def _backbone(self) -> Any:
@@ -136,7 +163,7 @@ class Run:
             self.prepare(),
             self.recipe.head,
             self._cache,
-            {**self._settings, "windows": [dict(part.key) for part in self.parts]},
+            {**self._settings, "windows": [dict(part.key) for part in self.parts], "rounded": EXPORT_WINDOWS},
         )
         accuracies = {}
         for name, fold in self._networks().items():
@@ -311,4 +338,4 @@ class Run:
     def _varied_windows(self, network: Network) -> NDArray[np.float32]:
         """Windows that the network was trained on, shape (n, mel_bands, frames)."""
         clips = np.isin([clip.fold for clip in self.dataset.clips], network.settings["train_folds"])
-        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
+        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed).log_mels

@@ -21,7 +21,7 @@ _WINDOW = 15600
 
 
 class Teacher:
-    """YAMNet's embedding and scores of the parts of a window. Not for two threads at a time.
+    """YAMNet's embedding and scores of whole windows. Not for two threads at a time.
 
     Args:
         model: yamnet.tflite.
@@ -45,19 +45,19 @@ class Teacher:
         self._embedding = int(dense[-1]["inputs"][0])
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
-        """Embedding, then scores, of each part of a window, from its first sample to its last.
+        """Mean embedding, then mean scores, of the parts of a window.
 
         Args:
             samples: shape (n,), int16, at 16 kHz, at least 0.975 s.
 
         Returns:
-            Shape (parts, 1024 + 521), float32, as many parts of 0.975 s as fit: the embedding, 0 and above, and the
-            scores, 0 to 1.
+            Shape (1024 + 521,), float32: the embedding, 0 and above, and the scores, 0 to 1.
         """
         signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
         count = len(signal) // _WINDOW
         starts = np.linspace(0, len(signal) - _WINDOW, count).astype(int)
-        return np.stack([self._part(signal[start : start + _WINDOW]) for start in starts])
+        heard: NDArray[np.float32] = np.mean([self._part(signal[start : start + _WINDOW]) for start in starts], axis=0)
+        return heard
 
     def _part(self, signal: NDArray[np.float32]) -> NDArray[np.float32]:
         self._interpreter.set_tensor(self._input["index"], signal.reshape(self._input["shape"]))

@@ -20,10 +20,7 @@ from device.types import UNKNOWN
 from training.cache import Cache, digest
 from training.calibrate import Judgement, best_temperature, labelled_accuracy, unknown_bias
 from training.dataset import Dataset
-from training.model import Head, standardise
-
-_INT8_STEP = 0.02
-"""Of a pooled layer's mean once it is quantized: values go up to about 5, in 255 steps."""
+from training.model import Head, standardisation, standardise
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,26 @@ class HeadConfig:
 
 
 @dataclass(frozen=True)
+class Rounding:
+    """What int8 adds to the features of some windows.
+
+    Attributes:
+        errors: shape (n, features), float32 (see `training.rounding`).
+        clip: shape (n,), int32, each window's clip.
+    """
+
+    errors: NDArray[np.float32]
+    clip: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
 class Examples:
-    """Features of windows, shape (n, features), and where they come from (see Spectrograms)."""
+    """Features of windows, shape (n, features), and where they come from (see Spectrograms); and how int8 rounds."""
 
     features: NDArray[np.float16]
     clip: NDArray[np.int32]
     copy: NDArray[np.int32]
+    rounding: Rounding
 
 
 @dataclass(frozen=True)
@@ -170,7 +181,9 @@ class HeadTrainer:
             clip, copy = self._examples.clip[rows], self._examples.copy[rows]
             weights = window_weights(clip, copy, self._recordings[clip], self._config.recording_power)
             features, labels = self._examples.features[rows], len(self._dataset.labels)
-            return vars(fit_head(features, self.targets[clip], weights, labels, shrinkage))
+            rounding = self._examples.rounding
+            errors = rounding.errors[~np.isin(self._folds[rounding.clip], without)]
+            return vars(fit_head(features, self.targets[clip], weights, labels, shrinkage, errors))
 
         return self._evened(Head(**self._cache.arrays("head", key, compute)), without)
 
@@ -223,13 +236,15 @@ def fit_head(
     weight: NDArray[np.float32],
     labels: int,
     shrinkage: float,
+    errors: NDArray[np.float32],
 ) -> Head:
     """Linear discriminant analysis of standardised features, with a shrunk covariance.
 
     The classes are taken for normal distributions of one covariance, that of the windows about their label's mean. So
     a direction in which recordings of one label and augmented copies of one clip differ much (another microphone, speed
     or place) counts little. Each label has the same say in it, and the same prior. Sounds without a label have a mean
-    like the labels, but none of the say: they have little in common.
+    like the labels, but none of the say: they have little in common. The network runs in int8: the covariance of what
+    that adds to the features is added, so a direction in which rounding adds up counts little, too.
 
     Formulas: Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning", 2009, 4.3; the shrinkage is that
     of Ledoit and Wolf, J. Multivariate Analysis 88, 2004, with a given weight. scikit-learn's takes no sample weights.
@@ -240,16 +255,16 @@ def fit_head(
         weight: shape (n,).
         labels: outputs from this number on are not labels but "none of them".
         shrinkage: how far the covariance is brought towards a multiple of the identity, above 0, at most 1.
+        errors: shape (m, features), about 0, what int8 adds to features; m may be 0.
     """
-    mean = features.mean(axis=0, dtype=np.float32)
-    # A feature that varies by less than an int8 step must not be blown up: it would be all rounding.
-    scale = np.hypot(features.std(axis=0, dtype=np.float32), np.float32(_INT8_STEP))
+    mean, scale = standardisation(features)
     standardised = standardise(features, mean, scale)
     outputs = range(int(target.max()) + 1)
     centres = np.stack([np.average(standardised[target == n], axis=0, weights=weight[target == n]) for n in outputs])
     labelled = target < labels
     say = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
     spread = (standardised[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
+    spread = np.concatenate([spread, errors / scale / np.float32(math.sqrt(max(len(errors), 1)))])
     weights = _solve(spread, centres, 1.0 - shrinkage, shrinkage * float(np.square(spread).sum()) / features.shape[1])
     bias = -0.5 * np.sum(centres * weights.T, axis=1)
     return Head(mean, scale, weights.astype(np.float32), bias.astype(np.float32))

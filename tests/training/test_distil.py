@@ -1,5 +1,7 @@
 """The teacher here is a small one of our own, in YAMNet's shape: the real one is not part of the project."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 from device.errors import InputError
 from device.features import FeatureConfig
+from training import distil as distillation
 from training.cache import Cache
 from training.distil import DistilConfig, distil, prepare_lesson
 from training.mixtures import MixtureConfig, Mixtures
@@ -64,7 +67,7 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     """The loss falls, and what changes lies above the stem."""
     lesson = prepare_lesson([sounds], teacher, config(), Cache(tmp_path / "cache"))
     assert lesson.windows.shape == (96, *SHAPE)
-    assert lesson.embeddings.shape == (96, 3, EMBEDDING)
+    assert lesson.embeddings.shape == (96, EMBEDDING)
     start = load_colour(BackboneConfig("random", ("mixed0",)), SHAPE)
     save_weights(start, "mixed0", tmp_path / "start.npz")
     path = distil(lesson, str(tmp_path / "start.npz"), config(), tmp_path / "out")
@@ -121,3 +124,13 @@ def test_a_missing_folder_of_sounds_is_told(tmp_path):
     """An empty folder teaches nothing, and is named."""
     with pytest.raises(InputError, match="no sound"):
         Mixtures([tmp_path], 16000, MixtureConfig())
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"), [("flags: fma avx2", "float32"), ("flags: avx512f avx512_bf16", "mixed_bfloat16")]
+)
+def test_bfloat16_is_used_where_the_processor_knows_it(monkeypatch, flags, precision):
+    """Elsewhere it is emulated, and teaching would take days instead of an hour."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: flags)
+    assert distillation._precision() == precision

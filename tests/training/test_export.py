@@ -98,7 +98,7 @@ def test_the_last_bias_takes_the_shift_back(trained):
     """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
     _, keras, windows = parts(trained)
     content = quantize.convert(keras, windows)
-    mean = quantize.int8_logits(content, windows).mean(axis=0)
+    mean = quantize.int8_outputs(content, windows).mean(axis=0)
     by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
-    lowered = quantize.int8_logits(quantize.lower_last_bias(content, by), windows).mean(axis=0)
+    lowered = quantize.int8_outputs(quantize.lower_last_bias(content, by), windows).mean(axis=0)
     assert mean - lowered == pytest.approx(by, abs=0.05)

@@ -4,7 +4,8 @@ import pytest
 from device.errors import ConfigError, InputError
 from training.equalize import equalize
 from training.model import BackboneConfig, Head, attach_head, build_backbone, predict, tensorflow
-from training.quantize import int8_logits, quantize
+from training.quantize import int8_outputs, quantize
+from training.rounding import rounding_errors
 
 SHAPE = (75, 79)
 
@@ -46,6 +47,18 @@ def test_equalizing_changes_ranges_and_nothing_else():
     equalize(network, log_mels)
     assert predict(network, log_mels) == pytest.approx(before, rel=1e-3, abs=1e-3)
     assert unevenness() < 0.7 * uneven
+
+
+def test_rounding_errors_are_what_int8_adds_to_features():
+    """They are about 0, and small beside what the features tell."""
+    backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
+    log_mels = np.random.default_rng(0).uniform(-1, 1, (40, *SHAPE)).astype(np.float32)
+    log_mels *= np.linspace(0.1, 1.0, 40, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    features = np.concatenate([np.reshape(part, (40, -1)) for part in backbone(log_mels[..., None])], axis=1)
+    errors = rounding_errors(backbone, log_mels, features.astype(np.float16))
+    assert errors.shape == features.shape
+    assert np.abs(errors.mean(axis=0)).max() < 1e-5
+    assert 0.0 < np.median(errors.std(axis=0) / (features.std(axis=0) + 0.02)) < 0.3
 
 
 def test_one_grey_channel_is_three_equal_colours(tmp_path):
@@ -94,7 +107,7 @@ def test_smaller_backbones_become_int8_too(name):
         backbone, Head(features.mean() * ones, features.std() * ones, weights, np.zeros(3, np.float32))
     )
     exact = predict(network, log_mels)
-    quantized = int8_logits(quantize(network, log_mels, exact), log_mels)
+    quantized = int8_outputs(quantize(network, log_mels, exact), log_mels)
     assert predict(network, log_mels) == pytest.approx(exact, rel=1e-3, abs=1e-3)
     assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
 

@@ -6,7 +6,12 @@ from device.types import UNKNOWN
 from training.cache import Cache
 from training.calibrate import clip_means
 from training.dataset import Clip, Dataset
-from training.train import Examples, HeadConfig, HeadTrainer, _solve, fit_head, window_weights
+from training.train import Examples, HeadConfig, HeadTrainer, Rounding, _solve, fit_head, window_weights
+
+
+def exact(features):
+    """A network that rounds nothing."""
+    return Rounding(np.zeros((0, features), np.float32), np.zeros(0, np.int32))
 
 
 def made(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
@@ -20,7 +25,9 @@ def made(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
                 clips.append(Clip(f"{fold}-{label}-{recording}.wav", label, f"{fold}/{label}/{recording}", fold))
                 features.append(rng.normal(size=6) + 3.0 * np.eye(6)[number])
     count = len(clips)
-    examples = Examples(np.array(features, np.float16), np.arange(count, dtype=np.int32), np.zeros(count, np.int32))
+    clip = np.arange(count, dtype=np.int32)
+    rounding = Rounding(rng.normal(0.0, 0.1, (count, 6)).astype(np.float32), clip)
+    examples = Examples(np.array(features, np.float16), clip, np.zeros(count, np.int32), rounding)
     return Dataset("made", labels, tuple(clips), ""), examples
 
 
@@ -40,7 +47,8 @@ def test_no_choice_depends_on_the_test_fold(tmp_path):
     spoiled[folds == 3] = 7.0
     config = HeadConfig()
     clean = HeadTrainer(dataset, examples, config, Cache(tmp_path / "clean"), {}).fit(3)
-    dirty_examples = Examples(spoiled, examples.clip, examples.copy)
+    errors = np.where(folds[:, np.newaxis] == 3, np.float32(9.0), examples.rounding.errors)
+    dirty_examples = Examples(spoiled, examples.clip, examples.copy, Rounding(errors, examples.clip))
     dirty = HeadTrainer(dataset, dirty_examples, config, Cache(tmp_path / "dirty"), {}).fit(3)
     assert clean.temperature == dirty.temperature
     assert clean.unknown_bias == dirty.unknown_bias
@@ -87,7 +95,7 @@ def test_head_is_linear_discriminant_analysis():
     target = np.arange(120) % 3
     mixing = rng.normal(size=(5, 5))
     features = ((rng.normal(size=(120, 5)) + 2.0 * np.eye(5)[target]) @ mixing).astype(np.float16)
-    head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2)
+    head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2, exact(5).errors)
     reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2)
     standardised = (features - head.mean) / head.scale
     expected = reference.fit(standardised, target).decision_function(standardised)
@@ -104,9 +112,31 @@ def test_what_differs_between_copies_counts_little():
     target = np.arange(400) % 2
     steady = 0.5 * target + 0.1 * rng.normal(size=400)
     fickle = 2.0 * target + 4.0 * rng.normal(size=400)
-    head = fit_head(np.stack([steady, fickle], axis=1).astype(np.float16), target, np.ones(400, np.float32), 2, 0.01)
+    head = fit_head(
+        np.stack([steady, fickle], axis=1).astype(np.float16),
+        target,
+        np.ones(400, np.float32),
+        2,
+        0.01,
+        exact(2).errors,
+    )
     gains = np.abs(head.weights[:, 1] - head.weights[:, 0])
     assert gains[0] > 5 * gains[1]
+
+
+def test_a_direction_in_which_rounding_adds_up_counts_little():
+    """Of two features that tell labels apart equally well, the head prefers the one that int8 leaves alone."""
+    rng = np.random.default_rng(0)
+    target = np.arange(400) % 2
+    features = (target[:, np.newaxis] + rng.normal(size=(400, 2))).astype(np.float16)
+    errors = (rng.normal(size=(100, 2)) * [0.0, 3.0]).astype(np.float32)
+    gains = [
+        np.abs(head.weights[:, 1] - head.weights[:, 0])
+        for rounding in (exact(2).errors, errors)
+        for head in [fit_head(features, target, np.ones(400, np.float32), 2, 0.01, rounding)]
+    ]
+    assert gains[0][0] == pytest.approx(gains[0][1], rel=0.3)
+    assert gains[1][0] > 5 * gains[1][1]
 
 
 def test_negatives_have_no_say_in_the_covariance():
@@ -119,7 +149,7 @@ def test_negatives_have_no_say_in_the_covariance():
     wild[target == 2] += tame[target == 2].mean(axis=0) - wild[target == 2].mean(axis=0)
 
     def contrast(of):
-        head = fit_head(of.astype(np.float16), target, np.ones(150, np.float32), 2, 0.1)
+        head = fit_head(of.astype(np.float16), target, np.ones(150, np.float32), 2, 0.1, exact(4).errors)
         weights = head.weights / head.scale[:, np.newaxis]
         difference = weights[:, 0] - weights[:, 1]
         return difference / np.linalg.norm(difference)
@@ -132,7 +162,7 @@ def test_two_labels_without_negatives_give_two_logits():
     rng = np.random.default_rng(0)
     target = np.arange(40) % 2
     features = (rng.normal(size=(40, 3)) + target[:, None]).astype(np.float16)
-    head = fit_head(features, target, np.ones(40, np.float32), 2, 0.1)
+    head = fit_head(features, target, np.ones(40, np.float32), 2, 0.1, exact(3).errors)
     assert head.weights.shape == (3, 2)
     assert (head(features).argmax(axis=1) == target).mean() > 0.7
 
@@ -148,7 +178,8 @@ def test_a_temperature_suits_heads_of_any_size(tmp_path):
                 features.append(rng.normal(size=60) + 1.0 * np.eye(60)[number])
     count = len(clips)
     dataset = Dataset("made", ("a", "b"), tuple(clips), "")
-    examples = Examples(np.array(features, np.float16), np.arange(count, dtype=np.int32), np.zeros(count, np.int32))
+    clip = np.arange(count, dtype=np.int32)
+    examples = Examples(np.array(features, np.float16), clip, np.zeros(count, np.int32), exact(60))
     trainer = HeadTrainer(dataset, examples, HeadConfig(), Cache(tmp_path), {})
     unheard = np.array([clip.fold == 10 and clip.label != UNKNOWN for clip in clips])
 
@@ -195,7 +226,7 @@ def test_fits_are_taken_from_the_cache(tmp_path):
     """A second run with the same key fits nothing anew: a killed run resumes."""
     dataset, examples = made()
     HeadTrainer(dataset, examples, HeadConfig(), Cache(tmp_path), {}).fit(1)
-    nothing = Examples(np.full_like(examples.features, np.nan), examples.clip, examples.copy)
+    nothing = Examples(np.full_like(examples.features, np.nan), examples.clip, examples.copy, examples.rounding)
     files = sorted(tmp_path.iterdir())
     times = [path.stat().st_mtime_ns for path in files]
     try:
