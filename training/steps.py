@@ -110,7 +110,7 @@ class Run:
     def _rounding(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> Rounding:
         """What int8 adds to the features of some windows.
 
-        Windows of every fold show its ranges, but a head is fitted on the errors of its own training folds alone.
+        Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
         """
         seed = self.recipe.spectrograms.seed
         key = {
