@@ -58,14 +58,26 @@ class Classifier:
         Returns:
             Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
         """
-        scale, zero_point = self._input["quantization"]
-        quantized = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
-        self._interpreter.set_tensor(self._input["index"], quantized[np.newaxis, :, :, np.newaxis])
-        self._interpreter.invoke()
-        scale, zero_point = self._output["quantization"]
-        output = self._interpreter.get_tensor(self._output["index"])[0]
-        logits = scale * (output.astype(np.float32) - zero_point)
+        logits = infer(self._interpreter, self._input, self._output, log_mel)
         return softmax(logits / self._temperature)[: self._labels]
+
+
+def infer(interpreter: Any, first: Any, last: Any, log_mel: LogMel) -> NDArray[np.float32]:
+    """Run an int8 network on one window: outputs as numbers again, shape (outputs,), float32.
+
+    Args:
+        interpreter: its tensors are allocated.
+        first: details of its input.
+        last: details of its output.
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+    """
+    scale, zero_point = first["quantization"]
+    quantized = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
+    interpreter.set_tensor(first["index"], quantized[np.newaxis, :, :, np.newaxis])
+    interpreter.invoke()
+    scale, zero_point = last["quantization"]
+    outputs: NDArray[np.float32] = scale * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero_point)
+    return outputs
 
 
 def softmax(logits: NDArray[np.float32]) -> Probabilities:

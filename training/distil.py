@@ -153,7 +153,7 @@ def distil(lesson: Lesson, weights: str, config: DistilConfig, output: Path) -> 
 
 
 def _precision() -> str:
-    """Keras's policy: bfloat16 takes half the time where GPU or CPU compute in it, elsewhere fifteen times as long."""
+    """Keras's policy: bfloat16 takes half the time where GPU or CPU compute in it, elsewhere ten times as long."""
     config = tensorflow().config
     cpu = Path("/proc/cpuinfo")
     if gpus := config.list_physical_devices("GPU"):

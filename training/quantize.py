@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.classifier import interpreter_class
+from device.classifier import infer, interpreter_class
 from device.native import silent_stderr
 from training.cores import on_all_cores
 from training.equalize import equalize
@@ -29,13 +29,19 @@ def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.flo
     Args:
         network: Keras, log-mels (n, mel_bands, frames, 1) -> logits. Its channels are rescaled, which leaves what it
             computes as it was.
-        log_mels: varied windows, shape (n, mel_bands, frames): they show the range of each layer's values.
+        log_mels: varied windows, shape (n, mel_bands, frames); the first show the range of each layer's values.
         logits: the network's, of these windows, shape (n, outputs).
     """
-    equalize(network, log_mels[:RANGE_WINDOWS])
-    content = convert(network, log_mels[:RANGE_WINDOWS])
+    content = evened_int8(network, log_mels)
     shift = int8_outputs(content, log_mels).mean(axis=0) - logits.mean(axis=0)
     return lower_last_bias(content, shift)
+
+
+def evened_int8(network: Any, log_mels: NDArray[np.float32]) -> bytes:
+    """Content of the TFLite file of a network whose channels are evened out first; arguments as for `quantize`."""
+    shown = log_mels[:RANGE_WINDOWS]
+    equalize(network, shown)
+    return convert(network, shown)
 
 
 def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
@@ -80,19 +86,10 @@ def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
 def int8_outputs(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Outputs of a TFLite file's content, shape (n, outputs), of windows, shape (n, mel_bands, frames)."""
 
-    def load() -> Any:
+    def load() -> tuple[Any, Any, Any]:
         with silent_stderr():
             interpreter = interpreter_class()(model_content=content)
             interpreter.allocate_tensors()
-        return interpreter
+        return interpreter, interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-    def look(interpreter: Any, log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
-        first, last = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-        (scale, zero_point), (step, zero) = first["quantization"], last["quantization"]
-        window = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
-        interpreter.set_tensor(first["index"], window[np.newaxis, ..., np.newaxis])
-        interpreter.invoke()
-        outputs: NDArray[np.float32] = step * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero)
-        return outputs
-
-    return np.array(list(on_all_cores(load, look, log_mels)), np.float32)
+    return np.array(list(on_all_cores(load, lambda loaded, window: infer(*loaded, window), log_mels)), np.float32)

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.equalize import equalize
 from training.model import LIMIT, standardisation, standardise, standardised, tensorflow
-from training.quantize import RANGE_WINDOWS, convert, int8_outputs
+from training.quantize import evened_int8, int8_outputs
 
 
 def rounding_errors(backbone: Any, log_mels: NDArray[np.float32], features: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -25,8 +24,7 @@ def rounding_errors(backbone: Any, log_mels: NDArray[np.float32], features: NDAr
     mean, scale = standardisation(features)
     joined = standardised(backbone, mean, scale)
     network = keras.Model(backbone.input, keras.layers.Reshape((len(mean),))(joined), name="features")
-    equalize(network, log_mels[:RANGE_WINDOWS])
-    found = int8_outputs(convert(network, log_mels[:RANGE_WINDOWS]), log_mels) * (LIMIT / 3.0) - LIMIT
+    found = int8_outputs(evened_int8(network, log_mels), log_mels) * (LIMIT / 3.0) - LIMIT
     errors: NDArray[np.float32] = (found - standardise(features, mean, scale)) * scale
     errors -= errors.mean(axis=0)
     return errors

@@ -1,6 +1,6 @@
 """The four steps, prepare, train, evaluate, export: what the command line joins. Each picks up the last one's files.
 
-OUTPUT/cache/             windows, features and fits, by content; may be deleted at any time
+OUTPUT/cache/             windows, features, their rounding and fits, by content; may be deleted at any time
 OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
 OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
@@ -92,7 +92,7 @@ class Run:
         }
 
     def prepare(self) -> Examples:
-        """Compute features of all windows and copies, or take them from the cache.
+        """Compute features of all windows and copies, and how int8 rounds them, or take them from the cache.
 
         Raises:
             InputError: a clip or the weights are unreadable.

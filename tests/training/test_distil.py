@@ -130,7 +130,7 @@ def test_a_missing_folder_of_sounds_is_told(tmp_path):
     ("flags", "precision"), [("flags: fma avx2", "float32"), ("flags: avx512f avx512_bf16", "mixed_bfloat16")]
 )
 def test_bfloat16_is_used_where_the_processor_knows_it(monkeypatch, flags, precision):
-    """Elsewhere it is emulated, and teaching would take days instead of an hour."""
+    """Elsewhere it is emulated, and teaching would take half a day instead of an hour."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: flags)
     assert distillation._precision() == precision
