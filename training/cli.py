@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace, command: str) -> None:
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
     _say(run.dataset.found)
     if "prepare" in steps:
-        examples = run.prepare()
+        examples = run.examples
         _say(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
     if "train" in steps:
         for name, accuracy in run.train().items():

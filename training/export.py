@@ -26,7 +26,6 @@ from device.errors import ConfigError
 from device.features import FeatureConfig, LogMel, Samples, log_mel
 from training.cache import file_digest
 from training.cores import on_all_cores
-from training.model import predict
 from training.quantize import quantize
 from training.thresholds import unknown_rule
 
@@ -52,13 +51,16 @@ class BundleInfo:
     accuracy: Mapping[str, Any]
 
 
-def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo, folder: Path) -> float:
+def export_bundle(
+    network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32], info: BundleInfo, folder: Path
+) -> float:
     """Quantize a network, check it against its float parent, and write its bundle (without the model card).
 
     Args:
         network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled, which
             leaves what it computes as it was.
         log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate with and to compare on.
+        logits: the network's, of these windows, shape (n, outputs).
         info: the rest of the bundle.
         folder: of the bundle; files in it are replaced, all or none.
 
@@ -68,7 +70,6 @@ def export_bundle(network: Any, log_mels: NDArray[np.float32], info: BundleInfo,
     Raises:
         ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
     """
-    logits = predict(network, log_mels)
     content = quantize(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
     if len(content) > LARGEST_MODEL_BYTES:
         raise ConfigError(

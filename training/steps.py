@@ -29,12 +29,12 @@ from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
 from training.html_report import Learning, write_report
 from training.listening import Heard, hear
-from training.model import BackboneConfig, build_backbone, pool
+from training.model import BackboneConfig, build_backbone, pool, predict
 from training.network import Network, load_network
 from training.report import model_card
 from training.rounding import rounding_errors
 from training.scenes import SceneConfig
-from training.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
 from training.thresholds import LiveRule, choose_live_rule, soundings
 from training.train import Examples, Fitted, HeadConfig, HeadTrainer, Rounding, targets
@@ -91,8 +91,9 @@ class Run:
             "outputs": len(set(targets(self.dataset).tolist())),
         }
 
-    def prepare(self) -> Examples:
-        """Compute features of all windows and copies, and how int8 rounds them, or take them from the cache.
+    @cached_property
+    def examples(self) -> Examples:
+        """Features of all windows and copies, and how int8 rounds them: computed, or taken from the cache.
 
         Raises:
             InputError: a clip or the weights are unreadable.
@@ -160,7 +161,7 @@ class Run:
         """
         trainer = HeadTrainer(
             self.dataset,
-            self.prepare(),
+            self.examples,
             self.recipe.head,
             self._cache,
             {**self._settings, "windows": [dict(part.key) for part in self.parts], "rounded": EXPORT_WINDOWS},
@@ -333,9 +334,13 @@ class Run:
             },
             accuracy=evaluation,
         )
-        return export_bundle(keras, self._varied_windows(network), info, folder)
+        drawn = self._varied_windows(network)
+        # The backbone has seen these windows already, unless fine-tuning has changed it since.
+        tuned = network.settings.get("fine_tune_epochs")
+        logits = predict(keras, drawn.log_mels) if tuned else network.head(self.examples.features[drawn.rows])
+        return export_bundle(keras, drawn.log_mels, logits, info, folder)
 
-    def _varied_windows(self, network: Network) -> NDArray[np.float32]:
-        """Windows that the network was trained on, shape (n, mel_bands, frames)."""
+    def _varied_windows(self, network: Network) -> Drawn:
+        """Windows that the network was trained on."""
         clips = np.isin([clip.fold for clip in self.dataset.clips], network.settings["train_folds"])
-        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed).log_mels
+        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)

@@ -1,19 +1,20 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from device.bundle import load_bundle, self_test
 from device.errors import ConfigError
-from training import export, quantize
+from training import export, quantize, steps
 from training.export import decide, export_bundle, golden_waveforms, load_classifier
-from training.model import attach_head, predict
+from training.model import LOGITS, attach_head, predict
 
 
 def parts(trained):
     """The final network, its float model, windows and what goes into a bundle."""
     network, keras = trained._load("all")
-    windows = trained._varied_windows(network)[:60]
+    windows = trained._varied_windows(network).log_mels[:60]
     return network, keras, windows
 
 
@@ -52,7 +53,7 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
         "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, 1.0, {}, {}
     )
     with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
-        export_bundle(keras, windows, info, folder)
+        export_bundle(keras, windows, predict(keras, windows), info, folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.tflite"]
     assert (folder / "model.tflite").read_bytes() == b"old"
 
@@ -102,3 +103,17 @@ def test_the_last_bias_takes_the_shift_back(trained):
     by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
     lowered = quantize.int8_outputs(quantize.lower_last_bias(content, by), windows).mean(axis=0)
     assert mean - lowered == pytest.approx(by, abs=0.05)
+
+
+def test_what_an_export_compares_with_is_what_the_network_says(trained, monkeypatch, tmp_path):
+    """Its float logits come from features that were kept, and are the network's; a fine-tuned one is asked itself."""
+    network, keras = trained._load("all")
+    given = []
+    monkeypatch.setattr(steps, "export_bundle", lambda _, log_mels, logits, *__: given.append((log_mels, logits)))
+    trained._export(network, keras, tmp_path, "1", {})
+    log_mels, logits = given[-1]
+    assert logits == pytest.approx(predict(keras, log_mels), abs=0.05)
+    tuned = replace(network, settings={**network.settings, "fine_tune_epochs": 1})
+    keras.get_layer(LOGITS).bias.assign_add(np.ones(logits.shape[1]))
+    trained._export(tuned, keras, tmp_path, "1", {})
+    assert given[-1][1] == pytest.approx(logits + 1, abs=0.05)

@@ -35,13 +35,13 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
     monkeypatch.setattr(steps, "pool", refuse)
     monkeypatch.setattr("training.spectrograms.read_samples", refuse)
     again = Run(trained.dataset, trained.recipe, trained.output, "")
-    assert len(again.prepare().clip) == len(trained.prepare().clip)
+    assert len(again.examples.clip) == len(trained.examples.clip)
 
 
 def test_same_seed_same_features(trained, tmp_path):
     """Another folder, the same clips and seed: the same features to the last bit; another seed, other copies."""
     other = Run(trained.dataset, trained.recipe, tmp_path, "")
-    assert np.array_equal(other.prepare().features, trained.prepare().features)
+    assert np.array_equal(other.examples.features, trained.examples.features)
     reseeded = replace(trained.recipe, spectrograms=replace(trained.recipe.spectrograms, seed=1))
     parts = Run(trained.dataset, reseeded, tmp_path, "").parts
     assert np.array_equal(parts[0].quantized, trained.parts[0].quantized)
