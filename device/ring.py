@@ -37,8 +37,9 @@ class RingBuffer:
         """
         if position < self._end:
             raise ValueError(f"position {position} was written already, the end is {self._end}")
-        gap = min(position - self._end, len(self._samples))
-        self._put(position - gap, np.zeros(gap, np.int16))
+        if position > self._end:
+            gap = min(position - self._end, len(self._samples))
+            self._put(position - gap, np.zeros(gap, np.int16))
         self._put(position, samples)
         self._end = position + len(samples)
 
@@ -60,6 +61,7 @@ class RingBuffer:
 
     def _put(self, position: int, samples: Samples) -> None:
         begin = position % len(self._samples)
-        head = min(len(samples), len(self._samples) - begin)
-        self._samples[begin : begin + head] = samples[:head]
-        self._samples[: len(samples) - head] = samples[head:]
+        room = len(self._samples) - begin
+        self._samples[begin : begin + len(samples)] = samples[:room]
+        if len(samples) > room:
+            self._samples[: len(samples) - room] = samples[room:]
