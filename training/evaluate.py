@@ -18,8 +18,6 @@ from training.cores import on_all_cores
 from training.dataset import Clip, Dataset
 from training.export import decide, load_classifier
 from training.listening import Heard, pipeline_figures
-from training.model import predict
-from training.spectrograms import Spectrograms
 from training.train import targets
 
 _BINS = 15
@@ -61,23 +59,19 @@ class Verdicts:
         return decide(self.int8_scores, self.unknown_output)
 
 
-def judge(network: Any, bundle: Bundle, dataset: Dataset, windows: Spectrograms, fold: int) -> Verdicts:
-    """Run float network and bundle over the clips of a fold.
+def judge(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: Bundle, dataset: Dataset) -> Verdicts:
+    """Compare what float network and bundle say of the clips of a fold.
 
-    The float network sees the windows of the cache; the bundle gets the files, as `earshot classify` does.
+    The float network saw the windows of the cache; the bundle gets the files, as `earshot classify` does.
 
     Args:
-        network: Keras, the bundle's float parent.
+        logits: of the bundle's float parent, shape (n, outputs), of all windows of the fold's clips and negatives.
+        clip: each window's clip, shape (n,).
         bundle: exported from it.
         dataset: whose clips.
-        windows: all windows of the dataset's clips as they are.
-        fold: whose clips are judged, negatives included.
     """
-    numbers = np.array([number for number, clip in enumerate(dataset.clips) if clip.fold == fold])
-    rows = np.flatnonzero(np.isin(windows.clip, numbers))
-    temperature = bundle.manifest.calibration.temperature
-    probabilities = softmax(predict(network, windows.log_mels(rows)) / temperature)
-    clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], windows.clip[rows])
+    probabilities = softmax(logits / bundle.manifest.calibration.temperature)
+    clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
     int8_scores = classify_files([dataset.clips[number] for number in clips], bundle)
     unknown_output = bundle.manifest.unknown.output
     return Verdicts(clips.astype(np.int64), targets(dataset)[clips], float_scores, int8_scores, unknown_output)

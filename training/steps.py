@@ -207,7 +207,9 @@ class Run:
             folder = self.output / "folds" / str(fold)
             self._export(network, keras, folder, "0", {})
             bundle = load_bundle(folder)
-            verdicts[fold] = judge(keras, bundle, self.dataset, self.parts[0], fold)
+            drawn = self._fold_windows(fold)
+            logits = self._logits(network, keras, drawn)
+            verdicts[fold] = judge(logits, self.parts[0].clip[drawn.rows], bundle, self.dataset)
             heard[fold] = None if self.dataset.leaks else hear(bundle, self.dataset, fold, scenes, seed)
         result = cross_validation(verdicts, heard, self.dataset)
         result["scenes"] = str(scenes)
@@ -335,10 +337,18 @@ class Run:
             accuracy=evaluation,
         )
         drawn = self._varied_windows(network)
-        # The backbone has seen these windows already, unless fine-tuning has changed it since.
+        return export_bundle(keras, drawn.log_mels, self._logits(network, keras, drawn), info, folder)
+
+    def _logits(self, network: Network, keras: Any, drawn: Drawn) -> NDArray[np.float32]:
+        """What the float network says of windows; the backbone has seen them already, unless fine-tuning changed it."""
         tuned = network.settings.get("fine_tune_epochs")
-        logits = predict(keras, drawn.log_mels) if tuned else network.head(self.examples.features[drawn.rows])
-        return export_bundle(keras, drawn.log_mels, logits, info, folder)
+        return predict(keras, drawn.log_mels) if tuned else network.head(self.examples.features[drawn.rows])
+
+    def _fold_windows(self, fold: int) -> Drawn:
+        """All windows of a fold's clips as they are."""
+        folds = np.array([clip.fold for clip in self.dataset.clips])
+        rows = np.flatnonzero(folds[self.parts[0].clip] == fold)
+        return Drawn(self.parts[0].log_mels(rows), rows)
 
     def _varied_windows(self, network: Network) -> Drawn:
         """Windows that the network was trained on."""

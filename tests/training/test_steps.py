@@ -48,6 +48,15 @@ def test_same_seed_same_features(trained, tmp_path):
     assert not np.array_equal(parts[1].quantized, trained.parts[1].quantized)
 
 
+def test_a_fold_is_judged_by_what_its_network_says(trained):
+    """The float logits of a test fold's windows come from features that were kept, and are the network's own."""
+    network, keras = trained._load("fold-3")
+    drawn = trained._fold_windows(3)
+    fold = [number for number, clip in enumerate(trained.dataset.clips) if clip.fold == 3]
+    assert set(trained.parts[0].clip[drawn.rows]) == set(fold)
+    assert trained._logits(network, keras, drawn) == pytest.approx(predict(keras, drawn.log_mels), abs=0.05)
+
+
 def test_thresholds_come_from_ambience(trained):
     """Each label has a threshold within the candidates and says what it costs."""
     network = json.loads((trained.output / "networks" / "all" / "network.json").read_text())
