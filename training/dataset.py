@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from device.audio.files import SUFFIXES
 from device.types import UNKNOWN
 
@@ -52,6 +55,11 @@ class Dataset:
     found: str
     leaks: bool = False
     warnings: tuple[str, ...] = ()
+
+    @property
+    def clip_folds(self) -> NDArray[np.int64]:
+        """Each clip's fold, shape (clips,)."""
+        return np.array([clip.fold for clip in self.clips], np.int64)
 
     @property
     def judged_folds(self) -> tuple[int, ...]:

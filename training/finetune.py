@@ -122,7 +122,7 @@ def tune(
     Returns:
         The network, None where no epoch was better than none; and the validation curves.
     """
-    folds = np.array([clip.fold for clip in dataset.clips])
+    folds = dataset.clip_folds
     curves = []
     for validation in (each for each in dataset.judged_folds if each != test_fold):
         train = np.flatnonzero((folds != validation) & (folds != test_fold))

@@ -259,7 +259,7 @@ class Run:
         """Chosen on the ambience of the folds that validate for a test fold."""
         ambience, seen = self._ambience
         rows, scores = trainer.judge(fold, fitted, seen, ambience.windows.clip)
-        validated = np.isin([clip.fold for clip in self.dataset.clips], trainer.validation_folds(fold))
+        validated = np.isin(self.dataset.clip_folds, trainer.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
         features = self.recipe.spectrograms.features
         return choose_live_rule(
@@ -346,11 +346,10 @@ class Run:
 
     def _fold_windows(self, fold: int) -> Drawn:
         """All windows of a fold's clips as they are."""
-        folds = np.array([clip.fold for clip in self.dataset.clips])
-        rows = np.flatnonzero(folds[self.parts[0].clip] == fold)
+        rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
         return Drawn(self.parts[0].log_mels(rows), rows)
 
     def _varied_windows(self, network: Network) -> Drawn:
         """Windows that the network was trained on."""
-        clips = np.isin([clip.fold for clip in self.dataset.clips], network.settings["train_folds"])
+        clips = np.isin(self.dataset.clip_folds, network.settings["train_folds"])
         return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)

@@ -103,7 +103,7 @@ class HeadTrainer:
         self._cache = cache
         self._key = digest(key)
         self.targets = targets(dataset)
-        self._folds = np.array([clip.fold for clip in dataset.clips])
+        self._folds = dataset.clip_folds
         labelled = [f"{clip.label}/{clip.recording}" for clip in dataset.clips]
         self._recordings = np.unique(labelled, return_inverse=True)[1]
 
