@@ -4,12 +4,14 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EXIT_DONE, EarshotError
 
 if TYPE_CHECKING:
+    from training.lesson import Lesson
     from training.steps import Run
 
 _STEPS = {
@@ -35,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.step == "distil":
             _distil(options)
+        elif options.step == "adapt":
+            _adapt(options)
         else:
             _run(options, shlex.join(["earshot-train", *arguments]))
     except EarshotError as error:
@@ -51,7 +55,7 @@ def _run(options: argparse.Namespace, command: str) -> None:
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
     _say(run.dataset.found)
     if "prepare" in steps:
-        examples = run.examples
+        examples = run.prepare()
         _say(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
     if "train" in steps:
         for name, accuracy in run.train().items():
@@ -68,13 +72,29 @@ def _run(options: argparse.Namespace, command: str) -> None:
 
 
 def _distil(options: argparse.Namespace) -> None:
-    from training.cache import Cache
-    from training.distil import DistilConfig, distil, prepare_lesson
+    from training.model import BackboneConfig
+    from training.teach import TAUGHT, TeachConfig, teach
 
-    given = {name: value for name in ("windows", "passes") if (value := getattr(options, name)) is not None}
-    config = DistilConfig(seed=options.seed, **given)
-    lesson = prepare_lesson(options.sounds, options.teacher, config, Cache(options.output / "cache"))
-    _say(f"wrote {distil(lesson, options.weights, config, options.output)}: give it to retrain as --weights")
+    config = TeachConfig(seed=options.seed, passes=options.passes)
+    written = teach(_lesson(options), BackboneConfig(options.weights, TAUGHT), config, options.output, "backbone")
+    _say(f"wrote {written}: give it to retrain as --weights")
+
+
+def _adapt(options: argparse.Namespace) -> None:
+    from training.teach import ADAPT
+
+    run = _open(options, "")
+    _say(run.dataset.found)
+    folder = run.adapt(options.teacher, _lesson(options), replace(ADAPT, seed=options.seed, passes=options.passes))
+    _say(f"wrote {folder}: give it to retrain as --weights")
+
+
+def _lesson(options: argparse.Namespace) -> "Lesson":
+    from training.cache import Cache
+    from training.lesson import LessonConfig, prepare_lesson
+
+    config = LessonConfig(seed=options.seed, windows=options.windows)
+    return prepare_lesson(options.sounds, options.teacher, config, Cache(options.output / "cache"))
 
 
 def _open(options: argparse.Namespace, command: str) -> "Run":
@@ -109,41 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="earshot-train", description=__doc__)
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, text in _STEPS.items():
-        step = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        step = _add_step(steps, name, text)
+        _add_data(step)
         add = step.add_argument
-        add(
-            "--data",
-            type=Path,
-            required=True,
-            metavar="DIR",
-            help="holds metadata/ and audio/, or a folder a class",
-        )
-        add(
-            "--output",
-            type=Path,
-            required=True,
-            metavar="DIR",
-            help="cache, networks, figures and bundle go there",
-        )
-        add("--download", action="store_true", help="fetch UrbanSound8K (6 GB) into --data, unless it is there")
-        add(
-            "--on-top-of",
-            type=Path,
-            metavar="DIR",
-            help="UrbanSound8K: --data's classes are trained beside its ten",
-        )
-        add("--weights", default="imagenet", help="imagenet (downloaded by Keras), random, or a weights file")
-        add(
-            "--negatives",
-            type=Path,
-            action="append",
-            default=[],
-            metavar="DIR",
-            help="other sounds; may be repeated",
-        )
         add("--backbone", default="InceptionV3", help="InceptionV3, or for a Pi Zero 2 W MobileNetV2, MobileNetV3Small")
-        add("--copies", type=_count, metavar="N", help="augmented copies of each clip (8)")
-        add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
         add(
             "--fine-tune",
             type=_count,
@@ -151,7 +140,6 @@ def _parser() -> argparse.ArgumentParser:
             metavar="EPOCHS",
             help="at most so many; as many as validation says",
         )
-        add("--seed", type=_count, default=0, help="of every draw (0)")
         add(
             "--protocol",
             choices=("folds", "random") if name == "evaluate" else ("folds",),
@@ -162,14 +150,43 @@ def _parser() -> argparse.ArgumentParser:
         )
         add("--name", default="earshot", help="the bundle's name")
         add("--version", default="1.0.0", help="the bundle's version")
-    _add_distil(steps)
+    distil = _add_step(steps, "distil", "teach the backbone to hear, by sounds without labels; gives weights (hours)")
+    distil.add_argument("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
+    distil.add_argument("--output", type=Path, required=True, metavar="DIR", help="cache, curves and weights go there")
+    _add_teaching(distil, windows=30000, passes=3)
+    adapt = _add_step(steps, "adapt", "go on with the clips, without their labels; gives weights for each fold (hours)")
+    _add_data(adapt)
+    adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
+    _add_teaching(adapt, windows=10000, passes=2)
     return parser
 
 
-def _add_distil(steps: Any) -> None:
-    text = "teach the backbone to hear, by a teacher and sounds without labels (hours); gives weights for `retrain`"
-    distil = steps.add_parser("distil", help=text, description=text[0].upper() + text[1:] + ".")
-    add = distil.add_argument
+def _add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
+    step: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    step.add_argument("--seed", type=_count, default=0, help="of every draw (0)")
+    return step
+
+
+def _add_data(step: argparse.ArgumentParser) -> None:
+    """What the clips are, and how they are seen."""
+    add = step.add_argument
+    add("--data", type=Path, required=True, metavar="DIR", help="holds metadata/ and audio/, or a folder a class")
+    add("--output", type=Path, required=True, metavar="DIR", help="cache, networks, figures and bundle go there")
+    add("--download", action="store_true", help="fetch UrbanSound8K (6 GB) into --data, unless it is there")
+    add("--on-top-of", type=Path, metavar="DIR", help="UrbanSound8K: --data's classes are trained beside its ten")
+    add(
+        "--weights",
+        default="imagenet",
+        help="imagenet (downloaded by Keras), random, a weights file, or a folder of `adapt`",
+    )
+    add("--negatives", type=Path, action="append", default=[], metavar="DIR", help="other sounds; may be repeated")
+    add("--copies", type=_count, metavar="N", help="augmented copies of each clip (8)")
+    add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
+
+
+def _add_teaching(step: argparse.ArgumentParser, windows: int, passes: int) -> None:
+    """Who teaches, with which sounds."""
+    add = step.add_argument
     add(
         "--sounds",
         type=Path,
@@ -179,17 +196,21 @@ def _add_distil(steps: Any) -> None:
         help="any recordings, in and below it; may be repeated, each folder gets the same share",
     )
     add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
-    add("--output", type=Path, required=True, metavar="DIR", help="cache, checkpoint, curves and backbone.npz go there")
-    add("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
-    add("--windows", type=_count, metavar="N", help="windows that the teacher hears (30,000)")
-    add("--passes", type=_count, metavar="N", help="how often the backbone sees each (3)")
-    add("--seed", type=_count, default=0, help="of every draw (0)")
+    add("--windows", type=_some, default=windows, metavar="N", help=f"of the sounds ({windows:,})")
+    add("--passes", type=_some, default=passes, metavar="N", help=f"how often the backbone sees each ({passes})")
 
 
 def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def _some(text: str) -> int:
+    number = _count(text)
+    if not number:
+        raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 

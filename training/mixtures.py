@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -79,8 +80,7 @@ class Mixtures:
         if rng.random() < self._config.second_share:
             below_db = rng.uniform(*self._config.second_db)
             window = window + self._sound(length, rng) * np.float32(10.0 ** (-below_db / 20.0))
-        quantized: Samples = (window * (_PEAK * FULL_SCALE / np.abs(window).max())).astype(np.int16)
-        return quantized
+        return at_peak(window)
 
     def _sound(self, length: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """A sound by itself, in the window, RMS 1; silence is drawn again."""
@@ -100,3 +100,10 @@ class Mixtures:
             level = float(np.sqrt(np.mean(signal**2)))
             if level > _SILENT_RMS:
                 return (signal / level).astype(np.float32)
+
+
+def at_peak(signal: NDArray[Any]) -> Samples:
+    """A signal, shape (n,), as loud as the teacher hears all of them; silence stays silence."""
+    peak = max(float(np.abs(signal.astype(np.float32)).max()), _SILENT_RMS)
+    quantized: Samples = (signal * (_PEAK * FULL_SCALE / peak)).astype(np.int16)
+    return quantized

@@ -5,7 +5,7 @@ texture, which is what a spectrogram has.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class BackboneConfig:
 
     weights: str = "imagenet"
     """`imagenet` (Keras downloads its own, once), `random`, or the path of a file: of Keras, without top, or of
-    `save_weights`."""
+    `save_weights`. Or of a folder of `earshot-train adapt`, with a file for each fold: see `without`."""
     layers: tuple[str, ...] = ()
     """Whose outputs are pooled; none takes those of `BACKBONES`."""
     name: str = "InceptionV3"
@@ -55,11 +55,25 @@ class BackboneConfig:
         """Names of the layers that are pooled."""
         return self.layers or BACKBONES[self.name]
 
+    def without(self, fold: int | None) -> "BackboneConfig":
+        """The one for a network that is tested on a fold, or, for None, on none.
+
+        Weights that heard a fold's clips, if only without their labels, must not be tested on it. So a folder of
+        weights has a file for each fold, taught without it, and one taught on all.
+        """
+        folder = Path(self.weights)
+        return replace(self, weights=str(folder / f"{weights_name(fold)}.npz")) if folder.is_dir() else self
+
     def key(self) -> dict[str, object]:
         """What the backbone's outputs depend on: the content of the weights, not their place."""
         named = self.weights in ("imagenet", "random")
         content = f"{self.weights} of {self.name}" if named else file_digest(_weights_file(self.weights))
         return {"weights": content, "layers": list(self.pooled)}
+
+
+def weights_name(fold: int | None) -> str:
+    """Name, in a folder of weights and without its suffix, of the file that was taught without a fold."""
+    return "backbone" if fold is None else f"fold-{fold}"
 
 
 @dataclass(frozen=True)

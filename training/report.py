@@ -97,7 +97,7 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
 on, what it gives up for other sounds, how windows of one sound are judged together, what counts as faint, that labels
-have odds of their own, and the least live odds were settled by comparing some 220 variants on these very
+have odds of their own, and the least live odds were settled by comparing some 230 variants on these very
 test folds and their ambience (docs/network.md), so the figures are kinder than an unheard fold will be, that of false
 events above all.
 """

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -91,7 +91,7 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            parts = self._each("windows", self._windows)
+            parts = self._each("windows", self._cutter(0))
             numbers = [np.full(len(part), number, np.int32) for number, part in enumerate(parts)]
             return {"quantized": np.concatenate(parts), "clip": np.concatenate(numbers)}
 
@@ -108,20 +108,15 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            backgrounds = self._backgrounds()
+            parts = self._each(f"copy {copy} of {self._config.copies}", self._cutter(copy))
+            return {"quantized": np.concatenate(parts)}
 
-            def one(number: int, clip: Clip) -> NDArray[np.int8]:
-                return self._copy(clip, backgrounds[clip.fold], np.random.default_rng((seed, copy, number)))
-
-            return {"quantized": np.stack(self._each(f"copy {copy} of {self._config.copies}", one))}
-
-        seed = self._config.seed
         folds = [(clip.fold, clip.label == UNKNOWN) for clip in self._dataset.clips]
         key = {
             **self.key,
             "augment": asdict(self._config.augment),
             "copy": copy,
-            "seed": seed,
+            "seed": self._config.seed,
             "folds": folds,
         }
         quantized = self._cache.arrays("copy", key, compute)["quantized"]
@@ -132,16 +127,26 @@ class SpectrogramMaker:
         """The windows as they are, then the copies."""
         return [self.original(), *(self.augmented(copy) for copy in range(1, self._config.copies + 1))]
 
-    def _windows(self, _: int, clip: Clip) -> NDArray[np.int8]:
-        features = self._config.features
-        windows = clip_windows(read_samples(clip.path, features.sample_rate), features)
-        return np.stack([quantize(log_mel(window, features)) for window in windows])
+    def samples(self, copy: int) -> Iterator[Samples]:
+        """Each window of `all()[copy]`, in their order, as it sounds: shape (window_length,), int16."""
+        cut = self._cutter(copy)
+        for number, clip in enumerate(self._dataset.clips):
+            yield from cut(number, clip)
 
-    def _copy(self, clip: Clip, backgrounds: Sequence[Samples], rng: np.random.Generator) -> NDArray[np.int8]:
-        features = self._config.features
-        samples = read_samples(clip.path, features.sample_rate)
-        window = augment(samples, features.window_length, backgrounds, self._config.augment, rng)
-        return quantize(log_mel(window, features))
+    def _cutter(self, copy: int) -> Callable[[int, Clip], NDArray[np.int16]]:
+        """What cuts a clip and its number to windows, shape (n, window_length): as they are for copy 0."""
+        features, seed = self._config.features, self._config.seed
+
+        def whole(_: int, clip: Clip) -> NDArray[np.int16]:
+            return clip_windows(read_samples(clip.path, features.sample_rate), features)
+
+        def changed(number: int, clip: Clip) -> NDArray[np.int16]:
+            samples, rng = read_samples(clip.path, features.sample_rate), np.random.default_rng((seed, copy, number))
+            window = augment(samples, features.window_length, backgrounds[clip.fold], self._config.augment, rng)
+            return window[np.newaxis]
+
+        backgrounds = self._backgrounds() if copy else {}
+        return changed if copy else whole
 
     def _backgrounds(self) -> dict[int, list[Samples]]:
         """Ambience by fold."""
@@ -154,9 +159,13 @@ class SpectrogramMaker:
                     found[clip.fold].append(samples)
         return found
 
-    def _each(self, what: str, make: Callable[[int, Clip], NDArray[np.int8]]) -> list[NDArray[np.int8]]:
-        """Call for each clip on all cores: decoding, resampling and transforms release Python's lock."""
+    def _each(self, what: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
+        """Log-mels of each clip's windows, on all cores: decoding, resampling and transforms release Python's lock."""
         clips = self._dataset.clips
+
+        def make(number: int, clip: Clip) -> NDArray[np.int8]:
+            return np.stack([quantize(log_mel(window, self._config.features)) for window in cut(number, clip)])
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(progress(pool.map(make, range(len(clips)), clips), len(clips), what))
 

@@ -1,6 +1,7 @@
-"""The four steps, prepare, train, evaluate, export: what the command line joins. Each picks up the last one's files.
+"""The steps, prepare, train, evaluate, export, and adapt: what the command line joins. Each picks up the last's files.
 
 OUTPUT/cache/             windows, features, their rounding and fits, by content; may be deleted at any time
+OUTPUT/adapted/           `adapt`'s weights: fold-K.npz without fold K, and backbone.npz
 OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
 OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
@@ -22,25 +23,25 @@ from numpy.typing import NDArray
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
 from training.ambience import Ambience, hear_ambience
-from training.cache import Arrays, Cache
+from training.cache import Cache
 from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
 from training.html_report import Learning, write_report
+from training.lesson import Lesson, hear_clips
 from training.listening import Heard, hear
-from training.model import BackboneConfig, build_backbone, pool, predict
+from training.model import BackboneConfig, predict, weights_name
 from training.network import Network, load_network
 from training.report import model_card
-from training.rounding import rounding_errors
 from training.scenes import SceneConfig
+from training.sight import EXPORT_WINDOWS, Sight
 from training.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
+from training.teach import TeachConfig, first_guess, teach
 from training.thresholds import LiveRule, choose_live_rule, soundings
-from training.train import Examples, Fitted, HeadConfig, HeadTrainer, Rounding, targets
+from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
 
-EXPORT_WINDOWS = 800
-"""Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
 _FALSE_ALARMS = "false_alarms.json"
 
 
@@ -75,83 +76,71 @@ class Run:
         self._command = command
         self._cache = cache or Cache(output / "cache")
         self._maker = SpectrogramMaker(dataset, recipe.spectrograms, self._cache)
+        self._last_sight: Sight | None = None
 
     @cached_property
     def parts(self) -> list[Spectrograms]:
         """The windows of the clips as they are, then the augmented copies."""
         return self._maker.all()
 
-    @cached_property
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, fold: int | None) -> dict[str, Any]:
         return {
             "spectrograms": asdict(self.recipe.spectrograms),
-            "backbone": self.recipe.backbone.key(),
+            "backbone": self.recipe.backbone.without(fold).key(),
             "head": asdict(self.recipe.head),
             "fine_tune": asdict(self.recipe.fine_tune),
             "outputs": len(set(targets(self.dataset).tolist())),
         }
 
-    @cached_property
+    @property
     def examples(self) -> Examples:
-        """Features of all windows and copies, and how int8 rounds them: computed, or taken from the cache.
+        """Features of all windows and copies as the network that ships gets them.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        features = np.concatenate(
-            [
-                self._features(part, f"features {number + 1} of {len(self.parts)}")
-                for number, part in enumerate(self.parts)
-            ]
-        )
-        clip = np.concatenate([part.clip for part in self.parts])
-        copy = np.concatenate([part.copy for part in self.parts])
-        return Examples(features, clip, copy, self._rounding(features, clip))
+        return self._sight(None).examples
 
-    def _rounding(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> Rounding:
-        """What int8 adds to the features of some windows.
+    def prepare(self) -> Examples:
+        """Compute windows and features, of each network's backbone; those of the one that ships."""
+        return [self._sight(fold).examples for fold in self._networks().values()][-1]
 
-        Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
+    def adapt(self, teacher: Path, sounds: Lesson, config: TeachConfig) -> Path:
+        """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
+
+        Args:
+            teacher: yamnet.tflite.
+            sounds: other windows, so that it does not unlearn them.
+            config: how long and how fast.
+
+        Returns:
+            The folder to give as `--weights`.
+
+        Raises:
+            InputError: a clip, the weights or the teacher are unreadable.
         """
-        seed = self.recipe.spectrograms.seed
-        key = {
-            "windows": [dict(part.key) for part in self.parts],
-            "backbone": self.recipe.backbone.key(),
-            "seed": seed,
-            "count": EXPORT_WINDOWS,
-        }
-
-        def compute() -> Arrays:
-            drawn = varied_windows(self.parts, np.ones(len(self.dataset.clips), bool), EXPORT_WINDOWS, seed)
-            backbone = build_backbone(self.recipe.backbone, self._shape, seed)
-            return {
-                "errors": rounding_errors(backbone, drawn.log_mels, features[drawn.rows]),
-                "clip": clip[drawn.rows],
-            }
-
-        return Rounding(**self._cache.arrays("rounding", key, compute))
+        folder, clips = self.output / "adapted", hear_clips(self._maker, teacher, self._cache)
+        clip = np.concatenate([part.clip for part in self.parts])
+        for fold in self._networks().values():
+            heard = self.dataset.clip_folds[clip] != fold
+            lesson = clips[heard] + sounds
+            sight = self._sight(fold)
+            guess = first_guess(sight.examples.features[heard], lesson.targets()[: np.count_nonzero(heard)])
+            teach(lesson, sight.backbone, config, folder, weights_name(fold), guess)
+        return folder
 
     @cached_property
-    def _backbone(self) -> Any:
-        return build_backbone(self.recipe.backbone, self._shape, self.recipe.spectrograms.seed)
+    def _ambience(self) -> Ambience:
+        """What the device looks at in ambience."""
+        return hear_ambience(self.dataset, self.recipe.spectrograms.features, self._cache, self._maker.key)
 
-    @cached_property
-    def _ambience(self) -> tuple[Ambience, NDArray[np.float16]]:
-        """What the device looks at in ambience, and its features."""
-        ambience = hear_ambience(self.dataset, self.recipe.spectrograms.features, self._cache, self._maker.key)
-        return ambience, self._features(ambience.windows, "features of ambience")
-
-    def _features(self, windows: Spectrograms, what: str) -> NDArray[np.float16]:
-        """Features of windows, from the cache if they are there."""
-        key = {
-            "windows": dict(windows.key),
-            "backbone": self.recipe.backbone.key(),
-            "seed": self.recipe.spectrograms.seed,
-        }
-        found: NDArray[np.float16] = self._cache.arrays(
-            "features", key, lambda: {"features": pool(self._backbone, windows, what)}
-        )["features"]
-        return found
+    def _sight(self, fold: int | None) -> Sight:
+        """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
+        backbone = self.recipe.backbone.without(fold)
+        if self._last_sight is None or self._last_sight.backbone != backbone:
+            clips, seed = len(self.dataset.clips), self.recipe.spectrograms.seed
+            self._last_sight = Sight(backbone, self.parts, clips, seed, self._cache)
+        return self._last_sight
 
     def train(self) -> dict[str, float]:
         """Train a network without each judged fold, and one on all; validation accuracies by name.
@@ -159,15 +148,9 @@ class Run:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        trainer = HeadTrainer(
-            self.dataset,
-            self.examples,
-            self.recipe.head,
-            self._cache,
-            {**self._settings, "windows": [dict(part.key) for part in self.parts], "rounded": EXPORT_WINDOWS},
-        )
         accuracies = {}
         for name, fold in self._networks().items():
+            trainer = self._trainer(fold)
             fitted = trainer.fit(fold)
             rule = self._live_rule(trainer, fitted, fold)
             network = self._network(fitted, rule, fold)
@@ -187,7 +170,8 @@ class Run:
         It leaks: see `split_at_random`.
         """
         spectrograms = replace(self.recipe.spectrograms, copies=0)
-        recipe = replace(self.recipe, spectrograms=spectrograms, fine_tune=FineTuneConfig())
+        backbone = self.recipe.backbone.without(None)
+        recipe = replace(self.recipe, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig())
         dataset = split_at_random(self.dataset, spectrograms.seed)
         return Run(dataset, recipe, self.output / "random", self._command, self._cache)
 
@@ -255,9 +239,18 @@ class Run:
     def _networks(self) -> dict[str, int | None]:
         return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
 
+    def _trainer(self, fold: int | None) -> HeadTrainer:
+        key = {
+            **self._settings(fold),
+            "windows": [dict(part.key) for part in self.parts],
+            "rounded": EXPORT_WINDOWS,
+        }
+        return HeadTrainer(self.dataset, self._sight(fold).examples, self.recipe.head, self._cache, key)
+
     def _live_rule(self, trainer: HeadTrainer, fitted: Fitted, fold: int | None) -> LiveRule:
         """Chosen on the ambience of the folds that validate for a test fold."""
-        ambience, seen = self._ambience
+        ambience = self._ambience
+        seen = self._sight(fold).features(ambience.windows, "features of ambience")
         rows, scores = trainer.judge(fold, fitted, seen, ambience.windows.clip)
         validated = np.isin(self.dataset.clip_folds, trainer.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
@@ -268,7 +261,7 @@ class Run:
 
     def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
         settings = {
-            **self._settings,
+            **self._settings(fold),
             "test_fold": fold,
             "train_folds": sorted({clip.fold for clip in self.dataset.clips} - {fold}),
             "shrinkage": fitted.shrinkage,
@@ -283,10 +276,11 @@ class Run:
         if not self.recipe.fine_tune.epochs:
             return None, {}
         shrinkage = network.settings["shrinkage"]
+        backbone = self.recipe.backbone.without(fold)
 
         def start(validation: int | None) -> Any:
             head = network.head if validation is None else trainer.head_without(fold, validation, shrinkage)
-            return replace(network, head=head).keras(self.recipe.backbone, self._shape)
+            return replace(network, head=head).keras(backbone, self._shape)
 
         windows = Pool(self.parts, trainer.targets)
         seed = self.recipe.spectrograms.seed
@@ -308,7 +302,8 @@ class Run:
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name
         network = load_network(folder)
-        return network, network.keras(self.recipe.backbone, self._shape, folder)
+        backbone = self.recipe.backbone.without(network.settings["test_fold"])
+        return network, network.keras(backbone, self._shape, folder)
 
     def _export(
         self,
@@ -342,7 +337,9 @@ class Run:
     def _logits(self, network: Network, keras: Any, drawn: Drawn) -> NDArray[np.float32]:
         """What the float network says of windows; the backbone has seen them already, unless fine-tuning changed it."""
         tuned = network.settings.get("fine_tune_epochs")
-        return predict(keras, drawn.log_mels) if tuned else network.head(self.examples.features[drawn.rows])
+        if tuned:
+            return predict(keras, drawn.log_mels)
+        return network.head(self._sight(network.settings["test_fold"]).examples.features[drawn.rows])
 
     def _fold_windows(self, fold: int) -> Drawn:
         """All windows of a fold's clips as they are."""

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from device.errors import ConfigError
-from training import steps
 from training.evaluate import calibration_error
 from training.finetune import FineTuneConfig, Pool, best_epoch, fine_tune, tune
 from training.model import LOGITS, predict
@@ -32,7 +31,7 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
     def refuse(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(steps, "pool", refuse)
+    monkeypatch.setattr("training.sight.pool", refuse)
     monkeypatch.setattr("training.spectrograms.read_samples", refuse)
     again = Run(trained.dataset, trained.recipe, trained.output, "")
     assert len(again.examples.clip) == len(trained.examples.clip)
