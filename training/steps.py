@@ -103,7 +103,9 @@ class Run:
 
     def prepare(self) -> Examples:
         """Compute windows and features, of each network's backbone; those of the one that ships."""
-        return [self._sight(fold).examples for fold in self._networks().values()][-1]
+        for fold in self._networks().values():
+            examples = self._sight(fold).examples  # one at a time: each may take hundreds of MB
+        return examples
 
     def adapt(self, teacher: Path, sounds: Lesson, config: TeachConfig) -> Path:
         """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
