@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from device.errors import EXIT_DONE, EarshotError
 
 if TYPE_CHECKING:
-    from training.lesson import Lesson
+    from training.lesson import Lesson, LessonConfig
     from training.steps import Run
 
 _STEPS = {
@@ -72,29 +72,37 @@ def _run(options: argparse.Namespace, command: str) -> None:
 
 
 def _distil(options: argparse.Namespace) -> None:
+    from training.lesson import LessonConfig
     from training.model import BackboneConfig
     from training.teach import TAUGHT, TeachConfig, teach
 
-    config = TeachConfig(seed=options.seed, passes=options.passes)
-    written = teach(_lesson(options), BackboneConfig(options.weights, TAUGHT), config, options.output, "backbone")
+    config = replace(TeachConfig(), **_given(options, "seed", "passes"))
+    lesson = _lesson(options, LessonConfig())
+    written = teach(lesson, BackboneConfig(options.weights, TAUGHT), config, options.output, "backbone")
     _say(f"wrote {written}: give it to retrain as --weights")
 
 
 def _adapt(options: argparse.Namespace) -> None:
+    from training.lesson import REHEARSAL
     from training.teach import ADAPT
 
-    run = _open(options, "")
+    run, config = _open(options, ""), replace(ADAPT, **_given(options, "seed", "passes"))
     _say(run.dataset.found)
-    folder = run.adapt(options.teacher, _lesson(options), replace(ADAPT, seed=options.seed, passes=options.passes))
+    folder = run.adapt(options.teacher, _lesson(options, REHEARSAL), config)
     _say(f"wrote {folder}: give it to retrain as --weights")
 
 
-def _lesson(options: argparse.Namespace) -> "Lesson":
+def _lesson(options: argparse.Namespace, config: "LessonConfig") -> "Lesson":
     from training.cache import Cache
-    from training.lesson import LessonConfig, prepare_lesson
+    from training.lesson import prepare_lesson
 
-    config = LessonConfig(seed=options.seed, windows=options.windows)
+    config = replace(config, **_given(options, "seed", "windows"))
     return prepare_lesson(options.sounds, options.teacher, config, Cache(options.output / "cache"))
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """What the user set; the rest is as the config has it."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _open(options: argparse.Namespace, command: str) -> "Run":
@@ -153,11 +161,11 @@ def _parser() -> argparse.ArgumentParser:
     distil = _add_step(steps, "distil", "teach the backbone to hear, by sounds without labels; gives weights (hours)")
     distil.add_argument("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
     distil.add_argument("--output", type=Path, required=True, metavar="DIR", help="cache, curves and weights go there")
-    _add_teaching(distil, windows=30000, passes=3)
+    _add_teaching(distil, windows="30,000", passes="3")
     adapt = _add_step(steps, "adapt", "go on with the clips, without their labels; gives weights for each fold (hours)")
     _add_data(adapt)
     adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
-    _add_teaching(adapt, windows=10000, passes=2)
+    _add_teaching(adapt, windows="10,000", passes="2")
     return parser
 
 
@@ -184,8 +192,8 @@ def _add_data(step: argparse.ArgumentParser) -> None:
     add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
 
 
-def _add_teaching(step: argparse.ArgumentParser, windows: int, passes: int) -> None:
-    """Who teaches, with which sounds."""
+def _add_teaching(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
+    """Who teaches, with which sounds; the step's config holds the defaults, here they are but told."""
     add = step.add_argument
     add(
         "--sounds",
@@ -196,8 +204,8 @@ def _add_teaching(step: argparse.ArgumentParser, windows: int, passes: int) -> N
         help="any recordings, in and below it; may be repeated, each folder gets the same share",
     )
     add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
-    add("--windows", type=_some, default=windows, metavar="N", help=f"of the sounds ({windows:,})")
-    add("--passes", type=_some, default=passes, metavar="N", help=f"how often the backbone sees each ({passes})")
+    add("--windows", type=_some, metavar="N", help=f"of the sounds ({windows})")
+    add("--passes", type=_some, metavar="N", help=f"how often the backbone sees each ({passes})")
 
 
 def _count(text: str) -> int:

@@ -1,14 +1,14 @@
 """What a teacher says of windows: the lesson that a backbone learns to hear from (`training.teach`)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.features import FeatureConfig, log_mel
+from device.features import FeatureConfig, Samples, log_mel
 from training.cache import Arrays, Cache, file_digest, progress
 from training.cores import on_all_cores
 from training.mixtures import MixtureConfig, Mixtures, at_peak
@@ -32,6 +32,10 @@ class LessonConfig:
     windows: int = 30000
     """How many are drawn. Each takes 100 kB of memory."""
     seed: int = 0
+
+
+REHEARSAL = LessonConfig(windows=10000)
+"""Sounds beside one's own clips, so that the backbone does not unlearn them."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: LessonConfig,
             samples = [mixtures.draw(config.features.window_length, rng) for _ in range(size(number))]
             return {
                 "windows": np.stack([quantize(log_mel(each, config.features)) for each in samples]),
-                "embeddings": np.stack([heard_by(each)[:EMBEDDING] for each in samples]).astype(np.float16),
+                "embeddings": _embeddings(heard_by, samples),
             }
 
         return cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, compute)
@@ -123,11 +127,16 @@ def hear_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Lesson:
 
     def part(heard_by: Teacher, copy: int) -> NDArray[np.float16]:
         def compute() -> Arrays:
-            heard = [heard_by(at_peak(window))[:EMBEDDING] for window in maker.samples(copy)]
-            return {"embeddings": np.stack(heard).astype(np.float16)}
+            return {"embeddings": _embeddings(heard_by, map(at_peak, maker.samples(copy)))}
 
         return cache.arrays("heard", {**key, "windows": dict(parts[copy].key)}, compute)["embeddings"]
 
     heard = on_all_cores(lambda: Teacher(teacher), part, range(len(parts)))
     embeddings = list(progress(heard, len(parts), "clips and copies for the teacher"))
     return Lesson(np.concatenate([each.quantized for each in parts]), np.concatenate(embeddings))
+
+
+def _embeddings(heard_by: Teacher, windows: Iterable[Samples]) -> NDArray[np.float16]:
+    """What the teacher says of windows, shape (n, 1024)."""
+    said: NDArray[np.float16] = np.stack([heard_by(window)[:EMBEDDING] for window in windows]).astype(np.float16)
+    return said

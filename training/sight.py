@@ -23,17 +23,13 @@ class Sight:
     Args:
         backbone: which; its weights are a file, not a folder.
         parts: windows of the clips as they are, and of their copies.
-        clips: number of the dataset's clips.
         seed: of random weights, and of the draw of windows.
         cache: where all is kept.
     """
 
-    def __init__(
-        self, backbone: BackboneConfig, parts: Sequence[Spectrograms], clips: int, seed: int, cache: Cache
-    ) -> None:
+    def __init__(self, backbone: BackboneConfig, parts: Sequence[Spectrograms], seed: int, cache: Cache) -> None:
         self.backbone = backbone
         self._parts = parts
-        self._clips = clips
         self._seed = seed
         self._cache = cache
 
@@ -81,7 +77,8 @@ class Sight:
         }
 
         def compute() -> Arrays:
-            drawn = varied_windows(self._parts, np.ones(self._clips, bool), EXPORT_WINDOWS, self._seed)
+            every_clip = np.ones(clip.max() + 1, bool)
+            drawn = varied_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
             errors = rounding_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 

@@ -136,17 +136,16 @@ class SpectrogramMaker:
     def _cutter(self, copy: int) -> Callable[[int, Clip], NDArray[np.int16]]:
         """What cuts a clip and its number to windows, shape (n, window_length): as they are for copy 0."""
         features, seed = self._config.features, self._config.seed
-
-        def whole(_: int, clip: Clip) -> NDArray[np.int16]:
-            return clip_windows(read_samples(clip.path, features.sample_rate), features)
+        if not copy:
+            return lambda _, clip: clip_windows(read_samples(clip.path, features.sample_rate), features)
+        backgrounds = self._backgrounds()
 
         def changed(number: int, clip: Clip) -> NDArray[np.int16]:
             samples, rng = read_samples(clip.path, features.sample_rate), np.random.default_rng((seed, copy, number))
             window = augment(samples, features.window_length, backgrounds[clip.fold], self._config.augment, rng)
             return window[np.newaxis]
 
-        backgrounds = self._backgrounds() if copy else {}
-        return changed if copy else whole
+        return changed
 
     def _backgrounds(self) -> dict[int, list[Samples]]:
         """Ambience by fold."""

@@ -121,12 +121,12 @@ class Run:
         Raises:
             InputError: a clip, the weights or the teacher are unreadable.
         """
+        self.prepare()  # what is wrong with clips or weights is told before the teacher hears them all
         folder, clips = self.output / "adapted", hear_clips(self._maker, teacher, self._cache)
-        clip = np.concatenate([part.clip for part in self.parts])
         for fold in self._networks().values():
-            heard = self.dataset.clip_folds[clip] != fold
-            lesson = clips[heard] + sounds
             sight = self._sight(fold)
+            heard = self.dataset.clip_folds[sight.examples.clip] != fold
+            lesson = clips[heard] + sounds
             guess = first_guess(sight.examples.features[heard], lesson.targets()[: np.count_nonzero(heard)])
             teach(lesson, sight.backbone, config, folder, weights_name(fold), guess)
         return folder
@@ -140,8 +140,7 @@ class Run:
         """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
         backbone = self.recipe.backbone.without(fold)
         if self._last_sight is None or self._last_sight.backbone != backbone:
-            clips, seed = len(self.dataset.clips), self.recipe.spectrograms.seed
-            self._last_sight = Sight(backbone, self.parts, clips, seed, self._cache)
+            self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self._cache)
         return self._last_sight
 
     def train(self) -> dict[str, float]:

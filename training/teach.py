@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
 from training.cache import progress
@@ -37,6 +36,7 @@ from training.model import (
 )
 from training.spectrograms import dequantize
 from training.teacher import EMBEDDING
+from training.train import solve_ridge
 
 TAUGHT = ("mixed6",)
 """Layers that tell the embedding when the backbone is first taught: the last alone, so that it learns most."""
@@ -110,10 +110,9 @@ def first_guess(features: NDArray[np.float16], targets: NDArray[np.float32]) -> 
     """
     mean, scale = standardisation(features)
     standardised, bias = standardise(features, mean, scale), targets.mean(axis=0)
-    covariance = standardised.T @ standardised
-    covariance[np.diag_indices_from(covariance)] += _RIDGE * float(np.trace(covariance)) / len(covariance)
-    factor = scipy.linalg.cho_factor(covariance, overwrite_a=True)
-    return Head(mean, scale, scipy.linalg.cho_solve(factor, standardised.T @ (targets - bias)), bias)
+    ridge = _RIDGE * float(np.square(standardised).sum()) / features.shape[1]
+    weights = solve_ridge(standardised, (targets - bias).T @ standardised, 1.0, ridge)
+    return Head(mean, scale, weights.astype(np.float32), bias)
 
 
 def _precision() -> str:

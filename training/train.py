@@ -265,12 +265,13 @@ def fit_head(
     say = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
     spread = (standardised[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
     spread = np.concatenate([spread, errors / scale / np.float32(math.sqrt(max(len(errors), 1)))])
-    weights = _solve(spread, centres, 1.0 - shrinkage, shrinkage * float(np.square(spread).sum()) / features.shape[1])
+    ridge = shrinkage * float(np.square(spread).sum()) / features.shape[1]
+    weights = solve_ridge(spread, centres, 1.0 - shrinkage, ridge)
     bias = -0.5 * np.sum(centres * weights.T, axis=1)
     return Head(mean, scale, weights.astype(np.float32), bias.astype(np.float32))
 
 
-def _solve(
+def solve_ridge(
     spread: NDArray[np.float32], centres: NDArray[np.float32], share: float, ridge: float
 ) -> NDArray[np.floating[Any]]:
     """(share * spread.T @ spread + ridge * 1)⁻¹ @ centres.T, shape (features, outputs).

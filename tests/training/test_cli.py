@@ -6,7 +6,7 @@ import pytest
 from training.cli import main
 
 
-@pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export", "retrain"])
+@pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export", "retrain", "adapt"])
 def test_each_step_has_help(step, capsys):
     """Every step explains its options and ends with 0."""
     with pytest.raises(SystemExit) as ended:

@@ -14,7 +14,7 @@ from training import steps
 from training import teach as teaching
 from training.cache import Cache
 from training.finetune import FineTuneConfig
-from training.lesson import LessonConfig, hear_clips, prepare_lesson
+from training.lesson import Lesson, LessonConfig, hear_clips, prepare_lesson
 from training.loading import load_dataset
 from training.mixtures import MixtureConfig, Mixtures, at_peak
 from training.model import LIMIT, BackboneConfig, build_backbone, load_colour, pool, predict, save_weights
@@ -210,6 +210,16 @@ def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, tmp_p
         assert not any(window.tobytes() in lessons[f"fold-{fold}"] for window in windows[folds == fold])
         assert all(window.tobytes() in lessons[f"fold-{fold}"] for window in windows[folds != fold])
     assert all(window.tobytes() in lessons["backbone"] for window in windows)
+
+
+def test_missing_weights_are_told_before_the_teacher_is_asked(street, tmp_path):
+    """Hearing the clips takes a quarter of an hour: a wrong path is told before."""
+    backbone = BackboneConfig(str(tmp_path / "none.npz"), ("mixed0",))
+    run = Run(street.dataset, replace(street.recipe, backbone=backbone), street.output, "")
+    with pytest.raises(InputError, match=r"none\.npz"):
+        run.adapt(
+            tmp_path / "none.tflite", Lesson(np.zeros((0, *SHAPE), np.int8), np.zeros((0, 1024), np.float16)), TEACH
+        )
 
 
 def test_each_network_gets_the_weights_that_never_heard_its_fold(street, tmp_path):

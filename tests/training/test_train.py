@@ -6,7 +6,7 @@ from device.types import UNKNOWN
 from training.cache import Cache
 from training.calibrate import clip_means
 from training.dataset import Clip, Dataset
-from training.train import Examples, HeadConfig, HeadTrainer, Rounding, _solve, fit_head, window_weights
+from training.train import Examples, HeadConfig, HeadTrainer, Rounding, fit_head, solve_ridge, window_weights
 
 
 def exact(features):
@@ -195,9 +195,9 @@ def test_few_clips_are_fitted_as_many_are():
     rng = np.random.default_rng(5)
     spread, centres = rng.normal(size=(30, 50)).astype(np.float32), rng.normal(size=(3, 50)).astype(np.float32)
     expected = np.linalg.solve(0.8 * (spread.T @ spread) + 0.3 * np.eye(50), centres.T)
-    assert np.allclose(_solve(spread, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+    assert np.allclose(solve_ridge(spread, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
     doubled = np.concatenate([spread, spread]) / np.sqrt(2)
-    assert np.allclose(_solve(doubled, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+    assert np.allclose(solve_ridge(doubled, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_clip_counts_once_however_it_is_cut():
