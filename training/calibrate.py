@@ -1,5 +1,6 @@
 """What a head's logits are worth: temperature and the bias of "none of them", chosen on clips that it never saw."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,13 @@ class Judgement:
 
     logits: NDArray[np.float32]
     clip: NDArray[np.int32]
+
+    @classmethod
+    def of_all(cls, judgements: Sequence["Judgement"]) -> "Judgement":
+        """Several, of different clips, as one."""
+        return cls(
+            np.concatenate([each.logits for each in judgements]), np.concatenate([each.clip for each in judgements])
+        )
 
     def probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Clips, shape (clips,), and the mean of their windows' probabilities, shape (clips, outputs)."""

@@ -74,11 +74,12 @@ def _run(options: argparse.Namespace, command: str) -> None:
 def _distil(options: argparse.Namespace) -> None:
     from training.lesson import LessonConfig
     from training.model import BackboneConfig
-    from training.teach import TAUGHT, TeachConfig, teach
+    from training.teach import TAUGHT, TeachConfig, look, teach
 
     config = replace(TeachConfig(), **_given(options, "seed", "passes"))
     lesson = _lesson(options, LessonConfig())
-    written = teach(lesson, BackboneConfig(options.weights, TAUGHT), config, options.output, "backbone")
+    backbone = BackboneConfig(options.weights, TAUGHT)
+    written = teach(lesson, look(backbone, lesson.windows), backbone, config, options.output, "backbone")
     _say(f"wrote {written}: give it to retrain as --weights")
 
 

@@ -50,16 +50,15 @@ class Lesson:
     windows: NDArray[np.int8]
     embeddings: NDArray[np.float16]
 
-    def targets(self) -> NDArray[np.float32]:
-        """Embeddings, each number standardised over the windows and clipped, shape (n, 1024), float32."""
-        embeddings = self.embeddings.astype(np.float32)
+    def targets(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Embeddings of some windows, each number standardised over them and clipped, shape (rows, 1024), float32."""
+        embeddings = self.embeddings[rows].astype(np.float32)
         deviation = embeddings.std(axis=0) + np.float32(_SPREAD)
         clipped: NDArray[np.float32] = np.clip((embeddings - embeddings.mean(axis=0)) / deviation, -_LIMIT, _LIMIT)
         return clipped
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> "Lesson":
-        """Some of the windows."""
-        return Lesson(self.windows[rows], self.embeddings[rows])
+    def __len__(self) -> int:
+        return len(self.windows)
 
     def __add__(self, other: "Lesson") -> "Lesson":
         """These windows, then the others."""

@@ -97,16 +97,18 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
 on, what it gives up for other sounds, how windows of one sound are judged together, what counts as faint, that labels
-have odds of their own, and the least live odds were settled by comparing some 230 variants on these very
-test folds and their ambience (docs/network.md), so the figures are kinder than an unheard fold will be, that of false
-events above all.
+have odds of their own, what the backbone is taught, and the least live odds were settled by comparing some 240 variants
+on these very test folds and their ambience (docs/network.md), so the figures are kinder than an unheard fold will be,
+that of false events above all.
+What is said of a validation fold comes from a backbone that never heard that fold, but may have heard the tested one,
+without labels; what is said of the tested fold, from one that never heard it.
 """
 _URBAN_LICENCE = """UrbanSound8K: CC BY-NC 4.0, J. Salamon, C. Jacoby, J. P. Bello, "A Dataset and Taxonomy for Urban
 Sound Research", ACM Multimedia 2014. A network trained on it should be taken as bound to non-commercial use too.
 ImageNet weights of Inception V3: Google, Apache-2.0; those in models/backbone.npz were taught by YAMNet (Google,
-Apache-2.0) on sounds without labels, from Debian's free packages, ESC-10 and the ambience (docs/network.md). Negatives
-and backgrounds, where given: ESC-10 (CC BY 3.0, K. J. Piczak) and free ambience recordings (CC0, CC BY, Pixabay, public
-domain)."""
+Apache-2.0) on sounds without labels, from Debian's free packages, ESC-10 and the ambience, and those that `adapt` makes
+of them on the clips, too, without their labels (docs/network.md). Negatives and backgrounds, where given: ESC-10
+(CC BY 3.0, K. J. Piczak) and free ambience recordings (CC0, CC BY, Pixabay, public domain)."""
 
 
 def _rows(evaluation: Mapping[str, Any]) -> str:

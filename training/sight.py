@@ -1,6 +1,7 @@
 """What one backbone makes of a dataset's windows: features, and how int8 rounds them. Kept in the cache."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,32 @@ from training.cache import Arrays, Cache
 from training.model import BackboneConfig, build_backbone, pool
 from training.rounding import rounding_errors
 from training.spectrograms import Spectrograms, varied_windows
-from training.train import Examples, Rounding
 
 EXPORT_WINDOWS = 800
 """Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What int8 adds to the features of some windows.
+
+    Attributes:
+        errors: shape (n, features), float32 (see `training.rounding`).
+        clip: shape (n,), int32, each window's clip.
+    """
+
+    errors: NDArray[np.float32]
+    clip: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Features of windows, shape (n, features), and where they come from (see Spectrograms); and how int8 rounds."""
+
+    features: NDArray[np.float16]
+    clip: NDArray[np.int32]
+    copy: NDArray[np.int32]
+    rounding: Rounding
 
 
 class Sight:
@@ -32,6 +55,15 @@ class Sight:
         self._parts = parts
         self._seed = seed
         self._cache = cache
+
+    @cached_property
+    def key(self) -> dict[str, object]:
+        """What the examples depend on.
+
+        Raises:
+            InputError: the weights are unreadable.
+        """
+        return {**self._made_of([dict(part.key) for part in self._parts]), "count": EXPORT_WINDOWS}
 
     @cached_property
     def examples(self) -> Examples:
@@ -54,9 +86,8 @@ class Sight:
             windows: whose key names them.
             what: for the progress line.
         """
-        key = {"windows": dict(windows.key), "backbone": self.backbone.key(), "seed": self._seed}
         found: NDArray[np.float16] = self._cache.arrays(
-            "features", key, lambda: {"features": pool(self._network, windows, what)}
+            "features", self._made_of(dict(windows.key)), lambda: {"features": pool(self._network, windows, what)}
         )["features"]
         return found
 
@@ -69,12 +100,6 @@ class Sight:
 
         Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
         """
-        key = {
-            "windows": [dict(part.key) for part in self._parts],
-            "backbone": self.backbone.key(),
-            "seed": self._seed,
-            "count": EXPORT_WINDOWS,
-        }
 
         def compute() -> Arrays:
             every_clip = np.ones(clip.max() + 1, bool)
@@ -82,7 +107,10 @@ class Sight:
             errors = rounding_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 
-        return Rounding(**self._cache.arrays("rounding", key, compute))
+        return Rounding(**self._cache.arrays("rounding", self.key, compute))
+
+    def _made_of(self, windows: object) -> dict[str, object]:
+        return {"windows": windows, "backbone": self.backbone.key(), "seed": self._seed}
 
     def _build(self) -> Any:
         _, mel_bands, frames = self._parts[0].quantized.shape

@@ -174,12 +174,17 @@ class Drawn:
     """Some windows of several parts.
 
     Attributes:
-        log_mels: shape (n, mel_bands, frames), float32.
+        quantized: shape (n, mel_bands, frames), int8.
         rows: shape (n,), which they are, where the parts' windows are counted in one go.
     """
 
-    log_mels: NDArray[np.float32]
+    quantized: NDArray[np.int8]
     rows: NDArray[np.intp]
+
+    @property
+    def log_mels(self) -> NDArray[np.float32]:
+        """Shape (n, mel_bands, frames), float32, in [-1, 1]."""
+        return dequantize(self.quantized)
 
 
 def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> Drawn:
@@ -192,16 +197,15 @@ def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], coun
         seed: of the draw.
     """
     rng = np.random.default_rng(seed)
-    log_mels, rows, before = [], [], 0
+    quantized, rows, before = [], [], 0
     for part in parts:
         drawn = rng.permutation(np.flatnonzero(clips[part.clip]))[: 2 * count // len(parts)]
-        windows = part.log_mels(drawn)
-        sounding = np.flatnonzero(windows.std(axis=(1, 2)) > 0.02)[: count // len(parts)]
-        log_mels.append(windows[sounding])
+        sounding = np.flatnonzero(part.log_mels(drawn).std(axis=(1, 2)) > 0.02)[: count // len(parts)]
+        quantized.append(part.quantized[drawn[sounding]])
         rows.append(before + drawn[sounding])
         before += len(part)
     order = rng.permutation(sum(map(len, rows)))
-    return Drawn(np.concatenate(log_mels)[order], np.concatenate(rows)[order])
+    return Drawn(np.concatenate(quantized)[order], np.concatenate(rows)[order])
 
 
 def quantize(log_mel: LogMel) -> NDArray[np.int8]:

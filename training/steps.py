@@ -35,12 +35,12 @@ from training.model import BackboneConfig, predict, weights_name
 from training.network import Network, load_network
 from training.report import model_card
 from training.scenes import SceneConfig
-from training.sight import EXPORT_WINDOWS, Sight
+from training.sight import EXPORT_WINDOWS, Examples, Sight
 from training.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
 from training.summaries import Summaries, read_curves
-from training.teach import TeachConfig, first_guess, teach
+from training.teach import TeachConfig, first_guess, look, teach
 from training.thresholds import LiveRule, choose_live_rule, soundings
-from training.train import Examples, Fitted, HeadConfig, HeadTrainer, targets
+from training.train import Fitted, HeadConfig, HeadTrainer, targets
 
 _FALSE_ALARMS = "false_alarms.json"
 
@@ -120,15 +120,21 @@ class Run:
 
         Raises:
             InputError: a clip, the weights or the teacher are unreadable.
+            ConfigError: the weights are a folder: they would differ from fold to fold.
         """
-        self.prepare()  # what is wrong with clips or weights is told before the teacher hears them all
-        folder, clips = self.output / "adapted", hear_clips(self._maker, teacher, self._cache)
+        backbone, folder = self.recipe.backbone, self.output / "adapted"
+        if backbone.without(None) != backbone:
+            raise ConfigError(
+                f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
+            )
+        examples = self.prepare()  # what is wrong with clips or weights is told before the teacher hears them all
+        lesson = hear_clips(self._maker, teacher, self._cache) + sounds
+        seen = look(backbone, lesson.windows)
         for fold in self._networks().values():
-            sight = self._sight(fold)
-            heard = self.dataset.clip_folds[sight.examples.clip] != fold
-            lesson = clips[heard] + sounds
-            guess = first_guess(sight.examples.features[heard], lesson.targets()[: np.count_nonzero(heard)])
-            teach(lesson, sight.backbone, config, folder, weights_name(fold), guess)
+            heard = np.flatnonzero(self.dataset.clip_folds[examples.clip] != fold)
+            rows = np.concatenate([heard, np.arange(len(examples.clip), len(lesson))])
+            guess = first_guess(examples.features[heard], lesson.targets(rows)[: len(heard)])
+            teach(lesson, seen, backbone, config, folder, weights_name(fold), rows, guess)
         return folder
 
     @cached_property
@@ -151,11 +157,10 @@ class Run:
         """
         accuracies = {}
         for name, fold in self._networks().items():
-            trainer = self._trainer(fold)
-            fitted = trainer.fit(fold)
-            rule = self._live_rule(trainer, fitted, fold)
+            fitted = self._trainer.fit(fold)
+            rule = self._live_rule(fitted, fold)
             network = self._network(fitted, rule, fold)
-            tuned, choices = self._fine_tune(network, trainer, fold)
+            tuned, choices = self._fine_tune(network, fold)
             network = replace(network, settings={**network.settings, **choices})
             network.save(self.output / "networks" / name, tuned)
             (self.output / "networks" / name / _FALSE_ALARMS).write_text(
@@ -240,20 +245,15 @@ class Run:
     def _networks(self) -> dict[str, int | None]:
         return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
 
-    def _trainer(self, fold: int | None) -> HeadTrainer:
-        key = {
-            **self._settings(fold),
-            "windows": [dict(part.key) for part in self.parts],
-            "rounded": EXPORT_WINDOWS,
-        }
-        return HeadTrainer(self.dataset, self._sight(fold).examples, self.recipe.head, self._cache, key)
+    @cached_property
+    def _trainer(self) -> HeadTrainer:
+        return HeadTrainer(self.dataset, self._sight, self.recipe.head, self._cache)
 
-    def _live_rule(self, trainer: HeadTrainer, fitted: Fitted, fold: int | None) -> LiveRule:
+    def _live_rule(self, fitted: Fitted, fold: int | None) -> LiveRule:
         """Chosen on the ambience of the folds that validate for a test fold."""
         ambience = self._ambience
-        seen = self._sight(fold).features(ambience.windows, "features of ambience")
-        rows, scores = trainer.judge(fold, fitted, seen, ambience.windows.clip)
-        validated = np.isin(self.dataset.clip_folds, trainer.validation_folds(fold))
+        rows, scores = self._trainer.judge(fold, fitted, ambience.windows, "features of ambience")
+        validated = np.isin(self.dataset.clip_folds, self._trainer.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
         features = self.recipe.spectrograms.features
         return choose_live_rule(
@@ -272,18 +272,19 @@ class Run:
         }
         return Network(fitted.head, fitted.temperature, rule.odds, rule.thresholds, settings)
 
-    def _fine_tune(self, network: Network, trainer: HeadTrainer, fold: int | None) -> tuple[Any, dict[str, Any]]:
+    def _fine_tune(self, network: Network, fold: int | None) -> tuple[Any, dict[str, Any]]:
         """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
         if not self.recipe.fine_tune.epochs:
             return None, {}
         shrinkage = network.settings["shrinkage"]
-        backbone = self.recipe.backbone.without(fold)
 
         def start(validation: int | None) -> Any:
-            head = network.head if validation is None else trainer.head_without(fold, validation, shrinkage)
-            return replace(network, head=head).keras(backbone, self._shape)
+            judged, head = fold, network.head
+            if validation is not None:
+                judged, head = validation, self._trainer.head_without(fold, validation, shrinkage)
+            return replace(network, head=head).keras(self.recipe.backbone.without(judged), self._shape)
 
-        windows = Pool(self.parts, trainer.targets)
+        windows = Pool(self.parts, self._trainer.targets)
         seed = self.recipe.spectrograms.seed
         tuned, curves = tune(self.dataset, windows, fold, start, self.recipe.fine_tune, seed)
         return tuned, {"fine_tune_curves": curves, "fine_tune_epochs": best_epoch(curves)}
@@ -345,7 +346,7 @@ class Run:
     def _fold_windows(self, fold: int) -> Drawn:
         """All windows of a fold's clips as they are."""
         rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
-        return Drawn(self.parts[0].log_mels(rows), rows)
+        return Drawn(self.parts[0].quantized[rows], rows)
 
     def _varied_windows(self, network: Network) -> Drawn:
         """Windows that the network was trained on."""

@@ -55,17 +55,44 @@ class TeachConfig:
     warm_up: int = 150
     """Batches."""
     weight_decay: float = 1e-4
+    kept: float = 0.0
+    """How far the taught weights are brought back towards those from before, 0 to 1. Between the two lies most of what
+    was learnt, and less is lost (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""
     precision: str | None = None
     """Keras's policy for what is taught; None takes `mixed_bfloat16` where it is fast."""
     seed: int = 0
 
 
-ADAPT = TeachConfig(passes=2, rate=3e-4)
+ADAPT = TeachConfig(passes=2, rate=3e-4, kept=0.5)
 """For a backbone that was taught already."""
 
 
+def look(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.float16]:
+    """What the stem makes of windows, 100 kB each: computed once, seen in every pass by every pupil of one backbone.
+
+    Args:
+        backbone: whose stem.
+        windows: shape (n, mel_bands, frames), 127 times the log-mels.
+    """
+    grey = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
+    stem = tensorflow().keras.Model(grey.input, _stem_end(grey))
+    run = tensorflow().function(stem, reduce_retracing=True)
+    seen = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
+    batches = [slice(start, start + BATCH) for start in range(0, len(windows), BATCH)]
+    for rows in progress(batches, len(batches), "stem"):
+        seen[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
+    return seen
+
+
 def teach(
-    lesson: Lesson, backbone: BackboneConfig, config: TeachConfig, output: Path, name: str, guess: Head | None = None
+    lesson: Lesson,
+    seen: NDArray[np.float16],
+    backbone: BackboneConfig,
+    config: TeachConfig,
+    output: Path,
+    name: str,
+    rows: NDArray[np.intp] | None = None,
+    guess: Head | None = None,
 ) -> Path:
     """Teach Inception V3 and write its weights, which `--weights` takes.
 
@@ -73,11 +100,13 @@ def teach(
 
     Args:
         lesson: windows and what the teacher said of them.
+        seen: by `look`, of all these windows.
         backbone: to start from; the embedding is told from the layers that it pools, and the last of them ends what is
             taught and written.
         config: how.
         output: folder.
         name: of the file, without its suffix.
+        rows: which of the windows to learn from; None for all.
         guess: features -> targets to start with, so that the first steps do not spoil what the backbone knows already
             (A. Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022); None starts at random.
 
@@ -87,15 +116,18 @@ def teach(
     keras = tensorflow().keras
     keras.utils.set_random_seed(config.seed)
     shape = (lesson.windows.shape[1], lesson.windows.shape[2])
-    grey = build_backbone(backbone, shape, config.seed)
-    seen = _look(keras.Model(grey.input, _stem_end(grey)), lesson.windows)
-    before = keras.mixed_precision.dtype_policy()
+    policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy(config.precision or _precision())
     try:
         pupil = load_colour(backbone, shape)
-        _fit(_with_embedding(pupil, backbone, guess), seen, lesson.targets(), config, output, name)
+        before = pupil.get_weights()
+        rows = np.arange(len(lesson)) if rows is None else rows
+        batches = _batches(seen, rows, lesson.targets(rows), config.seed)
+        _fit(_with_embedding(pupil, backbone, guess), batches, config, output, name)
+        pairs = zip(before, pupil.get_weights(), strict=True)
+        pupil.set_weights([old + (1.0 - config.kept) * (new - old) for old, new in pairs])
     finally:
-        keras.mixed_precision.set_global_policy(before)
+        keras.mixed_precision.set_global_policy(policy)
     path = output / f"{name}.npz"
     save_weights(pupil, backbone.pooled[-1], path)
     return path
@@ -132,16 +164,6 @@ def _stem_end(backbone: Any) -> Any:
     return [layer for layer in backbone.layers if isinstance(layer, pooling)][1].output
 
 
-def _look(stem: Any, windows: NDArray[np.int8]) -> NDArray[np.float16]:
-    """What the stem makes of windows, float16: computed once, seen in every pass."""
-    run = tensorflow().function(stem, reduce_retracing=True)
-    seen = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
-    batches = [slice(start, start + BATCH) for start in range(0, len(windows), BATCH)]
-    for rows in progress(batches, len(batches), "stem"):
-        seen[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
-    return seen
-
-
 def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) -> Any:
     """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
     keras = tensorflow().keras
@@ -162,25 +184,17 @@ def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) ->
     return network
 
 
-def _fit(
-    network: Any,
-    seen: NDArray[np.float16],
-    targets: NDArray[np.float32],
-    config: TeachConfig,
-    output: Path,
-    name: str,
-) -> None:
+def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: str) -> None:
     """Teach; goes on after the checkpoint of an interrupted run."""
     keras = tensorflow().keras
-    batches = math.ceil(len(seen) / BATCH)
-    warm_up = min(config.warm_up, config.passes * batches // 2)
+    warm_up = min(config.warm_up, config.passes * len(batches) // 2)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, config.passes * batches - warm_up, warmup_target=config.rate, warmup_steps=warm_up
+        0.0, config.passes * len(batches) - warm_up, warmup_target=config.rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, global_clipnorm=5.0)
     network.compile(optimizer, "mse")
     network.fit(
-        _batches(seen, targets, config.seed),
+        batches,
         epochs=config.passes,
         callbacks=[
             keras.callbacks.BackupAndRestore(str(output / "checkpoint" / name), delete_checkpoint=False),
@@ -189,8 +203,8 @@ def _fit(
     )
 
 
-def _batches(seen: NDArray[np.float16], targets: NDArray[np.float32], seed: int) -> Any:
-    """Batches in another order each pass, for `fit`."""
+def _batches(seen: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray[np.float32], seed: int) -> Any:
+    """Batches of some rows of what was seen, and of their targets, in another order each pass, for `fit`."""
 
     class Batches(tensorflow().keras.utils.PyDataset):  # type: ignore[misc] # the class exists once TensorFlow is loaded
         def __init__(self) -> None:
@@ -199,13 +213,13 @@ def _batches(seen: NDArray[np.float16], targets: NDArray[np.float32], seed: int)
             self.on_epoch_end()
 
         def __len__(self) -> int:
-            return math.ceil(len(seen) / BATCH)
+            return math.ceil(len(rows) / BATCH)
 
         def __getitem__(self, number: int) -> tuple[Any, Any]:
-            rows = self._order[number * BATCH : (number + 1) * BATCH]
-            return seen[rows].astype(np.float32), targets[rows]
+            drawn = self._order[number * BATCH : (number + 1) * BATCH]
+            return seen[rows[drawn]].astype(np.float32), targets[drawn]
 
         def on_epoch_end(self) -> None:
-            self._order = self._rng.permutation(len(seen))
+            self._order = self._rng.permutation(len(rows))
 
     return Batches()

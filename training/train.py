@@ -4,10 +4,15 @@ Nothing is chosen on a test fold. For a network that will be tested on fold k, e
 turn as validation fold: a head is fitted without both, and what it says of the validation fold chooses the
 regularisation, the temperature and the bias of "none of them". The head itself is then fitted without k alone.
 The network that ships is made the same way, with no fold left out at the end.
+
+A backbone that heard a fold's clips, if only without labels, finds that fold easy. So a head speaks of a fold from the
+features of a backbone that never heard it (see `BackboneConfig.without`). That which speaks of a validation fold may
+have heard the test fold, without labels: a few numbers come of it, and no feature that the test sees. To leave out
+each two folds would take a backbone for each pair.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +22,12 @@ from numpy.typing import NDArray
 
 from device.classifier import softmax
 from device.types import UNKNOWN
-from training.cache import Cache, digest
+from training.cache import Cache
 from training.calibrate import Judgement, best_temperature, labelled_accuracy, unknown_bias
 from training.dataset import Dataset
 from training.model import Head, standardisation, standardise
+from training.sight import Sight
+from training.spectrograms import Spectrograms
 
 
 @dataclass(frozen=True)
@@ -37,29 +44,6 @@ class HeadConfig:
     live_cost: float = 0.01
     """The same for what a microphone hears: live odds start where so many would be lost. So they follow each head, one
     of which takes strange clips for "none of them" more readily than another."""
-
-
-@dataclass(frozen=True)
-class Rounding:
-    """What int8 adds to the features of some windows.
-
-    Attributes:
-        errors: shape (n, features), float32 (see `training.rounding`).
-        clip: shape (n,), int32, each window's clip.
-    """
-
-    errors: NDArray[np.float32]
-    clip: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Features of windows, shape (n, features), and where they come from (see Spectrograms); and how int8 rounds."""
-
-    features: NDArray[np.float16]
-    clip: NDArray[np.int32]
-    copy: NDArray[np.int32]
-    rounding: Rounding
 
 
 @dataclass(frozen=True)
@@ -88,37 +72,40 @@ class HeadTrainer:
 
     Args:
         dataset: labels, folds.
-        examples: features of all windows and copies of its clips.
+        sight: gives what the backbone makes of the clips that never heard a fold; for None, that which heard all.
         config: candidates and costs.
         cache: keeps each fit.
-        key: what the examples depend on.
     """
 
     def __init__(
-        self, dataset: Dataset, examples: Examples, config: HeadConfig, cache: Cache, key: dict[str, object]
+        self, dataset: Dataset, sight: Callable[[int | None], Sight], config: HeadConfig, cache: Cache
     ) -> None:
         self._dataset = dataset
-        self._examples = examples
+        self._sight = sight
         self._config = config
         self._cache = cache
-        self._key = digest(key)
         self.targets = targets(dataset)
         self._folds = dataset.clip_folds
         labelled = [f"{clip.label}/{clip.recording}" for clip in dataset.clips]
         self._recordings = np.unique(labelled, return_inverse=True)[1]
+        self._key = {
+            "targets": self.targets.tolist(),
+            "folds": self._folds.tolist(),
+            "recordings": self._recordings.tolist(),
+            "recording_power": config.recording_power,
+        }
 
     def fit(self, test_fold: int | None) -> Fitted:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
-        tested = () if test_fold is None else (test_fold,)
-        validation_folds = self.validation_folds(test_fold)
         labels, bias, live_bias = len(self._dataset.labels), 0.0, 0.0
+        folds = [self._validate(test_fold, fold) for fold in self.validation_folds(test_fold)]
         candidates = []
-        for shrinkage in self._config.shrinkages:
-            judgement = self._validate(validation_folds, tested, shrinkage)
+        for shrinkage, judgements in zip(self._config.shrinkages, zip(*folds, strict=True), strict=True):
+            judgement = Judgement.of_all(judgements)
             temperature, loss = best_temperature(judgement, self.targets, labels)
             candidates.append((loss, shrinkage, temperature, judgement))
         _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
-        head = self._head(tested, shrinkage)
+        head = self._head(test_fold, test_fold, shrinkage)
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
             bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)
@@ -131,23 +118,24 @@ class HeadTrainer:
         return Fitted(head, temperature, shrinkage, bias, live_odds, accuracy)
 
     def judge(
-        self, test_fold: int | None, fitted: Fitted, features: NDArray[np.float16], clip: NDArray[np.int32]
+        self, test_fold: int | None, fitted: Fitted, windows: Spectrograms, what: str
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """What the heads that chose for `test_fold` say of other windows of their validation folds.
 
         Args:
             test_fold: whose network is made; None for the one of all folds.
             fitted: what `fit` gave for it.
-            features: of the windows, shape (n, features).
-            clip: each window's clip, shape (n,).
+            windows: cut from clips of the dataset.
+            what: they are, for the progress line.
 
         Returns:
             Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
         """
-        logits = np.full((len(clip), len(fitted.head.bias)), np.nan, np.float32)
+        logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
-            rows = self._folds[clip] == fold
-            logits[rows] = self.head_without(test_fold, fold, fitted.shrinkage)(features[rows])
+            rows = self._folds[windows.clip] == fold
+            features = self._sight(fold).features(windows, what)[rows]
+            logits[rows] = self.head_without(test_fold, fold, fitted.shrinkage)(features)
         judged = np.flatnonzero(~np.isnan(logits[:, 0]))
         if logits.shape[1] > len(self._dataset.labels):
             logits[:, -1] += fitted.unknown_bias
@@ -158,50 +146,48 @@ class HeadTrainer:
         return [fold for fold in self._dataset.judged_folds if fold != test_fold]
 
     def head_without(self, test_fold: int | None, validation_fold: int, shrinkage: float) -> Head:
-        """The head that chose for `test_fold` on `validation_fold`, fitted without both."""
-        tested = () if test_fold is None else (test_fold,)
-        return self._head((*tested, validation_fold), shrinkage)
+        """The head that chose for `test_fold` on `validation_fold`, fitted without both; for the latter's backbone."""
+        return self._head(validation_fold, test_fold, shrinkage)
 
-    def _validate(self, folds: Iterable[int], without: tuple[int, ...], shrinkage: float) -> Judgement:
-        """Judge each of the folds by a head that saw neither it nor the folds in `without`."""
-        logits, clips = [], []
-        for fold in folds:
-            head = self._head((*without, fold), shrinkage)
-            rows = (self._examples.copy == 0) & (self._folds[self._examples.clip] == fold)
-            logits.append(head(self._examples.features[rows]))
-            clips.append(self._examples.clip[rows])
-        return Judgement(np.concatenate(logits), np.concatenate(clips))
+    def _validate(self, test_fold: int | None, fold: int) -> list[Judgement]:
+        """What heads that saw neither fold say of the second, for each shrinkage."""
+        examples = self._sight(fold).examples
+        rows = (examples.copy == 0) & (self._folds[examples.clip] == fold)
+        features, clip = examples.features[rows], examples.clip[rows]
+        heads = (self.head_without(test_fold, fold, shrinkage) for shrinkage in self._config.shrinkages)
+        return [Judgement(head(features), clip) for head in heads]
 
-    def _head(self, without: tuple[int, ...], shrinkage: float) -> Head:
-        """Head fitted on all folds but these."""
-        key = {"examples": self._key, "without": sorted(without), "shrinkage": shrinkage}
+    def _head(self, judged: int | None, other: int | None, shrinkage: float) -> Head:
+        """Head for the backbone that never heard the fold `judged`, fitted on all folds but that and the other."""
+        without = [fold for fold in {judged, other} if fold is not None]
+        sight = self._sight(judged)
+        key = {**self._key, "sight": sight.key, "without": sorted(without), "shrinkage": shrinkage}
 
         def compute() -> dict[str, NDArray[np.float32]]:
-            rows = ~np.isin(self._folds[self._examples.clip], without)
-            clip, copy = self._examples.clip[rows], self._examples.copy[rows]
+            examples = sight.examples
+            rows = ~np.isin(self._folds[examples.clip], without)
+            features, clip, copy = examples.features[rows], examples.clip[rows], examples.copy[rows]
             weights = window_weights(clip, copy, self._recordings[clip], self._config.recording_power)
-            features, labels = self._examples.features[rows], len(self._dataset.labels)
-            rounding = self._examples.rounding
-            errors = rounding.errors[~np.isin(self._folds[rounding.clip], without)]
-            return vars(fit_head(features, self.targets[clip], weights, labels, shrinkage, errors))
+            target, labels = self.targets[clip], len(self._dataset.labels)
+            errors = examples.rounding.errors[~np.isin(self._folds[examples.rounding.clip], without)]
+            head = fit_head(features, target, weights, labels, shrinkage, errors)
+            return vars(_evened(head, features[(target == labels) & (copy == 0)], labels))
 
-        return self._evened(Head(**self._cache.arrays("head", key, compute)), without)
+        return Head(**self._cache.arrays("head", key, compute))
 
-    def _evened(self, head: Head, without: tuple[int, ...]) -> Head:
-        """The head with the labels' logits on negatives brought to a standard deviation of 1.
 
-        The fewer clips a head is fitted on, the larger its logits on clips that it has not seen, so a temperature
-        chosen for one head would not suit the next, fitted on a fold more. Negatives have no say in the labels'
-        logits: they are the clips on which heads can be compared. Without negatives nothing is changed.
-        """
-        labels = len(self._dataset.labels)
-        rows = (self.targets[self._examples.clip] == labels) & (self._examples.copy == 0)
-        rows &= ~np.isin(self._folds[self._examples.clip], without)
-        if not rows.any():
-            return head
-        logits = head(self._examples.features[rows])[:, :labels]
-        spread = (logits - logits.mean(axis=1, keepdims=True)).std()
-        return replace(head, weights=head.weights / spread, bias=head.bias / spread)
+def _evened(head: Head, negatives: NDArray[np.float16], labels: int) -> Head:
+    """The head with the labels' logits on negatives brought to a standard deviation of 1.
+
+    The fewer clips a head is fitted on, the larger its logits on clips that it has not seen, so a temperature
+    chosen for one head would not suit the next, fitted on a fold more. Negatives have no say in the labels'
+    logits: they are the clips on which heads can be compared. Without negatives nothing is changed.
+    """
+    if not len(negatives):
+        return head
+    logits = head(negatives)[:, :labels]
+    spread = (logits - logits.mean(axis=1, keepdims=True)).std()
+    return replace(head, weights=head.weights / spread, bias=head.bias / spread)
 
 
 def targets(dataset: Dataset) -> NDArray[np.int64]:

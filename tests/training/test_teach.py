@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from device.errors import InputError
+from device.errors import ConfigError, InputError
 from device.features import FeatureConfig, log_mel
 from training import steps
 from training import teach as teaching
@@ -21,7 +21,7 @@ from training.model import LIMIT, BackboneConfig, build_backbone, load_colour, p
 from training.spectrograms import SpectrogramConfig, Spectrograms, quantize
 from training.steps import Recipe, Run
 from training.summaries import read_curves
-from training.teach import TeachConfig, first_guess, teach
+from training.teach import TeachConfig, first_guess, look, teach
 from training.teacher import EMBEDDING, Teacher
 from training.train import HeadConfig
 
@@ -78,7 +78,8 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     assert lesson.embeddings.shape == (96, EMBEDDING)
     start = load_colour(BackboneConfig("random", ("mixed0",)), SHAPE)
     save_weights(start, "mixed0", tmp_path / "start.npz")
-    path = teach(lesson, BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",)), TEACH, tmp_path / "out", "backbone")
+    backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
+    path = teach(lesson, look(backbone, lesson.windows), backbone, TEACH, tmp_path / "out", "backbone")
     losses = list(read_curves(tmp_path / "out" / "summaries" / "backbone" / "train")["epoch_loss"].values())
     assert losses[-1] < losses[0]
     with np.load(tmp_path / "start.npz") as before, np.load(path) as after:
@@ -86,6 +87,25 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     stem = 5 * 4  # five convolutions, each with a kernel and three arrays of its normalisation
     assert all(same[:stem])
     assert not any(same[stem:])
+
+
+def test_weights_are_brought_back_towards_those_from_before(sounds, teacher, tmp_path):
+    """A backbone that keeps half of its weights lies midway between where it was and where it would have gone."""
+    lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path / "cache"))
+    save_weights(load_colour(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
+    start = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
+    seen = look(start, lesson.windows)
+    path = {
+        kept: teach(lesson, seen, start, replace(TEACH, kept=kept), tmp_path / f"kept {kept}", "backbone")
+        for kept in (0.0, 0.5)
+    }
+    moved = missed = 0.0
+    with np.load(start.weights) as here, np.load(path[0.0]) as there, np.load(path[0.5]) as midway:
+        for name in set(here.files) - {"last_layer"}:
+            old, new = here[name].astype(np.float32), there[name].astype(np.float32)
+            moved += float(np.abs(new - old).sum())
+            missed += float(np.abs(midway[name] - (old + new) / 2).sum())
+    assert missed < 0.1 * moved
 
 
 def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
@@ -152,10 +172,11 @@ def test_teaching_starts_from_the_first_guess(sounds, teacher, tmp_path):
     backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0", "mixed1"))
     grey = build_backbone(backbone, SHAPE)
     features = pool(grey, Spectrograms(lesson.windows, *[np.zeros(96, np.int32)] * 2), "")
-    guess = first_guess(features, lesson.targets())
+    targets = lesson.targets(np.arange(len(lesson)))
+    guess = first_guess(features, targets)
     guessed = guess(features)
-    assert np.square(guessed - lesson.targets()).mean() < np.square(lesson.targets()).mean() / 2
-    seen = teaching._look(tf.keras.Model(grey.input, teaching._stem_end(grey)), lesson.windows)
+    assert np.square(guessed - targets).mean() < np.square(targets).mean() / 2
+    seen = look(backbone, lesson.windows)
     network = teaching._with_embedding(load_colour(backbone, SHAPE), backbone, guess)
     said = network.predict(seen.astype(np.float32), verbose=0)
     # Beyond LIMIT a head clips, and teaching does not.
@@ -195,8 +216,9 @@ def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, tmp_p
     """No window of a judged fold, labelled or not, is in the lesson of the weights that it judges."""
     lessons = {}
 
-    def note(lesson, backbone, config, folder, name, guess):
-        lessons[name] = {window.tobytes() for window in lesson.windows}
+    def note(lesson, seen, backbone, config, folder, name, rows, guess):
+        lessons[name] = {window.tobytes() for window in lesson.windows[rows]}
+        assert np.array_equal(seen[rows[:2]], look(backbone, lesson.windows[rows[:2]]))
         return folder / f"{name}.npz"
 
     monkeypatch.setattr(steps, "teach", note)
@@ -219,6 +241,15 @@ def test_missing_weights_are_told_before_the_teacher_is_asked(street, tmp_path):
     with pytest.raises(InputError, match=r"none\.npz"):
         run.adapt(
             tmp_path / "none.tflite", Lesson(np.zeros((0, *SHAPE), np.int8), np.zeros((0, 1024), np.float16)), TEACH
+        )
+
+
+def test_adapting_a_folder_of_weights_is_refused(street, teacher, sounds, tmp_path):
+    """One fold's weights must not go on from another's: adapt takes one file, and says so before it hears anything."""
+    recipe = replace(street.recipe, backbone=BackboneConfig(str(tmp_path), ("mixed0",)))
+    with pytest.raises(ConfigError, match="from one file"):
+        Run(street.dataset, recipe, street.output, "").adapt(
+            teacher, Lesson(np.zeros((0, *SHAPE), np.int8), np.zeros((0, EMBEDDING), np.float16)), TEACH
         )
 
 
