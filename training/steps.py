@@ -127,7 +127,7 @@ class Run:
             raise ConfigError(
                 f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
             )
-        examples = self.prepare()  # what is wrong with clips or weights is told before the teacher hears them all
+        examples = self.examples  # what is wrong with clips or weights is told before the teacher hears them all
         lesson = hear_clips(self._maker, teacher, self._cache) + sounds
         seen = look(backbone, lesson.windows)
         for fold in self._networks().values():
