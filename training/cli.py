@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from device.errors import EXIT_DONE, EarshotError
 
 if TYPE_CHECKING:
-    from training.lesson import Lesson, LessonConfig
     from training.steps import Run
 
 _STEPS = {
@@ -72,12 +71,14 @@ def _run(options: argparse.Namespace, command: str) -> None:
 
 
 def _distil(options: argparse.Namespace) -> None:
-    from training.lesson import LessonConfig
+    from training.cache import Cache
+    from training.lesson import LessonConfig, prepare_lesson
     from training.model import BackboneConfig
     from training.teach import TAUGHT, TeachConfig, look, teach
 
     config = replace(TeachConfig(), **_given(options, "seed", "passes"))
-    lesson = _lesson(options, LessonConfig())
+    drawn = replace(LessonConfig(), **_given(options, "seed", "windows"))
+    lesson = prepare_lesson(options.sounds, options.teacher, drawn, Cache(options.output / "cache"))
     backbone = BackboneConfig(options.weights, TAUGHT)
     written = teach(lesson, look(backbone, lesson.windows), backbone, config, options.output, "backbone")
     _say(f"wrote {written}: give it to retrain as --weights")
@@ -89,16 +90,9 @@ def _adapt(options: argparse.Namespace) -> None:
 
     run, config = _open(options, ""), replace(ADAPT, **_given(options, "seed", "passes"))
     _say(run.dataset.found)
-    folder = run.adapt(options.teacher, _lesson(options, REHEARSAL), config)
+    rehearsal = replace(REHEARSAL, **_given(options, "seed", "windows"))
+    folder = run.adapt(options.teacher, options.sounds, rehearsal, config)
     _say(f"wrote {folder}: give it to retrain as --weights")
-
-
-def _lesson(options: argparse.Namespace, config: "LessonConfig") -> "Lesson":
-    from training.cache import Cache
-    from training.lesson import prepare_lesson
-
-    config = replace(config, **_given(options, "seed", "windows"))
-    return prepare_lesson(options.sounds, options.teacher, config, Cache(options.output / "cache"))
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def tensorflow() -> Any:
     return module
 
 
-def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0) -> Any:
+def build_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
     """Keras model: log-mels (n, mel_bands, frames, 1) -> for each layer its mean and its maximum over the window.
 
     A log-mel is grey: the first convolution's three input channels would see the same, so their kernels are
@@ -140,7 +140,6 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
     Args:
         config: which layers, whose weights.
         shape: (mel_bands, frames), each at least 75.
-        seed: of random weights.
 
     Returns:
         A model with two outputs a layer, mean and maximum, each (n, 1, 1, channels).
@@ -153,7 +152,6 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
     keras = tensorflow().keras
     if config.name not in BACKBONES:
         raise ConfigError(f"backbone is {config.name}, must be one of {', '.join(BACKBONES)}")
-    keras.utils.set_random_seed(seed)
     grey = _build(config, (*shape, 1))
     layers = {layer.name for layer in grey.layers} - {REPLACED}
     if unknown := set(config.pooled) - layers:
@@ -161,14 +159,13 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int], seed: int = 0
             f"{config.name} has no layer {', '.join(sorted(unknown))} to pool; it has, among others, "
             f"{', '.join(BACKBONES[config.name])}"
         )
-    if config.weights != "random":
-        colour = load_colour(config, shape)
-        grey.set_weights(
-            [
-                kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
-                for kernel, own in zip(colour.get_weights(), grey.get_weights(), strict=True)
-            ]
-        )
+    colour = load_colour(config, shape)
+    grey.set_weights(
+        [
+            kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
+            for kernel, own in zip(colour.get_weights(), grey.get_weights(), strict=True)
+        ]
+    )
     outputs = []
     for layer in config.pooled:
         sight = grey.get_layer(layer).output
@@ -223,6 +220,7 @@ def load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
         UnavailableError: the ImageNet weights could not be downloaded.
     """
     if config.weights == "random":
+        tensorflow().keras.utils.set_random_seed(0)  # one draw, for whoever builds the backbone again
         return _build(config, (*shape, 3))
     if config.weights == "imagenet":
         try:

@@ -46,7 +46,7 @@ class Sight:
     Args:
         backbone: which; its weights are a file, not a folder.
         parts: windows of the clips as they are, and of their copies.
-        seed: of random weights, and of the draw of windows.
+        seed: of the draw of windows.
         cache: where all is kept.
     """
 
@@ -114,4 +114,4 @@ class Sight:
 
     def _build(self) -> Any:
         _, mel_bands, frames = self._parts[0].quantized.shape
-        return build_backbone(self.backbone, (mel_bands, frames), self._seed)
+        return build_backbone(self.backbone, (mel_bands, frames))

@@ -57,6 +57,11 @@ class Spectrograms:
         """Number of windows."""
         return len(self.clip)
 
+    def of(self, rows: NDArray[np.intp]) -> "Spectrograms":
+        """Some of the windows."""
+        key = {"rows": rows.tolist(), "of": self.key}
+        return Spectrograms(self.quantized[rows], self.clip[rows], self.copy[rows], key)
+
     def log_mels(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Log-mels of some rows, shape (rows, mel_bands, frames), float32, in [-1, 1]."""
         return dequantize(self.quantized[rows])

@@ -11,7 +11,7 @@ OUTPUT/random/            the same of `evaluate --protocol random`, but for the 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
 from training.finetune import FineTuneConfig, Pool, best_epoch, tune
 from training.html_report import Learning, write_report
-from training.lesson import Lesson, hear_clips
+from training.lesson import LessonConfig, hear_clips, prepare_lesson
 from training.listening import Heard, hear
 from training.model import BackboneConfig, predict, weights_name
 from training.network import Network, load_network
@@ -107,19 +107,20 @@ class Run:
             examples = self._sight(fold).examples  # one at a time: each may take hundreds of MB
         return examples
 
-    def adapt(self, teacher: Path, sounds: Lesson, config: TeachConfig) -> Path:
+    def adapt(self, teacher: Path, folders: Sequence[Path], rehearsal: LessonConfig, config: TeachConfig) -> Path:
         """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
 
         Args:
             teacher: yamnet.tflite.
-            sounds: other windows, so that it does not unlearn them.
+            folders: free sounds.
+            rehearsal: what is drawn from them, so that the backbone does not unlearn them.
             config: how long and how fast.
 
         Returns:
             The folder to give as `--weights`.
 
         Raises:
-            InputError: a clip, the weights or the teacher are unreadable.
+            InputError: a clip, a folder, the weights or the teacher are unreadable.
             ConfigError: the weights are a folder: they would differ from fold to fold.
         """
         backbone, folder = self.recipe.backbone, self.output / "adapted"
@@ -127,7 +128,9 @@ class Run:
             raise ConfigError(
                 f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
             )
-        examples = self.examples  # what is wrong with clips or weights is told before the teacher hears them all
+        backbone.key()  # missing weights are told before the teacher hears sounds for minutes,
+        sounds = prepare_lesson(folders, teacher, rehearsal, self._cache)
+        examples = self.examples  # and what is wrong with a clip before it hears them all
         lesson = hear_clips(self._maker, teacher, self._cache) + sounds
         seen = look(backbone, lesson.windows)
         for fold in self._networks().values():
@@ -281,7 +284,7 @@ class Run:
         def start(validation: int | None) -> Any:
             judged, head = fold, network.head
             if validation is not None:
-                judged, head = validation, self._trainer.head_without(fold, validation, shrinkage)
+                judged, head = validation, self._trainer.head(validation, fold, shrinkage)
             return replace(network, head=head).keras(self.recipe.backbone.without(judged), self._shape)
 
         windows = Pool(self.parts, self._trainer.targets)

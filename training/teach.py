@@ -114,12 +114,12 @@ def teach(
         The weights file.
     """
     keras = tensorflow().keras
-    keras.utils.set_random_seed(config.seed)
     shape = (lesson.windows.shape[1], lesson.windows.shape[2])
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy(config.precision or _precision())
     try:
         pupil = load_colour(backbone, shape)
+        keras.utils.set_random_seed(config.seed)
         before = pupil.get_weights()
         rows = np.arange(len(lesson)) if rows is None else rows
         batches = _batches(seen, rows, lesson.targets(rows), config.seed)

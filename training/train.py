@@ -105,7 +105,7 @@ class HeadTrainer:
             temperature, loss = best_temperature(judgement, self.targets, labels)
             candidates.append((loss, shrinkage, temperature, judgement))
         _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
-        head = self._head(test_fold, test_fold, shrinkage)
+        head = self.head(test_fold, test_fold, shrinkage)
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
             bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)
@@ -133,9 +133,9 @@ class HeadTrainer:
         """
         logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
-            rows = self._folds[windows.clip] == fold
-            features = self._sight(fold).features(windows, what)[rows]
-            logits[rows] = self.head_without(test_fold, fold, fitted.shrinkage)(features)
+            rows = np.flatnonzero(self._folds[windows.clip] == fold)
+            features = self._sight(fold).features(windows.of(rows), what)
+            logits[rows] = self.head(fold, test_fold, fitted.shrinkage)(features)
         judged = np.flatnonzero(~np.isnan(logits[:, 0]))
         if logits.shape[1] > len(self._dataset.labels):
             logits[:, -1] += fitted.unknown_bias
@@ -145,19 +145,15 @@ class HeadTrainer:
         """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
         return [fold for fold in self._dataset.judged_folds if fold != test_fold]
 
-    def head_without(self, test_fold: int | None, validation_fold: int, shrinkage: float) -> Head:
-        """The head that chose for `test_fold` on `validation_fold`, fitted without both; for the latter's backbone."""
-        return self._head(validation_fold, test_fold, shrinkage)
-
     def _validate(self, test_fold: int | None, fold: int) -> list[Judgement]:
         """What heads that saw neither fold say of the second, for each shrinkage."""
         examples = self._sight(fold).examples
         rows = (examples.copy == 0) & (self._folds[examples.clip] == fold)
         features, clip = examples.features[rows], examples.clip[rows]
-        heads = (self.head_without(test_fold, fold, shrinkage) for shrinkage in self._config.shrinkages)
+        heads = (self.head(fold, test_fold, shrinkage) for shrinkage in self._config.shrinkages)
         return [Judgement(head(features), clip) for head in heads]
 
-    def _head(self, judged: int | None, other: int | None, shrinkage: float) -> Head:
+    def head(self, judged: int | None, other: int | None, shrinkage: float) -> Head:
         """Head for the backbone that never heard the fold `judged`, fitted on all folds but that and the other."""
         without = [fold for fold in {judged, other} if fold is not None]
         sight = self._sight(judged)

@@ -14,7 +14,7 @@ from training import steps
 from training import teach as teaching
 from training.cache import Cache
 from training.finetune import FineTuneConfig
-from training.lesson import Lesson, LessonConfig, hear_clips, prepare_lesson
+from training.lesson import LessonConfig, hear_clips, prepare_lesson
 from training.loading import load_dataset
 from training.mixtures import MixtureConfig, Mixtures, at_peak
 from training.model import LIMIT, BackboneConfig, build_backbone, load_colour, pool, predict, save_weights
@@ -212,7 +212,7 @@ def test_the_teacher_hears_clips_and_copies_as_loud_as_sounds(street, teacher, t
     assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), lesson.windows[last])
 
 
-def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, tmp_path, monkeypatch):
+def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, monkeypatch):
     """No window of a judged fold, labelled or not, is in the lesson of the weights that it judges."""
     lessons = {}
 
@@ -222,8 +222,7 @@ def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, tmp_p
         return folder / f"{name}.npz"
 
     monkeypatch.setattr(steps, "teach", note)
-    free = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path))
-    assert street.adapt(teacher, free, TEACH) == street.output / "adapted"
+    assert street.adapt(teacher, [sounds], LESSON, TEACH) == street.output / "adapted"
     clip = np.concatenate([part.clip for part in street.parts])
     windows = np.concatenate([part.quantized for part in street.parts])
     folds = street.dataset.clip_folds[clip]
@@ -234,23 +233,34 @@ def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, tmp_p
     assert all(window.tobytes() in lessons["backbone"] for window in windows)
 
 
-def test_missing_weights_are_told_before_the_teacher_is_asked(street, tmp_path):
-    """Hearing the clips takes a quarter of an hour: a wrong path is told before."""
-    backbone = BackboneConfig(str(tmp_path / "none.npz"), ("mixed0",))
-    run = Run(street.dataset, replace(street.recipe, backbone=backbone), street.output, "")
-    with pytest.raises(InputError, match=r"none\.npz"):
-        run.adapt(
-            tmp_path / "none.tflite", Lesson(np.zeros((0, *SHAPE), np.int8), np.zeros((0, 1024), np.float16)), TEACH
-        )
+@pytest.mark.parametrize(
+    ("weights", "error", "told"), [("none.npz", InputError, r"none\.npz"), (".", ConfigError, "from one file")]
+)
+def test_weights_that_do_not_serve_are_told_before_the_teacher_is_asked(street, tmp_path, weights, error, told):
+    """Hearing sounds and clips takes a quarter of an hour: a wrong path, or a folder of weights, is told before."""
+    recipe = replace(street.recipe, backbone=BackboneConfig(str(tmp_path / weights), ("mixed0",)))
+    run = Run(street.dataset, recipe, street.output, "")
+    with pytest.raises(error, match=told):
+        run.adapt(tmp_path / "none.tflite", [tmp_path / "no sounds"], LESSON, TEACH)
 
 
-def test_adapting_a_folder_of_weights_is_refused(street, teacher, sounds, tmp_path):
-    """One fold's weights must not go on from another's: adapt takes one file, and says so before it hears anything."""
-    recipe = replace(street.recipe, backbone=BackboneConfig(str(tmp_path), ("mixed0",)))
-    with pytest.raises(ConfigError, match="from one file"):
-        Run(street.dataset, recipe, street.output, "").adapt(
-            teacher, Lesson(np.zeros((0, *SHAPE), np.int8), np.zeros((0, EMBEDDING), np.float16)), TEACH
-        )
+def test_wrong_sounds_are_told_before_clips_are_looked_at(street, teacher, tmp_path, monkeypatch):
+    """Features of all clips take minutes: a folder without sounds is told before."""
+    monkeypatch.setattr(Run, "examples", property(lambda run: pytest.fail("looked at the clips")))
+    with pytest.raises(InputError, match="no sound"):
+        street.adapt(teacher, [tmp_path], LESSON, TEACH)
+
+
+def test_a_pupil_with_random_weights_sees_through_its_own_stem(tmp_path):
+    """What the stem saw beforehand is what the pupil's stem sees: random weights are one draw."""
+    random = BackboneConfig("random", ("mixed0",))
+    windows = np.random.default_rng(0).integers(-127, 128, (2, *SHAPE), np.int8)
+    tf.keras.utils.set_random_seed(5)
+    save_weights(load_colour(random, SHAPE), "mixed0", tmp_path / "drawn.npz")
+    tf.keras.utils.set_random_seed(6)
+    drawn = look(BackboneConfig(str(tmp_path / "drawn.npz"), ("mixed0",)), windows)
+    assert drawn.std() > 0
+    assert look(random, windows) == pytest.approx(drawn, rel=0.02, abs=0.01)
 
 
 def test_each_network_gets_the_weights_that_never_heard_its_fold(street, tmp_path):

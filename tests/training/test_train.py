@@ -21,9 +21,11 @@ class Told:
 
     def __init__(self, examples, key="told"):
         self.examples = examples
+        self.asked = set()
         self.key = {"sight": key}
 
     def features(self, windows, what):
+        self.asked = self.asked | set(windows.clip.tolist())
         return self.examples.features[windows.clip]
 
 
@@ -199,7 +201,7 @@ def test_a_temperature_suits_heads_of_any_size(tmp_path):
         count = np.count_nonzero(heard)
         examples = Examples(features[heard], np.arange(count), np.zeros(count, np.int32), exact(60))
         dataset = Dataset("made", ("a", "b"), tuple(clip for clip in clips if clip.fold in folds), "")
-        logits = trainer_of(dataset, examples, tmp_path)._head(None, None, 0.1)(features[unheard])[:, :2]
+        logits = trainer_of(dataset, examples, tmp_path).head(None, None, 0.1)(features[unheard])[:, :2]
         return (logits[:, 0] - logits[:, 1]).std()
 
     assert loudness(3) == pytest.approx(loudness(1, 2, 3), rel=0.35)
@@ -245,7 +247,7 @@ def test_fits_are_taken_from_the_cache(tmp_path):
     files = sorted(tmp_path.iterdir())
     times = [path.stat().st_mtime_ns for path in files]
     try:
-        trainer_of(dataset, nothing, tmp_path)._head(1, 3, HeadConfig().shrinkages[0])
+        trainer_of(dataset, nothing, tmp_path).head(1, 3, HeadConfig().shrinkages[0])
     finally:
         assert [path.stat().st_mtime_ns for path in files] == times
 
@@ -262,13 +264,19 @@ def test_a_head_speaks_of_a_fold_from_a_backbone_that_never_heard_it(tmp_path):
         told = Examples(rolled(fold), examples.clip, examples.copy, examples.rounding)
         return Told(told, f"without {fold}")
 
-    trainer = HeadTrainer(dataset, sight, HeadConfig(), Cache(tmp_path))
+    sights = {fold: sight(fold) for fold in (1, 3, 10)}
+    trainer = HeadTrainer(dataset, sights.__getitem__, HeadConfig(), Cache(tmp_path))
     fitted = trainer.fit(1)
     assert fitted.validation_accuracy > 0.9
     labelled, tested = trainer.targets < 2, dataset.clip_folds == 1
     windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
     judged, scores = trainer.judge(1, fitted, windows, "clips")
     assert set(dataset.clip_folds[judged]) == {3, 10}
+    assert {fold: set(dataset.clip_folds[list(told.asked)]) for fold, told in sights.items()} == {
+        1: set(),
+        3: {3},
+        10: {10},
+    }
     assert (scores.argmax(axis=1) == trainer.targets[judged])[labelled[judged]].mean() > 0.9
     right = fitted.head(rolled(1)).argmax(axis=1) == trainer.targets
     assert right[labelled & tested].mean() > 0.9
