@@ -9,7 +9,7 @@ from device.types import Probabilities
 
 _NEW = 0.25
 """What a window's length of the same sound, heard on, adds to the first: it comes from one source, which the network
-mistakes alike. Picked on streets of the judged folds (docs/network.md)."""
+mistakes alike. Picked on streets of the judged folds (docs/trials.md)."""
 _LEAST = 1e-6
 """A score below it counts as this: an int8 network cannot tell less likely from impossible."""
 

@@ -98,7 +98,7 @@ above are weak in life. Alone, this must not guard anybody's safety: it is a sen
 _URBAN_CHOICE = """Which layers are pooled, the sample rate, how the head is fitted and what its temperature is chosen
 on, what it gives up for other sounds, how windows of one sound are judged together, what counts as faint, that labels
 have odds of their own, what the backbone is taught, and the least live odds were settled by comparing some 240 variants
-on these very test folds and their ambience (docs/network.md), so the figures are kinder than an unheard fold will be,
+on these very test folds and their ambience (docs/trials.md), so the figures are kinder than an unheard fold will be,
 that of false events above all.
 What is said of a validation fold comes from a backbone that never heard that fold, but may have heard the tested one,
 without labels; what is said of the tested fold, from one that never heard it.

@@ -16,7 +16,7 @@ from training.ambience import Ambience
 FALSE_ALARMS_PER_HOUR = 5.0
 """Of all labels together, behind the gate, by heads that were fitted on a fold less than the one that ships."""
 CLEAR_DB, FAINT_ODDS = 20.0, 1.35
-"""See `device.bundle.Unknown`: picked on streets of the judged folds (docs/network.md)."""
+"""See `device.bundle.Unknown`: picked on streets of the judged folds (docs/trials.md)."""
 CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
 """Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
 numbers."""
