@@ -27,7 +27,7 @@ from device.features import FeatureConfig, Samples, log_mel
 from training.cache import Cache, file_digest, progress
 from training.cores import on_all_cores
 from training.dataset import Clip, Dataset
-from training.model import tensorflow
+from training.framework import tensorflow
 from training.teacher import SAMPLE_RATE, Teacher
 from training.train import targets
 from training.urbansound8k import load_urbansound8k

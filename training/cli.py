@@ -71,9 +71,9 @@ def _run(options: argparse.Namespace, command: str) -> None:
 
 
 def _distil(options: argparse.Namespace) -> None:
+    from training.backbone import BackboneConfig
     from training.cache import Cache
     from training.lesson import LessonConfig, prepare_lesson
-    from training.model import BackboneConfig
     from training.teach import TAUGHT, TeachConfig, look, teach
 
     config = replace(TeachConfig(), **_given(options, "seed", "passes"))
@@ -102,9 +102,10 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _open(options: argparse.Namespace, command: str) -> "Run":
     """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
+    from training.backbone import BackboneConfig
     from training.finetune import FineTuneConfig
+    from training.framework import tensorflow
     from training.loading import load_dataset
-    from training.model import BackboneConfig, tensorflow
     from training.spectrograms import SpectrogramConfig
     from training.steps import Recipe, Run
     from training.train import HeadConfig

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.model import BATCH, tensorflow
+from training.framework import BATCH, tensorflow
 
 STRENGTH = 0.5
 """Share of a channel's range, in its logarithm, that is evened out. 1 would make all activations' ranges equal, and

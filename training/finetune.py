@@ -16,7 +16,8 @@ from device.errors import ConfigError
 from training.cache import progress
 from training.calibrate import clip_means
 from training.dataset import Dataset
-from training.model import predict, tensorflow
+from training.framework import tensorflow
+from training.model import predict
 from training.spectrograms import Spectrograms
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from device.bundle import Threshold
 from device.errors import ConfigError
-from training.model import BackboneConfig, Head, attach_head, build_backbone
+from training.backbone import BackboneConfig, build_backbone
+from training.model import Head, attach_head
 
 _HEAD, _JSON, _TUNED = "head.npz", "network.json", "tuned.weights.h5"
 

@@ -12,7 +12,7 @@ from device.classifier import infer, interpreter_class
 from device.native import silent_stderr
 from training.cores import on_all_cores
 from training.equalize import equalize
-from training.model import tensorflow
+from training.framework import tensorflow
 
 RANGE_WINDOWS = 120
 """Windows that show the range of each layer's values: more change nothing beyond chance, and the converter takes the

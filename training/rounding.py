@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.model import LIMIT, standardisation, standardise, standardised, tensorflow
+from training.framework import tensorflow
+from training.model import LIMIT, standardisation, standardise, standardised
 from training.quantize import evened_int8, int8_outputs
 
 

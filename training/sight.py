@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.backbone import BackboneConfig, build_backbone
 from training.cache import Arrays, Cache
-from training.model import BackboneConfig, build_backbone, pool
+from training.model import pool
 from training.rounding import rounding_errors
 from training.spectrograms import Spectrograms, varied_windows
 

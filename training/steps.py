@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
 from training.ambience import Ambience, hear_ambience
+from training.backbone import BackboneConfig, weights_name
 from training.cache import Cache
 from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
@@ -31,7 +32,7 @@ from training.finetune import FineTuneConfig, Pool, best_epoch, tune
 from training.html_report import Learning, write_report
 from training.lesson import LessonConfig, hear_clips, prepare_lesson
 from training.listening import Heard, hear
-from training.model import BackboneConfig, predict, weights_name
+from training.model import predict
 from training.network import Network, load_network
 from training.report import model_card
 from training.scenes import SceneConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.model import tensorflow
+from training.framework import tensorflow
 
 
 class Summaries:

@@ -21,19 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.backbone import BackboneConfig, build_backbone, load_colour, save_weights
 from training.cache import progress
+from training.framework import BATCH, tensorflow
 from training.lesson import Lesson
-from training.model import (
-    BATCH,
-    BackboneConfig,
-    Head,
-    build_backbone,
-    load_colour,
-    save_weights,
-    standardisation,
-    standardise,
-    tensorflow,
-)
+from training.model import Head, standardisation, standardise
 from training.spectrograms import dequantize
 from training.teacher import EMBEDDING
 from training.train import solve_ridge

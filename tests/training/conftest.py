@@ -8,9 +8,9 @@ import pytest
 import soundfile
 
 from device.features import FeatureConfig
+from training.backbone import BackboneConfig
 from training.finetune import FineTuneConfig
 from training.loading import load_dataset
-from training.model import BackboneConfig
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig
 from training.steps import Recipe, Run

@@ -60,7 +60,7 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
 
 def trained_backbone(keras):
     """A fresh backbone with the same random weights as the trained network's."""
-    from training.model import BackboneConfig, build_backbone
+    from training.backbone import BackboneConfig, build_backbone
 
     return build_backbone(BackboneConfig("random", ("mixed0",)), keras.input_shape[1:3])
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from device.errors import ConfigError, InputError
+from training.backbone import BackboneConfig, build_backbone
 from training.equalize import equalize
-from training.model import BackboneConfig, Head, attach_head, build_backbone, predict, tensorflow
+from training.framework import tensorflow
+from training.model import Head, attach_head, predict
 from training.quantize import int8_outputs, quantize
 from training.rounding import rounding_errors
 
@@ -61,38 +62,6 @@ def test_rounding_errors_are_what_int8_adds_to_features():
     assert 0.0 < np.median(errors.std(axis=0) / (features.std(axis=0) + 0.02)) < 0.3
 
 
-def test_one_grey_channel_is_three_equal_colours(tmp_path):
-    """Summing the first kernels over the colours computes what three copies of the log-mel would."""
-    keras = tensorflow().keras
-    keras.utils.set_random_seed(5)
-    colour = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*SHAPE, 3))
-    path = tmp_path / "colour.weights.h5"
-    colour.save_weights(path)
-    grey = build_backbone(BackboneConfig(str(path), ("mixed2",)), SHAPE)
-    log_mels = np.random.default_rng(0).uniform(-1, 1, (2, *SHAPE, 1)).astype(np.float32)
-    expected = keras.Model(colour.input, colour.get_layer("mixed2").output)(np.repeat(log_mels, 3, axis=3))
-    mean, largest = grey(log_mels)
-    assert np.reshape(mean, (2, -1)) == pytest.approx(np.mean(expected, axis=(1, 2)), rel=1e-3, abs=1e-5)
-    assert np.reshape(largest, (2, -1)) == pytest.approx(np.max(expected, axis=(1, 2)), rel=1e-3, abs=1e-5)
-
-
-def test_bad_weights_are_one_clear_line(tmp_path):
-    """A missing weights file, or one of something else, names the path and the cure."""
-    with pytest.raises(InputError, match="no weights at"):
-        build_backbone(BackboneConfig(str(tmp_path / "none.h5"), ("mixed0",)), SHAPE)
-    other = tmp_path / "other.weights.h5"
-    other.write_bytes(b"no HDF5")
-    with pytest.raises(InputError, match=r"not weights of InceptionV3") as caught:
-        build_backbone(BackboneConfig(str(other), ("mixed0",)), SHAPE)
-    assert "\n" not in str(caught.value)
-
-
-def test_unknown_layers_are_refused():
-    """`mixed10` is among them: what it computes would depend on whose weights they are."""
-    with pytest.raises(ConfigError, match="mixed10"):
-        build_backbone(BackboneConfig("random", ("mixed10",)), SHAPE)
-
-
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
 def test_smaller_backbones_become_int8_too(name):
     """The ones for a Pi Zero 2 W are pooled and quantized by the same code, and decide like their float parents."""
@@ -110,9 +79,3 @@ def test_smaller_backbones_become_int8_too(name):
     quantized = int8_outputs(quantize(network, log_mels, exact), log_mels)
     assert predict(network, log_mels) == pytest.approx(exact, rel=1e-3, abs=1e-3)
     assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
-
-
-def test_unknown_backbone_is_refused():
-    """The line names those that there are."""
-    with pytest.raises(ConfigError, match="MobileNetV2"):
-        build_backbone(BackboneConfig("random", name="VGG16"), SHAPE)

@@ -1,4 +1,4 @@
-from training.model import tensorflow
+from training.framework import tensorflow
 from training.summaries import Summaries
 
 

@@ -12,12 +12,13 @@ from device.errors import ConfigError, InputError
 from device.features import FeatureConfig, log_mel
 from training import steps
 from training import teach as teaching
+from training.backbone import BackboneConfig, build_backbone, load_colour, save_weights
 from training.cache import Cache
 from training.finetune import FineTuneConfig
 from training.lesson import LessonConfig, hear_clips, prepare_lesson
 from training.loading import load_dataset
 from training.mixtures import MixtureConfig, Mixtures, at_peak
-from training.model import LIMIT, BackboneConfig, build_backbone, load_colour, pool, predict, save_weights
+from training.model import LIMIT, pool, predict
 from training.spectrograms import SpectrogramConfig, Spectrograms, quantize
 from training.steps import Recipe, Run
 from training.summaries import read_curves
@@ -116,27 +117,6 @@ def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
     again = prepare_lesson([sounds], teacher, LESSON, cache)
     assert np.array_equal(first.embeddings, again.embeddings)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
-
-
-def test_weights_survive_their_file(tmp_path):
-    """What is read back computes what was written, within half precision."""
-    start = BackboneConfig("random", ("mixed0",))
-    model = load_colour(start, SHAPE)
-    for layer in model.layers[:40]:
-        layer.set_weights([array + 0.01 for array in layer.get_weights()])
-    save_weights(model, "mixed0", tmp_path / "w.npz")
-    back = load_colour(BackboneConfig(str(tmp_path / "w.npz"), ("mixed0",)), SHAPE)
-    end = [layer.name for layer in model.layers].index("mixed0")
-    for ours, theirs in zip(model.layers[: end + 1], back.layers[: end + 1], strict=True):
-        for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    """A file that does not fit is told by name, not by a traceback."""
-    np.savez(tmp_path / "other.npz", **{"last_layer": "mixed0", "000": np.zeros((3, 3, 1, 8), np.float16)})
-    with pytest.raises(InputError, match=r"other\.npz"):
-        load_colour(BackboneConfig(str(tmp_path / "other.npz"), ("mixed0",)), SHAPE)
 
 
 @pytest.mark.parametrize("content", [b"", b"no model"])
