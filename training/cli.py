@@ -77,9 +77,10 @@ def _distil(options: argparse.Namespace) -> None:
     from training.teach import TAUGHT, TeachConfig, look, teach
 
     config = replace(TeachConfig(), **_given(options, "seed", "passes"))
+    backbone = BackboneConfig(options.weights, TAUGHT)
+    backbone.key()  # missing weights are told before the teacher hears sounds for minutes
     drawn = replace(LessonConfig(), **_given(options, "seed", "windows"))
     lesson = prepare_lesson(options.sounds, options.teacher, drawn, Cache(options.output / "cache"))
-    backbone = BackboneConfig(options.weights, TAUGHT)
     written = teach(lesson, look(backbone, lesson.windows), backbone, config, options.output, "backbone")
     _say(f"wrote {written}: give it to retrain as --weights")
 

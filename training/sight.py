@@ -64,7 +64,8 @@ class Sight:
         Raises:
             InputError: the weights are unreadable.
         """
-        return {**self._made_of([dict(part.key) for part in self._parts]), "count": EXPORT_WINDOWS}
+        windows = [dict(part.key) for part in self._parts]
+        return {**self._made_of(windows), "seed": self._seed, "count": EXPORT_WINDOWS}
 
     @cached_property
     def examples(self) -> Examples:
@@ -111,7 +112,7 @@ class Sight:
         return Rounding(**self._cache.arrays("rounding", self.key, compute))
 
     def _made_of(self, windows: object) -> dict[str, object]:
-        return {"windows": windows, "backbone": self.backbone.key(), "seed": self._seed}
+        return {"windows": windows, "backbone": self.backbone.key()}
 
     def _build(self) -> Any:
         _, mel_bands, frames = self._parts[0].quantized.shape

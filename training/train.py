@@ -105,7 +105,7 @@ class HeadTrainer:
             temperature, loss = best_temperature(judgement, self.targets, labels)
             candidates.append((loss, shrinkage, temperature, judgement))
         _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
-        head = self.head(test_fold, test_fold, shrinkage)
+        head = self.head(test_fold, None, shrinkage)
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
             bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)

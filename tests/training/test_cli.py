@@ -36,6 +36,14 @@ def test_missing_data_is_one_line_and_2(tmp_path, capsys):
     assert str(tmp_path / "none") in lines[0]
 
 
+def test_distil_tells_missing_weights_before_it_hears_sounds(tmp_path, capsys):
+    """A wrong --weights is told at once: neither the sounds nor the teacher, both missing too, were asked for."""
+    given = {"weights": "none.npz", "sounds": "no sounds", "teacher": "none.tflite", "output": "out"}
+    options = [part for name, path in given.items() for part in (f"--{name}", str(tmp_path / path))]
+    assert main(["distil", *options]) == 2
+    assert "none.npz" in capsys.readouterr().err
+
+
 def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
     """A text file named .wav stops the run with its name, not with a traceback."""
     data = make_urbansound8k(tmp_path / "data", recordings=1, clips=1)

@@ -25,7 +25,7 @@ class Told:
         self.key = {"sight": key}
 
     def features(self, windows, what):
-        self.asked = self.asked | set(windows.clip.tolist())
+        self.asked |= set(windows.clip.tolist())
         return self.examples.features[windows.clip]
 
 
