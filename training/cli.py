@@ -107,8 +107,9 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     from training.finetune import FineTuneConfig
     from training.framework import tensorflow
     from training.loading import load_dataset
+    from training.material import Recipe
     from training.spectrograms import SpectrogramConfig
-    from training.steps import Recipe, Run
+    from training.steps import Run
     from training.train import HeadConfig
 
     if options.download:

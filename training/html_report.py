@@ -36,7 +36,7 @@ class Learning:
     """
 
     thresholds: Mapping[str, float]
-    false_alarms: Mapping[str, Sequence[float]]
+    false_alarms: Mapping[str, NDArray[np.float64]]
     curves: Mapping[str, Mapping[int, float]]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.bundle import Threshold
 from device.errors import ConfigError
@@ -25,6 +26,7 @@ class Network:
         temperature: of the softmax.
         live_odds: see `device.evidence`.
         thresholds: per label.
+        false_alarms: per label, how many an hour at each of `training.thresholds.CANDIDATES`, shape (candidates,).
         settings: everything that made it, as JSON; for reports and to make it again.
     """
 
@@ -32,6 +34,7 @@ class Network:
     temperature: float
     live_odds: float
     thresholds: Mapping[str, Threshold]
+    false_alarms: Mapping[str, NDArray[np.float64]]
     settings: Mapping[str, Any]
 
     def keras(self, backbone: BackboneConfig, shape: tuple[int, int], tuned: Path | None = None) -> Any:
@@ -58,6 +61,7 @@ class Network:
             "temperature": self.temperature,
             "live_odds": self.live_odds,
             "thresholds": {label: each.model_dump() for label, each in self.thresholds.items()},
+            "false_alarms": {label: each.tolist() for label, each in self.false_alarms.items()},
             "settings": dict(self.settings),
         }
         (folder / _JSON).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -74,7 +78,10 @@ def load_network(folder: Path) -> Network:
         with np.load(folder / _HEAD, allow_pickle=False) as arrays:
             head = Head(**arrays)
         thresholds = {label: Threshold(**each) for label, each in content["thresholds"].items()}
-        return Network(head, content["temperature"], content["live_odds"], thresholds, content["settings"])
+        false_alarms = {label: np.array(each) for label, each in content["false_alarms"].items()}
+        return Network(
+            head, content["temperature"], content["live_odds"], thresholds, false_alarms, content["settings"]
+        )
     except FileNotFoundError as error:
         raise ConfigError(f"no trained network at {folder}. Run `earshot-train train` first") from error
     except (OSError, ValueError, KeyError, TypeError) as error:

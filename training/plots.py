@@ -61,7 +61,10 @@ def bars(groups: Mapping[str, Mapping[str, float | None]]) -> str:
 
 
 def false_alarms(
-    candidates: NDArray[np.float64], rates: Mapping[str, Sequence[float]], chosen: Mapping[str, float], allowed: float
+    candidates: NDArray[np.float64],
+    rates: Mapping[str, NDArray[np.float64]],
+    chosen: Mapping[str, float],
+    allowed: float,
 ) -> str:
     """False alarms an hour of each label against its threshold; a dot is what was chosen."""
     figure, (axes,) = _figure(1, (8.5, 4))

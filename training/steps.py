@@ -12,8 +12,7 @@ OUTPUT/random/            the same of `evaluate --protocol random`, but for the 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +21,24 @@ from numpy.typing import NDArray
 
 from device.bundle import Bundle, load_bundle
 from device.errors import ConfigError
-from training.ambience import Ambience, hear_ambience
-from training.backbone import BackboneConfig, weights_name
+from training.adapt import adapt
 from training.cache import Cache
 from training.dataset import Dataset, split_at_random
 from training.evaluate import Verdicts, cross_validation, judge
 from training.export import BundleInfo, export_bundle
-from training.finetune import FineTuneConfig, Pool, best_epoch, tune
+from training.finetune import FineTuneConfig
+from training.fit import NetworkFitter
 from training.html_report import Learning, write_report
-from training.lesson import LessonConfig, hear_clips, prepare_lesson
+from training.lesson import LessonConfig
 from training.listening import Heard, hear
+from training.material import Material, Recipe
 from training.model import predict
 from training.network import Network, load_network
 from training.report import model_card
-from training.scenes import SceneConfig
-from training.sight import EXPORT_WINDOWS, Examples, Sight
-from training.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.sight import Examples
+from training.spectrograms import Drawn
 from training.summaries import Summaries, read_curves
-from training.teach import TeachConfig, first_guess, look, teach
-from training.thresholds import LiveRule, choose_live_rule, soundings
-from training.train import Fitted, HeadConfig, HeadTrainer, targets
-
-_FALSE_ALARMS = "false_alarms.json"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One config for each stage."""
-
-    spectrograms: SpectrogramConfig
-    backbone: BackboneConfig
-    head: HeadConfig
-    fine_tune: FineTuneConfig
-    scenes: SceneConfig = field(default_factory=SceneConfig)
+from training.teach import TeachConfig
 
 
 class Run:
@@ -74,84 +58,24 @@ class Run:
         self.dataset = dataset
         self.recipe = recipe
         self.output = output
+        self.material = Material(dataset, recipe, cache or Cache(output / "cache"))
         self._command = command
-        self._cache = cache or Cache(output / "cache")
-        self._maker = SpectrogramMaker(dataset, recipe.spectrograms, self._cache)
-        self._last_sight: Sight | None = None
 
-    @cached_property
-    def parts(self) -> list[Spectrograms]:
-        """The windows of the clips as they are, then the augmented copies."""
-        return self._maker.all()
-
-    def _settings(self, fold: int | None) -> dict[str, Any]:
-        return {
-            "spectrograms": asdict(self.recipe.spectrograms),
-            "backbone": self.recipe.backbone.without(fold).key(),
-            "head": asdict(self.recipe.head),
-            "fine_tune": asdict(self.recipe.fine_tune),
-            "outputs": len(set(targets(self.dataset).tolist())),
-        }
-
-    @property
-    def examples(self) -> Examples:
-        """Features of all windows and copies as the network that ships gets them.
+    def prepare(self) -> Examples:
+        """Compute windows and features, of each network's backbone; those of the one that ships.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        return self._sight(None).examples
-
-    def prepare(self) -> Examples:
-        """Compute windows and features, of each network's backbone; those of the one that ships."""
-        for fold in self._networks().values():
-            examples = self._sight(fold).examples  # one at a time: each may take hundreds of MB
+        for fold in self.material.networks.values():
+            examples = self.material.sight(fold).examples  # one at a time: each may take hundreds of MB
         return examples
 
-    def adapt(self, teacher: Path, folders: Sequence[Path], rehearsal: LessonConfig, config: TeachConfig) -> Path:
-        """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
-
-        Args:
-            teacher: yamnet.tflite.
-            folders: free sounds.
-            rehearsal: what is drawn from them, so that the backbone does not unlearn them.
-            config: how long and how fast.
-
-        Returns:
-            The folder to give as `--weights`.
-
-        Raises:
-            InputError: a clip, a folder, the weights or the teacher are unreadable.
-            ConfigError: the weights are a folder: they would differ from fold to fold.
-        """
-        backbone, folder = self.recipe.backbone, self.output / "adapted"
-        if backbone.without(None) != backbone:
-            raise ConfigError(
-                f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
-            )
-        backbone.key()  # missing weights are told before the teacher hears sounds for minutes,
-        sounds = prepare_lesson(folders, teacher, rehearsal, self._cache)
-        examples = self.examples  # and what is wrong with a clip before it hears them all
-        lesson = hear_clips(self._maker, teacher, self._cache) + sounds
-        seen = look(backbone, lesson.windows)
-        for fold in self._networks().values():
-            heard = np.flatnonzero(self.dataset.clip_folds[examples.clip] != fold)
-            rows = np.concatenate([heard, np.arange(len(examples.clip), len(lesson))])
-            guess = first_guess(examples.features[heard], lesson.targets(rows)[: len(heard)])
-            teach(lesson, seen, backbone, config, folder, weights_name(fold), rows, guess)
+    def adapt(self, teacher: Path, sounds: Sequence[Path], rehearsal: LessonConfig, config: TeachConfig) -> Path:
+        """Teach the backbone on the clips (see `training.adapt`): the folder to give as `--weights`."""
+        folder = self.output / "adapted"
+        adapt(self.material, teacher, sounds, rehearsal, config, folder)
         return folder
-
-    @cached_property
-    def _ambience(self) -> Ambience:
-        """What the device looks at in ambience."""
-        return hear_ambience(self.dataset, self.recipe.spectrograms.features, self._cache, self._maker.key)
-
-    def _sight(self, fold: int | None) -> Sight:
-        """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
-        backbone = self.recipe.backbone.without(fold)
-        if self._last_sight is None or self._last_sight.backbone != backbone:
-            self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self._cache)
-        return self._last_sight
 
     def train(self) -> dict[str, float]:
         """Train a network without each judged fold, and one on all; validation accuracies by name.
@@ -159,18 +83,11 @@ class Run:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        accuracies = {}
-        for name, fold in self._networks().items():
-            fitted = self._trainer.fit(fold)
-            rule = self._live_rule(fitted, fold)
-            network = self._network(fitted, rule, fold)
-            tuned, choices = self._fine_tune(network, fold)
-            network = replace(network, settings={**network.settings, **choices})
+        fitter, accuracies = NetworkFitter(self.material), {}
+        for name, fold in self.material.networks.items():
+            network, tuned = fitter.fit(fold)
             network.save(self.output / "networks" / name, tuned)
-            (self.output / "networks" / name / _FALSE_ALARMS).write_text(
-                json.dumps({label: each.tolist() for label, each in rule.false_alarms.items()}), encoding="utf-8"
-            )
-            accuracies[name] = fitted.validation_accuracy
+            accuracies[name] = network.settings["validation_accuracy"]
             self._summarise(name, network)
         return accuracies
 
@@ -183,7 +100,7 @@ class Run:
         backbone = self.recipe.backbone.without(None)
         recipe = replace(self.recipe, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig())
         dataset = split_at_random(self.dataset, spectrograms.seed)
-        return Run(dataset, recipe, self.output / "random", self._command, self._cache)
+        return Run(dataset, recipe, self.output / "random", self._command, self.material.cache)
 
     def evaluate(self) -> dict[str, Any]:
         """Test each fold's network on its fold, float, int8 and through the pipeline; write and return evaluation.json.
@@ -194,16 +111,16 @@ class Run:
         verdicts: dict[int, Verdicts] = {}
         heard: dict[int, Heard | None] = {}
         scenes, seed = self.recipe.scenes, self.recipe.spectrograms.seed
-        for name, fold in self._networks().items():
+        for name, fold in self.material.networks.items():
             if fold is None:
                 continue
             network, keras = self._load(name)
             folder = self.output / "folds" / str(fold)
             self._export(network, keras, folder, "0", {})
             bundle = load_bundle(folder)
-            drawn = self._fold_windows(fold)
+            drawn = self.material.fold_windows(fold)
             logits = self._logits(network, keras, drawn)
-            verdicts[fold] = judge(logits, self.parts[0].clip[drawn.rows], bundle, self.dataset)
+            verdicts[fold] = judge(logits, self.material.parts[0].clip[drawn.rows], bundle, self.dataset)
             heard[fold] = None if self.dataset.leaks else hear(bundle, self.dataset, fold, scenes, seed)
         result = cross_validation(verdicts, heard, self.dataset)
         result["scenes"] = str(scenes)
@@ -214,7 +131,7 @@ class Run:
             list(verdicts.values()),
             self.dataset,
             self.recipe.spectrograms.features,
-            {name: self._learning(name) for name in self._networks()},
+            {name: self._learning(name) for name in self.material.networks},
             self._command,
         )
         return result
@@ -242,57 +159,6 @@ class Run:
         model_card(bundle, evaluation, agreement, self._command)
         return bundle
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.recipe.spectrograms.features.shape
-
-    def _networks(self) -> dict[str, int | None]:
-        return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
-
-    @cached_property
-    def _trainer(self) -> HeadTrainer:
-        return HeadTrainer(self.dataset, self._sight, self.recipe.head, self._cache)
-
-    def _live_rule(self, fitted: Fitted, fold: int | None) -> LiveRule:
-        """Chosen on the ambience of the folds that validate for a test fold."""
-        ambience = self._ambience
-        rows, scores = self._trainer.judge(fold, fitted, ambience.windows, "features of ambience")
-        validated = np.isin(self.dataset.clip_folds, self._trainer.validation_folds(fold))
-        hours = float(ambience.seconds[validated].sum()) / 3600
-        features = self.recipe.spectrograms.features
-        return choose_live_rule(
-            self.dataset.labels, soundings(ambience, rows, scores), hours, features, fitted.live_odds
-        )
-
-    def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
-        settings = {
-            **self._settings(fold),
-            "test_fold": fold,
-            "train_folds": sorted({clip.fold for clip in self.dataset.clips} - {fold}),
-            "shrinkage": fitted.shrinkage,
-            "unknown_bias": fitted.unknown_bias,
-            "live_odds_start": fitted.live_odds,
-            "validation_accuracy": fitted.validation_accuracy,
-        }
-        return Network(fitted.head, fitted.temperature, rule.odds, rule.thresholds, settings)
-
-    def _fine_tune(self, network: Network, fold: int | None) -> tuple[Any, dict[str, Any]]:
-        """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
-        if not self.recipe.fine_tune.epochs:
-            return None, {}
-        shrinkage = network.settings["shrinkage"]
-
-        def start(validation: int | None) -> Any:
-            judged, head = fold, network.head
-            if validation is not None:
-                judged, head = validation, self._trainer.head(validation, fold, shrinkage)
-            return replace(network, head=head).keras(self.recipe.backbone.without(judged), self._shape)
-
-        windows = Pool(self.parts, self._trainer.targets)
-        seed = self.recipe.spectrograms.seed
-        tuned, curves = tune(self.dataset, windows, fold, start, self.recipe.fine_tune, seed)
-        return tuned, {"fine_tune_curves": curves, "fine_tune_epochs": best_epoch(curves)}
-
     def _summarise(self, name: str, network: Network) -> None:
         summaries = Summaries(self.output / "summaries" / name)
         summaries.scalar("validation_accuracy/head", network.settings["validation_accuracy"], 0)
@@ -300,16 +166,15 @@ class Run:
             summaries.curve(f"validation_accuracy/fine_tune_{number}", curve)
 
     def _learning(self, name: str) -> Learning:
-        folder = self.output / "networks" / name
-        thresholds = {label: each.threshold for label, each in load_network(folder).thresholds.items()}
-        rates = json.loads((folder / _FALSE_ALARMS).read_text(encoding="utf-8"))
-        return Learning(thresholds, rates, read_curves(self.output / "summaries" / name))
+        network = load_network(self.output / "networks" / name)
+        thresholds = {label: each.threshold for label, each in network.thresholds.items()}
+        return Learning(thresholds, network.false_alarms, read_curves(self.output / "summaries" / name))
 
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name
         network = load_network(folder)
         backbone = self.recipe.backbone.without(network.settings["test_fold"])
-        return network, network.keras(backbone, self._shape, folder)
+        return network, network.keras(backbone, self.recipe.spectrograms.features.shape, folder)
 
     def _export(
         self,
@@ -337,7 +202,7 @@ class Run:
             },
             accuracy=evaluation,
         )
-        drawn = self._varied_windows(network)
+        drawn = self.material.training_windows(network.settings["train_folds"])
         return export_bundle(keras, drawn.log_mels, self._logits(network, keras, drawn), info, folder)
 
     def _logits(self, network: Network, keras: Any, drawn: Drawn) -> NDArray[np.float32]:
@@ -345,14 +210,4 @@ class Run:
         tuned = network.settings.get("fine_tune_epochs")
         if tuned:
             return predict(keras, drawn.log_mels)
-        return network.head(self._sight(network.settings["test_fold"]).examples.features[drawn.rows])
-
-    def _fold_windows(self, fold: int) -> Drawn:
-        """All windows of a fold's clips as they are."""
-        rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
-        return Drawn(self.parts[0].quantized[rows], rows)
-
-    def _varied_windows(self, network: Network) -> Drawn:
-        """Windows that the network was trained on."""
-        clips = np.isin(self.dataset.clip_folds, network.settings["train_folds"])
-        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
+        return network.head(self.material.sight(network.settings["test_fold"]).examples.features[drawn.rows])

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from training.backbone import BackboneConfig, build_backbone, load_colour, save_weights
 from training.cache import progress
+from training.discriminant import solve_ridge
 from training.framework import BATCH, tensorflow
 from training.lesson import Lesson
 from training.model import Head, standardisation, standardise
 from training.spectrograms import dequantize
 from training.teacher import EMBEDDING
-from training.train import solve_ridge
 
 TAUGHT = ("mixed6",)
 """Layers that tell the embedding when the backbone is first taught: the last alone, so that it learns most."""

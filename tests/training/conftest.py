@@ -11,9 +11,10 @@ from device.features import FeatureConfig
 from training.backbone import BackboneConfig
 from training.finetune import FineTuneConfig
 from training.loading import load_dataset
+from training.material import Recipe
 from training.scenes import SceneConfig
 from training.spectrograms import SpectrogramConfig
-from training.steps import Recipe, Run
+from training.steps import Run
 from training.train import HeadConfig
 
 RATE = 8000

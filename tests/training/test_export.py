@@ -14,7 +14,7 @@ from training.model import LOGITS, attach_head, predict
 def parts(trained):
     """The final network, its float model, windows and what goes into a bundle."""
     network, keras = trained._load("all")
-    windows = trained._varied_windows(network).log_mels[:60]
+    windows = trained.material.training_windows(network.settings["train_folds"]).log_mels[:60]
     return network, keras, windows
 
 

@@ -34,25 +34,25 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
     monkeypatch.setattr("training.sight.pool", refuse)
     monkeypatch.setattr("training.spectrograms.read_samples", refuse)
     again = Run(trained.dataset, trained.recipe, trained.output, "")
-    assert len(again.examples.clip) == len(trained.examples.clip)
+    assert len(again.material.examples.clip) == len(trained.material.examples.clip)
 
 
 def test_same_seed_same_features(trained, tmp_path):
     """Another folder, the same clips and seed: the same features to the last bit; another seed, other copies."""
     other = Run(trained.dataset, trained.recipe, tmp_path, "")
-    assert np.array_equal(other.examples.features, trained.examples.features)
+    assert np.array_equal(other.material.examples.features, trained.material.examples.features)
     reseeded = replace(trained.recipe, spectrograms=replace(trained.recipe.spectrograms, seed=1))
-    parts = Run(trained.dataset, reseeded, tmp_path, "").parts
-    assert np.array_equal(parts[0].quantized, trained.parts[0].quantized)
-    assert not np.array_equal(parts[1].quantized, trained.parts[1].quantized)
+    parts = Run(trained.dataset, reseeded, tmp_path, "").material.parts
+    assert np.array_equal(parts[0].quantized, trained.material.parts[0].quantized)
+    assert not np.array_equal(parts[1].quantized, trained.material.parts[1].quantized)
 
 
 def test_a_fold_is_judged_by_what_its_network_says(trained):
     """The float logits of a test fold's windows come from features that were kept, and are the network's own."""
     network, keras = trained._load("fold-3")
-    drawn = trained._fold_windows(3)
+    drawn = trained.material.fold_windows(3)
     fold = [number for number, clip in enumerate(trained.dataset.clips) if clip.fold == 3]
-    assert set(trained.parts[0].clip[drawn.rows]) == set(fold)
+    assert set(trained.material.parts[0].clip[drawn.rows]) == set(fold)
     assert trained._logits(network, keras, drawn) == pytest.approx(predict(keras, drawn.log_mels), abs=0.05)
 
 
@@ -75,7 +75,7 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
         made.append(validation)
         return network.keras(trained.recipe.backbone, shape)
 
-    tuned, curves = tune(trained.dataset, Pool(trained.parts, targets(trained.dataset)), 1, start, config, 0)
+    tuned, curves = tune(trained.dataset, Pool(trained.material.parts, targets(trained.dataset)), 1, start, config, 0)
     assert [len(curve) for curve in curves] == [2, 2]
     assert (tuned is None) == (best_epoch(curves) == 0)
     assert made[:2] == [3, 10]
@@ -91,7 +91,7 @@ def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained)
     ]
     clips = np.arange(24)
     config = FineTuneConfig(epochs=1, rate=1e-3, frozen_up_to="mixed0", batch=8)
-    curve = fine_tune(network, Pool(trained.parts, targets(trained.dataset)), clips, clips, config, 0)
+    curve = fine_tune(network, Pool(trained.material.parts, targets(trained.dataset)), clips, clips, config, 0)
     assert np.array_equal(before[0], normalisation.get_weights()[1])
     assert not np.array_equal(before[1], network.get_layer(LOGITS).get_weights()[0])
     assert curve[1] >= curve[0] - 0.2
@@ -105,7 +105,7 @@ def test_fine_tuned_weights_are_kept_with_the_network(trained, tmp_path):
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + 1.0])
     network.save(tmp_path, tuned)
-    log_mels = trained.parts[0].log_mels(slice(0, 3))
+    log_mels = trained.material.parts[0].log_mels(slice(0, 3))
     again = load_network(tmp_path).keras(trained.recipe.backbone, (75, 79), tmp_path)
     assert predict(again, log_mels) == pytest.approx(predict(tuned, log_mels), abs=1e-4)
 

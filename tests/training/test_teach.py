@@ -10,17 +10,18 @@ import tensorflow as tf
 
 from device.errors import ConfigError, InputError
 from device.features import FeatureConfig, log_mel
-from training import steps
+from training import adapt
 from training import teach as teaching
 from training.backbone import BackboneConfig, build_backbone, load_colour, save_weights
 from training.cache import Cache
 from training.finetune import FineTuneConfig
 from training.lesson import LessonConfig, hear_clips, prepare_lesson
 from training.loading import load_dataset
+from training.material import Material, Recipe
 from training.mixtures import MixtureConfig, Mixtures, at_peak
 from training.model import LIMIT, pool, predict
 from training.spectrograms import SpectrogramConfig, Spectrograms, quantize
-from training.steps import Recipe, Run
+from training.steps import Run
 from training.summaries import read_curves
 from training.teach import TeachConfig, first_guess, look, teach
 from training.teacher import EMBEDDING, Teacher
@@ -179,10 +180,10 @@ def street(urbansound8k, negatives, tmp_path_factory):
 
 def test_the_teacher_hears_clips_and_copies_as_loud_as_sounds(street, teacher, tmp_path):
     """Embeddings lie beside the windows that they belong to, and a clip's level changes none."""
-    lesson = hear_clips(street._maker, teacher, Cache(tmp_path))
-    parts = street.parts
+    lesson = hear_clips(street.material.maker, teacher, Cache(tmp_path))
+    parts = street.material.parts
     assert np.array_equal(lesson.windows, np.concatenate([part.quantized for part in parts]))
-    copied = list(street._maker.samples(1))
+    copied = list(street.material.maker.samples(1))
     last = len(lesson.windows) - 1
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
         for heard in (window, window // 2):
@@ -201,10 +202,10 @@ def test_weights_for_a_fold_are_taught_without_it(street, sounds, teacher, monke
         assert np.array_equal(seen[rows[:2]], look(backbone, lesson.windows[rows[:2]]))
         return folder / f"{name}.npz"
 
-    monkeypatch.setattr(steps, "teach", note)
+    monkeypatch.setattr(adapt, "teach", note)
     assert street.adapt(teacher, [sounds], LESSON, TEACH) == street.output / "adapted"
-    clip = np.concatenate([part.clip for part in street.parts])
-    windows = np.concatenate([part.quantized for part in street.parts])
+    clip = np.concatenate([part.clip for part in street.material.parts])
+    windows = np.concatenate([part.quantized for part in street.material.parts])
     folds = street.dataset.clip_folds[clip]
     assert set(lessons) == {"fold-1", "fold-3", "fold-10", "backbone"}
     for fold in (1, 3, 10):
@@ -226,7 +227,7 @@ def test_weights_that_do_not_serve_are_told_before_the_teacher_is_asked(street, 
 
 def test_wrong_sounds_are_told_before_clips_are_looked_at(street, teacher, tmp_path, monkeypatch):
     """Features of all clips take minutes: a folder without sounds is told before."""
-    monkeypatch.setattr(Run, "examples", property(lambda run: pytest.fail("looked at the clips")))
+    monkeypatch.setattr(Material, "examples", property(lambda material: pytest.fail("looked at the clips")))
     with pytest.raises(InputError, match="no sound"):
         street.adapt(teacher, [tmp_path], LESSON, TEACH)
 
@@ -256,7 +257,7 @@ def test_each_network_gets_the_weights_that_never_heard_its_fold(street, tmp_pat
         network, keras = run._load(f"fold-{fold}" if fold else "all")
         own = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
         assert network.settings["backbone"] == own.key()
-        drawn = run._fold_windows(fold or 1)
+        drawn = run.material.fold_windows(fold or 1)
         assert run._logits(network, keras, drawn) == pytest.approx(predict(keras, drawn.log_mels), abs=0.05)
         assert predict(keras, drawn.log_mels) == pytest.approx(
             predict(network.keras(own, SHAPE), drawn.log_mels), abs=1e-4
