@@ -1,6 +1,6 @@
 """One network: a head, fitted and chosen, the rule by which it judges what a microphone hears, and fine-tuning."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,13 @@ class NetworkFitter:
         return choose_live_rule(dataset.labels, soundings(ambience, rows, scores), hours, features, fitted.live_odds)
 
     def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
+        recipe = self._material.recipe
         settings = {
-            **self._material.settings(fold),
+            "spectrograms": asdict(recipe.spectrograms),
+            "backbone": recipe.backbone.without(fold).key(),
+            "head": asdict(recipe.head),
+            "fine_tune": asdict(recipe.fine_tune),
+            "outputs": len(fitted.head.bias),
             "test_fold": fold,
             "train_folds": sorted({clip.fold for clip in self._material.dataset.clips} - {fold}),
             "shrinkage": fitted.shrinkage,

@@ -1,8 +1,7 @@
 """What all steps share: a dataset and a recipe, the windows cut from it, and what the backbones make of them."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from training.finetune import FineTuneConfig
 from training.scenes import SceneConfig
 from training.sight import EXPORT_WINDOWS, Examples, Sight
 from training.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
-from training.train import HeadConfig, targets
+from training.train import HeadConfig
 
 
 @dataclass(frozen=True)
@@ -74,16 +73,6 @@ class Material:
         if self._last_sight is None or self._last_sight.backbone != backbone:
             self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
         return self._last_sight
-
-    def settings(self, fold: int | None) -> dict[str, Any]:
-        """What a fold's network is made from and how, as JSON."""
-        return {
-            "spectrograms": asdict(self.recipe.spectrograms),
-            "backbone": self.recipe.backbone.without(fold).key(),
-            "head": asdict(self.recipe.head),
-            "fine_tune": asdict(self.recipe.fine_tune),
-            "outputs": len(set(targets(self.dataset).tolist())),
-        }
 
     def fold_windows(self, fold: int) -> Drawn:
         """All windows of a fold's clips as they are."""
