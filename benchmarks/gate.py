@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from device.audio.files import read_samples
-from device.config import GateConfig
-from device.gate import SoundGate
+from device.config.models import GateConfig
+from device.detection.gate import SoundGate
 from device.types import Block, Span
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,14 +23,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from device.audio.files import read_samples
-from device.features import FeatureConfig, Samples, log_mel
-from training.cache import Cache, file_digest, progress
-from training.cores import on_all_cores
-from training.dataset import Clip, Dataset
-from training.framework import tensorflow
-from training.teacher import SAMPLE_RATE, Teacher
-from training.train import targets
-from training.urbansound8k import load_urbansound8k
+from device.model.features import FeatureConfig, Samples, log_mel
+from training.data.array_cache import Cache, file_digest, progress
+from training.data.dataset import Clip, Dataset
+from training.data.parallel import on_all_cores
+from training.data.urbansound8k import load_urbansound8k
+from training.distillation.yamnet import SAMPLE_RATE, Teacher
+from training.fitting.head_trainer import targets
+from training.models.tf import tensorflow
 
 STRENGTHS = (0.001, 0.01, 0.1)
 SIDE = 299

@@ -25,11 +25,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support import Mosquitto  # noqa: E402 - the tests' broker
 
-from device.clock import CLOCK  # noqa: E402
-from device.config import OutboxConfig  # noqa: E402
+from device.config.models import OutboxConfig  # noqa: E402
 from device.mqtt.messages import event_message  # noqa: E402
-from device.outbox_file import Entry, OutboxFile  # noqa: E402
+from device.outbox.sqlite_table import Entry, OutboxFile  # noqa: E402
 from device.types import Event  # noqa: E402
+from device.util.clock import CLOCK  # noqa: E402
 
 LABELS = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "siren", "street_music")
 

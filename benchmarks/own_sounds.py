@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from training.dataset import sound_files
-from training.own_sounds import recording
+from training.data.class_folders import recording
+from training.data.dataset import sound_files
 
 CLIPS = 30
 
@@ -39,7 +39,7 @@ def main() -> int:
             for path in taken:
                 shutil.copy(path, data / label)
         began = time.monotonic()
-        command = [sys.executable, "-m", "training.cli", "retrain", "--data", data, "--output", run]
+        command = [sys.executable, "-m", "training.cli.main", "retrain", "--data", data, "--output", run]
         subprocess.run([*command, "--weights", options.weights], check=True)
         minutes = (time.monotonic() - began) / 60
         mean = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["mean"]["int8"]

@@ -20,10 +20,10 @@ from PIL import Image
 from pystoi import stoi
 
 from device.audio.files import read_samples
-from device.bundle import load_bundle
-from device.config import Detail
-from device.features import FeatureConfig, log_mel
-from device.spectrogram import painter
+from device.config.models import Detail
+from device.model.bundle import load_bundle
+from device.model.features import FeatureConfig, log_mel
+from device.mqtt.spectrogram_image import painter
 
 ROOT = Path(__file__).resolve().parent.parent
 DETAILS: tuple[Detail, ...] = ("sharp", "blurred")

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from device.audio.resample import Blocker, Resampler
-from device.classifier import interpreter_class
-from device.config import GateConfig
-from device.features import log_mel
-from device.gate import SoundGate
-from device.ring import RingBuffer
-from device.settings import open_bundle
+from device.audio.resampling import Blocker, Resampler
+from device.audio.ring_buffer import RingBuffer
+from device.config.models import GateConfig
+from device.detection.gate import SoundGate
+from device.model.classifier import interpreter_class
+from device.model.features import log_mel
+from device.service.runtime import open_bundle
 from device.types import Block
 
 SECONDS = 60

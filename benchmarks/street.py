@@ -34,12 +34,12 @@ import yamnet
 from event_score import Side, Sounds, matches, table
 
 from device.audio.files import read_samples
-from device.config import MqttConfig
-from device.features import Samples
+from device.config.models import MqttConfig
+from device.model.features import Samples
 from device.mqtt.subscriber import Subscriber
-from training.dataset import Dataset
-from training.loading import load_dataset
-from training.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
+from training.data.dataset import Dataset
+from training.data.loading import load_dataset
+from training.evaluation.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)

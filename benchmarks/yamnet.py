@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from device.classifier import interpreter_class
-from device.features import Samples
-from training.cache import progress
+from device.model.classifier import interpreter_class
+from device.model.features import Samples
+from training.data.array_cache import progress
 
 WINDOW = 15600
 """Samples at 16 kHz: 0.975 s, one after another without overlap."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from device.bundle import Bundle
-from device.config import Config
-from device.events import EventTracker
-from device.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
-from device.gate import SoundGate
-from device.ring import RingBuffer
+from device.audio.ring_buffer import RingBuffer
+from device.config.models import Config
+from device.detection.event_tracker import EventTracker
+from device.detection.gate import SoundGate
+from device.detection.windowing import Windower
+from device.model.bundle import Bundle
+from device.model.features import FeatureConfig, LogMel, Samples, level_dbfs, log_mel
 from device.types import BLOCK_SECONDS, Block, Event, Look, Observer, Probabilities, SourceLost, Span, Window
-from device.windows import Windower
 
 Classify = Callable[[LogMel], Probabilities]
 

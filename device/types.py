@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from device.features import LogMel, Samples
+from device.model.features import LogMel, Samples
 
 GateReason = Literal["vad", "level", "probe"]
 

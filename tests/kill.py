@@ -25,7 +25,7 @@ import paho.mqtt.client as paho  # noqa: E402
 from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 from support import Mosquitto, free_port, wait_until  # noqa: E402
 
-from device.outbox_file import OutboxFile  # noqa: E402
+from device.outbox.sqlite_table import OutboxFile  # noqa: E402
 
 STREET = ROOT / "deploy" / "demo" / "street.flac"
 BROKER = """

@@ -12,7 +12,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device.bundle import Bundle, Manifest
+from device.model.bundle import Bundle, Manifest
 
 
 def free_port():

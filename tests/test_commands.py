@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from support import wait_until
 
 from device.audio.files import read_samples
-from training.own_sounds import load_folders
+from training.data.class_folders import load_folders
 
 OWN = "earshot/test/"
 

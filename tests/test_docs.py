@@ -8,25 +8,25 @@ from pathlib import Path
 
 import pytest
 
-import device.cli
-import training.cli
+import device.cli.main
+import training.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 DIAGNOSES = (
-    "audio/capture.py",
-    "audio/diagnosis.py",
-    "audio/microphone.py",
-    "audio/pipe.py",
-    "audio/stream.py",
-    "check_command.py",
-    "load.py",
+    "audio/capture_worker.py",
+    "audio/signal_diagnosis.py",
+    "audio/microphone_source.py",
+    "audio/capture_process.py",
+    "audio/stdin_source.py",
+    "cli/check.py",
+    "monitoring/load_shedding.py",
     "mqtt/delivery.py",
-    "mqtt/diagnosis.py",
-    "outbox.py",
-    "outbox_disk.py",
+    "mqtt/connection_errors.py",
+    "outbox/queue.py",
+    "outbox/disk_store.py",
 )
-PARSERS = {"earshot": device.cli._parser, "earshot-train": training.cli._parser}
+PARSERS = {"earshot": device.cli.main._parser, "earshot-train": training.cli.main._parser}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 

@@ -15,7 +15,7 @@ import soundfile
 from paho.mqtt import subscribe
 from support import wait_until
 
-from device.config import MqttConfig
+from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber
 
 TRUTH = [

@@ -16,11 +16,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support import make_bundle
 
-from device.bundle import Manifest, load_bundle, manifest_digest, self_test
-from device.config import Config
-from device.config_file import CHECKOUT_CONFIG, load_config
+from device.config.loader import CHECKOUT_CONFIG, load_config
+from device.config.models import Config
 from device.errors import ConfigError
-from device.features import FeatureConfig, log_mel
+from device.model.bundle import Manifest, load_bundle, manifest_digest, self_test
+from device.model.features import FeatureConfig, log_mel
 from device.pipeline import Pipeline
 from device.types import BLOCK_SECONDS, Block
 

@@ -64,7 +64,7 @@ put_project() {
     printf 'home = /usr/bin\ninclude-system-site-packages = true\n' >"$root/pyvenv.cfg"
     ln -s /usr/bin/python3 "$root/bin/python3"
     ln -s python3 "$root/bin/python"
-    printf '#!/%s/bin/python3\nimport sys\n\nfrom device.cli import main\n\nsys.exit(main())\n' "$home" >"$root/bin/earshot"
+    printf '#!/%s/bin/python3\nimport sys\n\nfrom device.cli.main import main\n\nsys.exit(main())\n' "$home" >"$root/bin/earshot"
     chmod 755 "$root/bin/earshot"
     ln -s "../lib/earshot/bin/earshot" "$tree/usr/bin/earshot"
     cp -r --parents models/urbansound8k "$root"

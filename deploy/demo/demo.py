@@ -19,7 +19,7 @@ from pathlib import Path
 
 from amqtt.broker import Broker
 
-from device.config import MqttConfig
+from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber, describe
 
 RECORDING = Path(__file__).with_name("street.flac")

@@ -1,1 +1,1 @@
-"""Sources of sound: each a context-managed iterable of blocks, whatever it reads from."""
+"""Audio input: sources, capture process, resampling, ring buffer, signal diagnosis."""

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from device.errors import UnavailableError
-from device.native import silent_stderr
+from device.util.native_stderr import silent_stderr
 
 RATES = (48000, 44100, 32000, 16000)
 """Hz, in the order in which they are tried after the microphone's own."""

@@ -12,12 +12,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from device.audio.diagnosis import State
-from device.audio.resample import Blocker, Resampler
-from device.clock import CLOCK
+from device.audio.resampling import Blocker, Resampler
+from device.audio.signal_diagnosis import State
 from device.errors import InputError
-from device.features import Samples
+from device.model.features import Samples
 from device.types import Block
+from device.util.clock import CLOCK
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"})
 """What a folder is searched for. A file that is named outright may have any name."""

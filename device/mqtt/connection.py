@@ -13,10 +13,10 @@ from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-defined]  # moved in paho 2.2
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.complaints import Complaints
-from device.config import MqttConfig
-from device.mqtt.client import connect, make_client
-from device.mqtt.diagnosis import NO_ANSWER, why_ended, why_refused, why_unreachable
+from device.config.models import MqttConfig
+from device.mqtt.client_factory import connect, make_client
+from device.mqtt.connection_errors import NO_ANSWER, why_ended, why_refused, why_unreachable
+from device.util.log_throttle import Complaints
 
 _LOGGER = logging.getLogger(__name__)
 

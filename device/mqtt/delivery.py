@@ -6,12 +6,12 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.clock import Clock, Stamp
-from device.complaints import Complaints
 from device.mqtt.messages import Topics, corrected, encode
-from device.mqtt.retained import Retained, Value
-from device.outbox import Outbox
-from device.outbox_file import Entry
+from device.mqtt.retained_store import Retained, Value
+from device.outbox.queue import Outbox
+from device.outbox.sqlite_table import Entry
+from device.util.clock import Clock, Stamp
+from device.util.log_throttle import Complaints
 
 RETRY_SECONDS = 5.0
 """How often a disk or a broker that refused something is tried again."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from uuid6 import uuid7
 
-from device.clock import Clock, Stamp, boot_id
 from device.types import Event
+from device.util.clock import Clock, Stamp, boot_id
 
 SCHEMA = 1
 ONLINE, OFFLINE = b"online", b"offline"

@@ -12,15 +12,15 @@ from typing import Any, Self
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.clock import CLOCK, Clock, Stamp
-from device.complaints import Complaints
-from device.config import MqttConfig
+from device.config.models import MqttConfig
 from device.mqtt.connection import Connection
 from device.mqtt.delivery import RETRY_SECONDS, Delivery
-from device.mqtt.incoming import Handler, Incoming
+from device.mqtt.inbound_queue import Handler, Incoming
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
-from device.mqtt.retained import Retained
-from device.outbox import Outbox, OutboxFacts
+from device.mqtt.retained_store import Retained
+from device.outbox.queue import Outbox, OutboxFacts
+from device.util.clock import CLOCK, Clock, Stamp
+from device.util.log_throttle import Complaints
 
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""

@@ -10,10 +10,10 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.config import MqttConfig
+from device.config.models import MqttConfig
 from device.errors import UnavailableError
-from device.mqtt.client import connect, make_client
-from device.mqtt.diagnosis import NO_ANSWER, why_refused, why_unreachable
+from device.mqtt.client_factory import connect, make_client
+from device.mqtt.connection_errors import NO_ANSWER, why_refused, why_unreachable
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 10.0

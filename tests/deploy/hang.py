@@ -4,10 +4,10 @@ import signal
 import sys
 import threading
 
-from device.classifier import Classifier
-from device.cli import main
-from device.gate import SoundGate
-from device.outbox import Outbox
+from device.cli.main import main
+from device.detection.gate import SoundGate
+from device.model.classifier import Classifier
+from device.outbox.queue import Outbox
 
 PARTS = {"gate": (SoundGate, "update"), "network": (Classifier, "__call__"), "outbox": (Outbox, "count")}
 

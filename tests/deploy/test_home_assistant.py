@@ -3,8 +3,8 @@ import re
 import pytest
 import yaml
 
-from device.bundle import load_bundle
-from device.mqtt.discovery import discovery_message
+from device.model.bundle import load_bundle
+from device.mqtt.home_assistant import discovery_message
 from device.mqtt.messages import Topics
 
 

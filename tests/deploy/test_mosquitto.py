@@ -7,7 +7,7 @@ import sys
 import pytest
 from support import Peer, wait_until
 
-from device.config import MqttConfig
+from device.config.models import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.subscriber import Subscriber
 

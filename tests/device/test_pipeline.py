@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import make_bundle
 
-from device.audio.microphone import MicrophoneSource
-from device.audio.resample import Blocker
-from device.config import Config
-from device.features import FeatureConfig, log_mel
+from device.audio.microphone_source import MicrophoneSource
+from device.audio.resampling import Blocker
+from device.config.models import Config
+from device.model.features import FeatureConfig, log_mel
 from device.pipeline import Pipeline, classify_clip, clip_windows
 from device.types import Block, SourceLost
 

@@ -13,8 +13,8 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 from server import HomeAssistant  # noqa: E402
 from support import Mosquitto, wait_until  # noqa: E402
 
-from device.bundle import load_bundle  # noqa: E402
-from device.mqtt.discovery import discovery_message, discovery_topic  # noqa: E402
+from device.model.bundle import load_bundle  # noqa: E402
+from device.mqtt.home_assistant import discovery_message, discovery_topic  # noqa: E402
 
 NODE = "Balkon süd"
 """With what must not be in an entity id."""

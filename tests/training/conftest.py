@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.features import FeatureConfig
-from training.backbone import BackboneConfig
-from training.finetune import FineTuneConfig
-from training.loading import load_dataset
-from training.material import Recipe
-from training.scenes import SceneConfig
-from training.spectrograms import SpectrogramConfig
-from training.steps import Run
-from training.train import HeadConfig
+from device.model.features import FeatureConfig
+from training.data.loading import load_dataset
+from training.data.spectrograms import SpectrogramConfig
+from training.evaluation.scenes import SceneConfig
+from training.fitting.fine_tuning import FineTuneConfig
+from training.fitting.head_trainer import HeadConfig
+from training.models.backbone import BackboneConfig
+from training.workflow.experiment_data import Recipe
+from training.workflow.run import Run
 
 RATE = 8000
 LABELS = ("clicks", "hiss", "tone")

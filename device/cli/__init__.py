@@ -1,0 +1,1 @@
+"""Command line: `earshot`, one module a subcommand."""

@@ -1,0 +1,89 @@
+"""`earshot clips`: look at what was kept, hear it, take it to the trainer, delete it."""
+
+import argparse
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+import soundfile
+
+from device.clips.store import CORRECTED, NONE, Clip, ClipFolder
+from device.errors import EXIT_DONE, InputError, UnavailableError
+from device.service.daemon import state_directory
+from device.util.native_stderr import silent_stderr
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what `arguments.action` says; gives the exit code."""
+    actions: dict[str, Callable[[argparse.Namespace, ClipFolder], None]] = {
+        "list": _list,
+        "play": _play,
+        "export": _export,
+        "purge": _purge,
+    }
+    actions[arguments.action](arguments, ClipFolder(state_directory() / "clips"))
+    return EXIT_DONE
+
+
+def _list(arguments: argparse.Namespace, folder: ClipFolder) -> None:
+    for clip in folder.clips():
+        seconds = _seconds(clip)
+        if arguments.json:
+            content = {
+                "event_id": clip.event_id,
+                "label": clip.label,
+                "corrected": clip.corrected,
+                "start_time": clip.time,
+                "duration_seconds": seconds,
+                "file": str(clip.path),
+            }
+            print(json.dumps(content, ensure_ascii=False))
+        else:
+            when = datetime.fromtimestamp(clip.time).strftime("%Y-%m-%d %H:%M:%S")
+            mark = "corrected" if clip.corrected else "heard"
+            print(f"{when}  {mark:<9}  {clip.label:<16}  {seconds or 0:4.1f} s  {clip.event_id}")
+
+
+def _seconds(clip: Clip) -> float | None:
+    """How long it lasts; None where the daemon has just deleted it, or its file is damaged."""
+    try:
+        return round(float(soundfile.info(clip.path).duration), 1)
+    except soundfile.LibsndfileError:
+        return None
+
+
+def _play(arguments: argparse.Namespace, folder: ClipFolder) -> None:
+    clip = _find(folder, arguments.event_id)
+    samples, rate = soundfile.read(clip.path, dtype="int16")
+    try:
+        import pyaudio
+    except ModuleNotFoundError as error:
+        raise UnavailableError(f"PyAudio is not installed. Play {clip.path} with another player") from error
+    with silent_stderr():
+        audio = pyaudio.PyAudio()
+    try:
+        with silent_stderr():
+            stream = audio.open(rate, 1, pyaudio.paInt16, output=True)
+        stream.write(samples.tobytes())
+        stream.stop_stream()  # returns when the last sample has been played
+    except OSError as error:
+        raise UnavailableError(f"no loudspeaker can be used ({error}). Play {clip.path} with another player") from error
+    finally:
+        audio.terminate()
+
+
+def _export(arguments: argparse.Namespace, folder: ClipFolder) -> None:
+    count = folder.export(arguments.target)
+    negatives = f" --negatives {arguments.target / NONE}" if (arguments.target / NONE).is_dir() else ""
+    print(f"{count} clips. To train with them: earshot-train retrain --data {arguments.target / CORRECTED}{negatives}")
+
+
+def _purge(arguments: argparse.Namespace, folder: ClipFolder) -> None:
+    print(f"{folder.purge(corrected=arguments.corrected)} clips deleted")
+
+
+def _find(folder: ClipFolder, end_of_id: str) -> Clip:
+    found = [clip for clip in folder.clips() if clip.event_id.endswith(end_of_id)]
+    if len(found) != 1:
+        raise InputError(f"{end_of_id}: {len(found)} clips have such an event id. `earshot clips list` prints them")
+    return found[0]

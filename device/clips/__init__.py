@@ -1,0 +1,1 @@
+"""Clips: recordings of events kept for correction, and the speech filter."""

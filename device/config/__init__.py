@@ -1,0 +1,1 @@
+"""Configuration: frozen models, one a stage, and the loader that fills them."""

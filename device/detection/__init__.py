@@ -1,0 +1,1 @@
+"""Sound detection: noise floor, gate, windowing, event tracker."""

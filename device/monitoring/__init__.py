@@ -1,0 +1,1 @@
+"""Monitoring: health, liveness, load shedding, system metrics."""

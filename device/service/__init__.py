@@ -1,0 +1,1 @@
+"""Service: wiring of the daemon, supervisor, reload, systemd, remote control."""

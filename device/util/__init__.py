@@ -1,0 +1,1 @@
+"""Helpers without domain knowledge: clock, JSON store, text, log throttle, native stderr."""

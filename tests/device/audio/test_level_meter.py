@@ -1,0 +1,105 @@
+import json
+import re
+import subprocess
+import sys
+import threading
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+import soundfile
+
+from device.audio.level_meter import readings
+from device.cli.devices import verdict
+from device.cli.main import main
+
+RATE = 16000
+LOUD = "sound([3277, 3277, -3277, -3277])"
+QUIET = "sound([33, 33, -33, -33])"
+
+
+def look(*steps, seconds=5, stop=None, **header):
+    """What the meter reads from a capture program for tests; `sound` delivers three seconds of a stereo wave."""
+    header = header or {"name": "fake", "sample_rate": RATE, "channels": 2}
+    lines = [
+        "import array, os, sys, time",
+        f"print({json.dumps(header)!r}, flush=True)",
+        f"def sound(wave): sys.stdout.buffer.write(array.array('h', wave * {3 * RATE // 2}).tobytes())",
+        *steps,
+        "sys.stdout.flush()",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    return list(readings(command, seconds, stop or threading.Event()))
+
+
+def test_the_level_follows_the_sound():
+    """The latest, the quietest and the loudest 30 ms are told in dBFS; what was asked for ends it."""
+    read = look(LOUD, QUIET, LOUD, "sys.stdout.flush()", "time.sleep(60)", seconds=6)
+    assert astuple(read[0].levels) == pytest.approx((-20, -20, -20), abs=0.1)
+    assert astuple(read[-1].levels)[1:] == pytest.approx((-60, -20), abs=0.1)
+    assert min(reading.levels.latest for reading in read) == pytest.approx(-60, abs=0.1)
+    assert read[-1].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("wave", "state", "cure"),
+    [
+        ("[0] * 4", "silent", "muted"),
+        ("[7] * 4", "dc", "cable"),
+        ("[32767, 32767, -32768, -32768]", "clipping", "gain"),
+    ],
+)
+def test_what_is_wrong_is_told_beside_the_level(wave, state, cure):
+    """The daemon's own diagnosis, by name and with its cure, stands in the microphone's line."""
+    last = look(f"sound({wave})", f"sound({wave})")[-1]
+    assert last.state == state
+    assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", verdict("fake", last))
+
+
+def test_a_microphone_that_delivers_nothing_has_no_level():
+    """One that another program holds, and one that ends before its time: told in a line, and no level made up."""
+    (busy,) = look(state="busy", message="microphone 'fake' cannot be opened. Close what else records from it")
+    assert verdict("fake", busy).startswith("nothing heard  busy  fake: microphone 'fake' cannot be opened")
+    (gone,) = look()
+    assert (gone.state, gone.levels) == ("stalled", None)
+
+
+def test_the_meter_ends_when_told():
+    """Ctrl-C ends it at once, though no sound comes."""
+    stop = threading.Event()
+    stop.set()
+    assert look("time.sleep(60)", stop=stop) == []
+
+
+def test_devices_shows_a_level_for_each_microphone(sound_server, tmp_path):
+    """`earshot devices --meter` while a tone plays: each microphone is listed, then has a line with its level."""
+    tone = (np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000) * 8000).astype(np.int16)
+    soundfile.write(tmp_path / "tone.wav", np.tile(tone, 40), 48000)
+    player = subprocess.Popen(
+        ["paplay", "--device=usb_microphone", tmp_path / "tone.wav"], env=sound_server.environment
+    )
+    try:
+        command = [sys.executable, "-m", "device", "devices", "--meter", "5"]
+        done = subprocess.run(
+            command, env=sound_server.environment, capture_output=True, text=True, timeout=100, check=True
+        )
+    finally:
+        player.kill()
+        player.wait()
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"pulse: .* Hz \(takes 48000, 44100, 32000, 16000 Hz\)", lines[0])
+    meters = lines[len(lines) // 2 :]
+    assert len(meters) == len(lines) / 2
+    for line in meters:
+        found = re.fullmatch(r"\[#+-*\] +-\d+ to +(-\d+) dBFS  ok  (pulse|default)", line)
+        assert found, line
+        assert int(found[1]) == pytest.approx(-15, abs=1), "a sine of amplitude 8000 has -15.3 dBFS"
+
+
+@pytest.mark.parametrize("seconds", ["1", "soon", "-5"])
+def test_a_meter_needs_time_for_a_diagnosis(seconds, capsys):
+    """Fewer seconds than a diagnosis takes, and what is no number, are told with what is allowed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["devices", f"--meter={seconds}"])
+    assert ended.value.code == 2
+    assert f"is {seconds!r}, must be seconds, 5" in capsys.readouterr().err

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.audio.ring_buffer import RingBuffer
+
+
+@given(st.lists(st.integers(0, 40), max_size=20), st.integers(40, 100), st.data())
+def test_reads_what_was_written(lengths, capacity, data):
+    """Whatever the lengths of the writes, a stretch that is still held reads as it was written."""
+    ring = RingBuffer(capacity)
+    written = np.arange(1, sum(lengths) + 1, dtype=np.int16)
+    position = 0
+    for length in lengths:
+        ring.write(written[position : position + length], position)
+        position += length
+    start = data.draw(st.integers(max(0, position - capacity), position))
+    end = data.draw(st.integers(start, position))
+    np.testing.assert_array_equal(ring.read(start, end), written[start:end])
+
+
+def test_zeros_stand_for_what_was_never_heard():
+    """Before the first sample and after the last there is silence."""
+    ring = RingBuffer(8)
+    ring.write(np.array([1, 2, 3], np.int16), 0)
+    np.testing.assert_array_equal(ring.read(-2, 5), [0, 0, 1, 2, 3, 0, 0])
+
+
+@pytest.mark.parametrize("gap", [1, 5, 8, 1000])
+def test_a_gap_keeps_positions(gap):
+    """After lost audio, what follows is found at its own position and the gap is silence."""
+    ring = RingBuffer(8)
+    ring.write(np.array([1, 2, 3], np.int16), 0)
+    ring.write(np.array([4, 5], np.int16), 3 + gap)
+    assert ring.end == 5 + gap
+    np.testing.assert_array_equal(ring.read(2 + gap, 5 + gap), [0, 4, 5])
+
+
+def test_an_overwritten_stretch_is_refused():
+    """Old samples are never passed off as the ones asked for."""
+    ring = RingBuffer(4)
+    ring.write(np.arange(4, dtype=np.int16), 0)
+    ring.write(np.arange(2, dtype=np.int16), 4)
+    with pytest.raises(LookupError, match="overwritten"):
+        ring.read(1, 4)
+
+
+def test_a_position_is_written_once():
+    """A source that goes back in time has a bug, and is told so."""
+    ring = RingBuffer(4)
+    ring.write(np.arange(3, dtype=np.int16), 0)
+    with pytest.raises(ValueError, match="written already"):
+        ring.write(np.arange(3, dtype=np.int16), 2)

@@ -1,0 +1,155 @@
+import os
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from device.audio.stdin_source import StreamSource
+from device.errors import InputError, UnavailableError
+from device.types import SourceLost
+
+RATE = 16000
+NOISE = np.random.default_rng(0).integers(-3000, 3000, 2 * RATE).astype("<i2")
+
+
+@contextmanager
+def piped(monkeypatch, write, **options):
+    """A source whose standard input is a real pipe; `write` is called with its other end, on a thread."""
+    reading, writing = os.pipe()
+    options = {"live": False, "queue_seconds": 10, "stop": threading.Event(), **options}
+
+    def feed():
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            write(pipe)
+
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        writer = threading.Thread(target=feed)
+        writer.start()
+        with StreamSource(options.pop("rate", RATE), RATE, **options) as source:
+            yield source
+        writer.join(timeout=10)
+        assert not writer.is_alive(), "the source does not read to the end"
+
+
+def in_chunks(data, lengths):
+    """Write data in chunks of these lengths in bytes, over and over."""
+
+    def write(pipe):
+        start = turn = 0
+        while start < len(data):
+            pipe.write(data[start : start + lengths[turn % len(lengths)]])
+            start, turn = start + lengths[turn % len(lengths)], turn + 1
+
+    return write
+
+
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=4).filter(lambda lengths: max(lengths) > 50))
+def test_the_chunks_of_a_pipe_do_not_matter(monkeypatch, lengths):
+    """Whatever the chunks, split samples included, each sample arrives at its place; the last block is filled up."""
+    with piped(monkeypatch, in_chunks(NOISE[:-100].tobytes(), lengths)) as source:
+        blocks = list(source)
+    assert [block.position for block in blocks] == list(range(0, len(NOISE), 480))
+    heard = np.concatenate([block.samples for block in blocks])
+    np.testing.assert_array_equal(heard[: len(NOISE) - 100], NOISE[:-100])
+    assert not heard[len(NOISE) - 100 :].any()
+    assert source.lost_samples == 0
+    assert blocks[-1].time - blocks[0].time == pytest.approx(blocks[-1].position / RATE)
+
+
+def test_another_rate_is_resampled(monkeypatch):
+    """A tone of 1 kHz at 44.1 kHz is a tone of 1 kHz, of the same length."""
+    tone = (np.sin(2 * np.pi * 1000 * np.arange(44100) / 44100) * 8000).astype("<i2")
+    with piped(monkeypatch, in_chunks(tone.tobytes(), [777]), rate=44100) as source:
+        heard = np.concatenate([block.samples for block in source])
+    assert len(heard) == pytest.approx(RATE, abs=480)
+    assert np.argmax(np.abs(np.fft.rfft(heard[:8000].astype(float)))) * 2 == 1000
+
+
+def test_half_a_sample_at_the_end_is_dropped(monkeypatch):
+    """An input that is cut in the middle of a sample loses that half and no more."""
+    with piped(monkeypatch, in_chunks(NOISE[:480].tobytes() + b"x", [4096])) as source:
+        (block,) = source
+    np.testing.assert_array_equal(block.samples, NOISE[:480])
+
+
+def test_an_input_without_sound_is_told(monkeypatch):
+    """A program that ends before it fed anything: one clear error, not a daemon that listens to nothing."""
+    source = piped(monkeypatch, lambda _pipe: None)
+    with source as empty, pytest.raises(UnavailableError, match="ended before any sound"):
+        list(empty)
+
+
+def test_nothing_on_standard_input_is_told(monkeypatch):
+    """A service has no standard input: one clear error with the cure."""
+    monkeypatch.setattr("sys.stdin", None)
+    source = StreamSource(RATE, RATE, live=True, queue_seconds=1, stop=threading.Event())
+    with pytest.raises(InputError, match="nothing feeds standard input"), source:
+        pass
+
+
+def test_an_input_that_stalls_is_told_and_waited_for(monkeypatch):
+    """When nothing comes what sounds is over; when it comes again it is heard."""
+    monkeypatch.setattr("device.audio.stdin_source.STALLED_SECONDS", 0.3)
+    go_on, states = threading.Event(), []
+
+    def write(pipe):
+        pipe.write(NOISE.tobytes())
+        assert go_on.wait(20)
+        pipe.write(NOISE.tobytes())
+
+    with piped(monkeypatch, write, live=True, on_state=lambda state, _message: states.append(state)) as source:
+        items = []
+        for item in source:
+            items.append(item)
+            if isinstance(item, SourceLost):
+                go_on.set()
+    assert "stalled" in states
+    assert states[-1] == "ok"
+    blocks = [item for item in items if not isinstance(item, SourceLost)]
+    assert blocks[-1].end == pytest.approx(2 * len(NOISE), abs=480)
+    assert source.lost_samples == 0
+
+
+def test_live_the_feeder_never_waits(monkeypatch):
+    """Sound that the reader is too slow for is dropped, oldest first, counted, and what follows keeps its place."""
+    fed = threading.Event()
+
+    def write(pipe):
+        for number in range(1000):
+            pipe.write(np.full(480, number, "<i2").tobytes())
+        fed.set()
+
+    blocks = []
+    with piped(monkeypatch, write, live=True, queue_seconds=1) as source:
+        for block in source:
+            assert fed.wait(20)
+            blocks.append(block)
+    assert blocks[-1].end == pytest.approx(480 * 1000, abs=480)
+    assert all(set(block.samples) <= {block.position // 480, block.position // 480 + 1} for block in blocks[:-1])
+    assert source.lost_samples == pytest.approx(480 * (1000 - len(blocks)), abs=1440)
+    assert len(blocks) < 500
+
+
+def test_a_recording_s_feeder_waits(monkeypatch):
+    """With --speed max nothing is dropped, however slow the reader."""
+
+    def write(pipe):
+        pipe.write(np.tile(NOISE, 10).tobytes())
+
+    with piped(monkeypatch, write, queue_seconds=0.5) as source:
+        assert sum(len(block.samples) for block in source) == pytest.approx(20 * RATE, abs=480)
+    assert source.lost_samples == 0
+
+
+def test_stop_ends_it_while_it_waits(monkeypatch):
+    """Ctrl-C ends a source whose input says nothing."""
+    stop, ended = threading.Event(), threading.Event()
+    with piped(monkeypatch, lambda _pipe: ended.wait(20), live=True, stop=stop) as source:
+        threading.Timer(0.3, stop.set).start()
+        assert list(source) == []
+        ended.set()

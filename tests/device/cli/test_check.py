@@ -1,0 +1,217 @@
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from support import free_port
+
+from device.audio.capture_process import capture_command, capturing
+from device.cli import check as check_command
+from device.cli.main import main
+from device.monitoring.system_metrics import Throttling, throttling
+from device.service.runtime import open_bundle
+
+CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
+BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close what else records from it"}
+
+
+@pytest.fixture
+def microphone(monkeypatch):
+    """Make the microphone say something: what its capture program's header shall be."""
+
+    def say(header):
+        program = [sys.executable, "-c", f"print({json.dumps(header)!r})"]
+        monkeypatch.setattr(check_command, "capture_command", lambda _device: program)
+
+    say({"state": "missing", "message": "no microphone matches audio.device 'auto'. Plug it in"})
+    return say
+
+
+@pytest.fixture
+def check(microphone, capsys, monkeypatch, tmp_path):
+    """Run `earshot check --json` with no broker there; gives the exit code and, by check, state and message."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    def run(*settings, arguments=()):
+        overrides = [f"--set={setting}" for setting in (f"mqtt.port={free_port()}", *settings)]
+        code = main(["check", "--json", *arguments, *overrides])
+        findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, {each["check"]: (each["state"], each["message"]) for each in findings}, findings
+
+    return run
+
+
+def test_check_passes_where_all_is_well(sound_server, mosquitto, tmp_path):
+    """With a microphone that hears a tone and a broker, each check has its line, none is a fault, and the code is 0."""
+    tone = (np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000) * 8000).astype(np.int16)
+    soundfile.write(tmp_path / "tone.wav", np.tile(tone, 60), 48000)
+    player = subprocess.Popen(
+        ["paplay", "--device=usb_microphone", tmp_path / "tone.wav"], env=sound_server.environment
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "device", "check", "--set", f"mqtt.port={mosquitto.port}"],
+            env={**sound_server.environment, "STATE_DIRECTORY": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    finally:
+        player.kill()
+        player.wait()
+    lines = [re.fullmatch(r"\[(\w+)\] +([a-z ]+): (.+)", line) for line in done.stdout.splitlines()]
+    assert [line[2] for line in lines] == CHECKS
+    assert "fault" not in [line[1] for line in lines], done.stdout
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "is well, -" in done.stdout
+    assert "-15 dBFS" in done.stdout, "a sine of amplitude 8000"
+
+
+def test_a_fault_keeps_no_other_check_from_being_made(check):
+    """Bundle, microphone and broker are all wrong: each is told with its cure, and the bundle's code goes before."""
+    code, found, _ = check("model.bundle=nowhere")
+    assert code == 78
+    assert list(found) == CHECKS
+    assert found["bundle"][0] == "fault"
+    assert "Set model.bundle" in found["bundle"][1]
+    assert found["speed"] == ("skipped", "needs a bundle without faults")
+    assert found["microphone"] == ("fault", "missing: no microphone matches audio.device 'auto'. Plug it in")
+    assert re.search(r"does not answer .* Start it, or set mqtt.host", found["broker"][1])
+
+
+def test_what_is_outside_has_its_own_code(check):
+    """With config and bundle well, a missing microphone and broker end the command with 69."""
+    code, found, _ = check()
+    assert code == 69
+    assert [name for name, (state, _) in found.items() if state == "fault"] == ["microphone", "broker"]
+
+
+def test_each_fault_of_the_config_has_a_line(check):
+    """All of them, where they stand; what needs the config is skipped, the rest is looked at."""
+    code, found, findings = check("events.threshold=2", "gate.vad_mode=7", "model.bundel=x")
+    assert code == 78
+    config = [each["message"] for each in findings if each["check"] == "config"]
+    assert len(config) == 3
+    assert any("model.bundel: no such key. Did you mean bundle?" in message for message in config)
+    assert {name for name, (state, _) in found.items() if state == "skipped"} >= {"bundle", "microphone", "broker"}
+    assert found["storage"][0] == "ok"
+
+
+def test_a_label_that_the_bundle_lacks_is_a_fault(check):
+    """What the daemon would refuse to start with, the check tells."""
+    code, found, _ = check("events.thresholds.sirens=0.5")
+    assert code == 78
+    assert "Did you mean siren?" in found["bundle"][1]
+
+
+@pytest.mark.parametrize("state", ["busy", "missing"])
+def test_a_microphone_that_the_daemon_has_is_not_broken(check, microphone, monkeypatch, state):
+    """ALSA lets one program in: where that is the daemon all is well; where it is another, it is a fault."""
+    microphone(BUSY | {"state": state})
+    monkeypatch.setattr(check_command, "capturing", lambda _device: None)  # others may run on this machine
+    assert check()[1]["microphone"] == ("fault", f"{state}: {BUSY['message']}")
+    monkeypatch.setattr(check_command, "capturing", lambda device: 4711 if device == "auto" else None)
+    state, message = check()[1]["microphone"]
+    assert state == "ok"
+    assert "the daemon has it (process 4711)" in message
+    assert check("audio.device=other")[1]["microphone"][0] == "fault"
+
+
+def test_a_daemon_s_capture_program_is_known_by_its_arguments(tmp_path):
+    """By the microphone that it was started for; other programs, and those that ended meanwhile, are not it."""
+
+    def process(number, *arguments):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "cmdline").write_bytes(b"".join(each.encode() + b"\0" for each in arguments))
+
+    process(1, "/sbin/init")
+    process(20, "/opt/other/python", *capture_command("auto")[1:])
+    process(3, "vim", "device.audio.capture_worker", "hw:1")
+    (tmp_path / "40").mkdir()
+    assert capturing("auto", tmp_path) == 20
+    assert capturing("hw:1", tmp_path) is None
+
+
+def test_a_state_directory_that_cannot_be_written_is_a_fault(check, monkeypatch, tmp_path):
+    """Neither can anything be made below a file, nor does the check leave anything where it can."""
+    assert check()[1]["storage"][0] == "ok"
+    assert not (tmp_path / "state").exists()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+    state, message = check()[1]["storage"]
+    assert state == "fault"
+    assert "Make it writable, or set STATE_DIRECTORY" in message
+
+
+def test_a_full_disk_is_a_fault(check):
+    """With less free than the outbox needs to grow."""
+    state, message = check("outbox.free_megabytes=1000000")[1]["storage"]
+    assert state == "fault"
+    assert "Free some space" in message
+
+
+def test_a_machine_that_cannot_keep_up_is_a_fault(check, monkeypatch):
+    """A window that takes longer than the time until the next one; the cures are told."""
+
+    def open_slow(path, threads):
+        bundle, classify = open_bundle(path, threads)
+        return bundle, lambda log_mel: time.sleep(0.15) or classify(log_mel)
+
+    monkeypatch.setattr(check_command, "open_bundle", open_slow)
+    code, found, _ = check("window.hop_seconds=0.1")
+    assert code == 69
+    assert found["speed"][0] == "fault"
+    assert re.search(r"takes this machine \d+ ms, and the next comes after 0.1 s.*--backbone", found["speed"][1])
+
+
+@pytest.mark.parametrize(
+    ("celsius", "slowed", "state", "says"),
+    [
+        (None, None, "ok", "no sensor"),
+        (50.4, Throttling((), ()), "ok", "50 °C"),
+        (85.0, None, "warning", "Give it air"),
+        (60.0, Throttling(("frequency_capped",), ("frequency_capped",)), "warning", "Give it air"),
+        (60.0, Throttling((), ("throttled",)), "warning", "since boot"),
+        (60.0, Throttling((), ("under_voltage", "throttled")), "warning", "supply"),
+    ],
+)
+def test_heat_and_a_weak_supply_are_warnings(check, monkeypatch, celsius, slowed, state, says):
+    """The daemon works, so the exit code is that of the rest; the cure for each is told."""
+    monkeypatch.setattr(check_command, "temperature_celsius", lambda: celsius)
+    monkeypatch.setattr(check_command, "throttling", lambda: slowed)
+    code, found, _ = check()
+    assert code == 69
+    assert found["heat"][0] == state
+    assert says in found["heat"][1]
+
+
+def test_a_pi_s_firmware_tells_what_slows_it_down(tmp_path):
+    """Hexadecimal, low bits for now and high ones since boot, wherever the board has the file; elsewhere None."""
+    assert throttling(tmp_path) is None
+    firmware = tmp_path / "soc@107c000000" / "soc@107c000000:firmware"
+    firmware.mkdir(parents=True)
+    (firmware / "get_throttled").write_text("d0005\n")
+    assert throttling(tmp_path) == Throttling(
+        now=("under_voltage", "throttled"), since_boot=("under_voltage", "throttled", "soft_temperature_limit")
+    )
+    (firmware / "get_throttled").write_text("?")
+    assert throttling(tmp_path) is None
+
+
+def test_sound_cards_that_may_not_be_opened_are_a_fault(check, monkeypatch, tmp_path):
+    """Whoever is not in the group `audio` is told how to get there; cards that only play are none of ours."""
+    monkeypatch.setattr(check_command, "_SOUND_DEVICES", tmp_path)
+    (tmp_path / "pcmC0D0p").touch()
+    assert check()[1]["sound access"][0] == "skipped"
+    (tmp_path / "pcmC1D0c").touch()
+    assert check()[1]["sound access"] == ("ok", "1 sound device may be opened")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    state, message = check()[1]["sound access"]
+    assert state == "fault"
+    assert "pcmC1D0c: this user may not open it. Run: sudo usermod -aG audio" in message

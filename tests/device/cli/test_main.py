@@ -1,0 +1,194 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from support import free_port
+
+from device.cli.main import main
+
+
+def earshot(*arguments, **environment):
+    """Run the command as a user does; gives exit code, output, and the lines on stderr."""
+    command = [sys.executable, "-m", "device", *map(str, arguments)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr.splitlines()
+
+
+@pytest.fixture
+def second(tmp_path):
+    """A second of a tone, as a WAV file."""
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, np.sin(np.arange(44100) / 10) / 3, 44100)
+    return path
+
+
+def test_classify_prints_one_json_object_a_file(bundle_path, second, capsys):
+    """Label, confidence and every score, one line a file; any rate will do."""
+    assert main(["classify", str(second), str(second), "--json", "--bundle", str(bundle_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    result = json.loads(lines[0])
+    assert list(result) == ["file", "label", "confidence", "scores"]
+    assert result["file"] == str(second)
+    assert len(result["scores"]) == 10
+    assert result["confidence"] == max(result["scores"].values())
+    assert result["label"] in {*result["scores"], "unknown"}
+
+
+def test_classify_goes_on_after_a_bad_file(bundle_path, second, tmp_path, capsys):
+    """One bad file among many is told, the others are classified, and the exit code says that one was bad."""
+    (tmp_path / "bad.wav").write_text("no sound")
+    assert main(["classify", str(tmp_path / "bad.wav"), str(second), "--bundle", str(bundle_path)]) == 2
+    output = capsys.readouterr()
+    assert "tone.wav: " in output.out
+    (line,) = output.err.splitlines()
+    assert "bad.wav: not a sound file" in line
+
+
+def test_gate_tells_when_something_sounds(street, capsys):
+    """Spans of the demo's recording, in seconds, with the reason."""
+    assert main(["gate", str(street), "--json"]) == 0
+    spans = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert all(list(span) == ["file", "start_seconds", "end_seconds", "reason"] for span in spans)
+    assert any(span["start_seconds"] <= 29.3 <= span["end_seconds"] for span in spans)
+    assert main(["gate", str(street)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(spans)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["classify", "{tmp}/text.wav"], 2, "text.wav: not a sound file"),
+        (["classify", "{tmp}/empty.wav"], 2, "empty.wav: holds no sound"),
+        (["classify", "{tmp}/nowhere.wav"], 2, "nowhere.wav: no such file"),
+        (["run", "--input", "{tmp}/text.wav"], 2, "text.wav: not a sound file"),
+        (["run", "--input", "{tmp}"], 2, "empty.wav: holds no sound"),
+        (["classify", "{tone}", "--bundle", "{tmp}/nowhere"], 78, "no bundle at"),
+        (["classify", "{tone}", "--bundle", "{tmp}/flipped"], 78, "bundle refused"),
+        (["run", "--input", "{tone}", "--set", "mqtt.prot=1"], 78, "mqtt.prot: no such key. Did you mean port?"),
+        (["run", "--input", "{tone}", "--set", "events.threshold=2"], 78, "events.threshold: is 2, must be"),
+        (["run", "--input", "{tone}", "--set", "events.thresholds.siren=2"], 78, "events.thresholds.siren: is 2"),
+        (["run", "--input", "{tone}", "--set", "events.thresholds.sirens=0.5"], 78, "Did you mean siren?"),
+        (["run", "--input", "{tone}", "--set", "mqtt"], 78, "must be key.path=value"),
+        (["run", "-c", "{tmp}/nowhere.yaml"], 78, "nowhere.yaml: cannot be read"),
+        (["events", "--set", "mqtt.port={free}"], 69, "does not answer"),
+        (
+            ["events", "--set", "mqtt.host=no.such.host.invalid"],
+            69,
+            "no.such.host.invalid:1883 has a name that cannot be resolved",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_input_is_one_clear_line(bundle_path, second, tmp_path, arguments, code, says):
+    """What is wrong, where, and the cure, in one line, with the exit code of the contract; never a traceback."""
+    (tmp_path / "text.wav").write_text("this is not sound")
+    soundfile.write(tmp_path / "empty.wav", np.empty(0), 16000)
+    flipped = shutil.copytree(bundle_path, tmp_path / "flipped") / "model.tflite"
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.write_bytes(content)
+    values = {"tmp": tmp_path, "tone": second, "free": free_port()}
+    got, _, lines = earshot(*(argument.format(**values) for argument in arguments), STATE_DIRECTORY=str(tmp_path))
+    assert got == code
+    (line,) = lines
+    assert says in line
+    assert line.startswith("earshot: ")
+
+
+def test_a_file_name_that_is_no_text_is_shown(bundle_path, second):
+    """Its bytes are escaped where it is printed, whatever the command prints to."""
+    odd = second.with_name(os.fsdecode(b"\xff.wav"))
+    shutil.copy(second, odd)
+    code, output, _ = earshot("classify", odd, "--bundle", bundle_path)
+    assert code == 0
+    assert "\\udcff.wav: " in output
+
+
+def test_wrong_arguments_end_with_2():
+    """Argparse says what it expected."""
+    assert earshot("run", "--sped", "max")[0] == 2
+    assert earshot("listen-to-me")[0] == 2
+    assert earshot("run", "--input", "-", "--input-rate", "44.1k")[0] == 2
+    assert earshot()[0] == 2
+
+
+def test_a_port_with_no_broker_keeps_the_events(street, bundle_path, tmp_path, monkeypatch, capsys):
+    """A recording whose events found no broker: one line with the cure, code 69, and the events wait in the outbox."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("device.service.daemon._DELIVERY_SECONDS", 1.0)
+    code = main(["run", "--input", str(street), "--speed", "max", "--exit-at-end", "--set", f"mqtt.port={free_port()}"])
+    assert code == 69
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "could not be delivered and wait in" in line
+    assert (tmp_path / "outbox.sqlite").stat().st_size > 0
+
+
+def test_trace_says_what_became_no_event(mosquitto, street, bundle_path, tmp_path):
+    """`--trace` tells how long the gate was shut, and of each window that became no event, why; without, nothing."""
+    arguments = ["run", "--input", street, "--speed", "max", "--exit-at-end", "--quiet", "--set", "events.threshold=1"]
+    arguments += ["--set", f"mqtt.port={mosquitto.port}"]
+    code, _, lines = earshot(*arguments, "--trace", STATE_DIRECTORY=str(tmp_path))
+    assert code == 0
+    assert any("no event: dog_bark" in line and "below its threshold of 1.00" in line for line in lines)
+    assert any("gate: was shut for" in line for line in lines)
+    assert any("gate: was open (level) for" in line for line in lines)
+    _, _, lines = earshot(*arguments, STATE_DIRECTORY=str(tmp_path))
+    assert not any("gate" in line or "no event" in line for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(street, bundle_path, tmp_path, mosquitto, number):
+    """Ctrl-C and SIGTERM end a running daemon before long, with code 0 and no traceback."""
+    command = [sys.executable, "-m", "device", "run", "--input", street, "--set", f"mqtt.port={mosquitto.port}"]
+    daemon = subprocess.Popen(
+        command, env={**os.environ, "STATE_DIRECTORY": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    )
+    while "connected to the broker" not in daemon.stderr.readline():
+        assert daemon.poll() is None
+    time.sleep(0.5)
+    daemon.send_signal(number)
+    _, rest = daemon.communicate(timeout=20)
+    assert daemon.returncode == 0
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_reader_that_has_seen_enough_is_no_fault(bundle_path, second, files):
+    """`| head` closes the pipe, before or between two lines: the command ends without a word."""
+    command = [sys.executable, "-u", "-m", "device", "classify", "--bundle", bundle_path, *[second] * files]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+    process.stderr.close()
+
+
+def test_devices_needs_no_bundle(capsys):
+    """`earshot devices` works on a machine with no microphone at all: it lists what there is."""
+    assert main(["devices"]) == 0
+
+
+def test_help_and_version(capsys):
+    """`--help` lists the commands; `--version` says which Earshot this is."""
+    for arguments, says in ((["--help"], "classify"), (["--version"], "earshot 0.")):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 0
+        assert says in capsys.readouterr().out

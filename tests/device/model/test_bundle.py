@@ -1,0 +1,174 @@
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from support import make_bundle
+
+from device.errors import ConfigError
+from device.model.bundle import load_bundle, manifest_digest, self_test
+from device.model.features import FeatureConfig, log_mel
+from device.service.runtime import open_bundle
+from device.types import UNKNOWN
+
+FILES = ["bundle.json", "model.tflite", "golden.npz"]
+
+
+@pytest.fixture
+def copy(bundle_path, tmp_path):
+    """A copy of the shipped bundle, to be damaged."""
+    return shutil.copytree(bundle_path, tmp_path / "bundle")
+
+
+def rewrite(path, **changes):
+    """Change the manifest and sign it anew, as a careless tool would."""
+    manifest = json.loads((path / "bundle.json").read_text()) | changes
+    manifest["manifest_sha256"] = manifest_digest(manifest)
+    (path / "bundle.json").write_text(json.dumps(manifest))
+
+
+def test_the_shipped_bundle_passes_its_self_test(bundle_path):
+    """What is shipped verifies on this machine, and says what it is."""
+    bundle, _ = open_bundle(bundle_path)
+    assert len(bundle.labels) == 10
+    assert str(bundle).startswith("urbansound8k@")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999])
+def test_one_flipped_byte_is_refused(copy, name, place):
+    """A single byte that changed, anywhere in any file, is found, and the file is named."""
+    file = copy / name
+    content = bytearray(file.read_bytes())
+    content[int(place * len(content))] ^= 0x01
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"bundle refused: .*{name}"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(copy, name):
+    """Each file of the bundle is missed by name."""
+    (copy / name).unlink()
+    with pytest.raises(ConfigError, match=rf"bundle refused: .*{name}"):
+        open_bundle(copy)
+
+
+def test_a_missing_folder_is_told(tmp_path):
+    """No bundle is one clear error with the setting to change."""
+    with pytest.raises(ConfigError, match=r"no bundle at .*nowhere.*model\.bundle"):
+        load_bundle(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"format_version": 2}, "format_version is 2"),
+        ({"labels": ["a", "a"]}, "twice"),
+        ({"labels": ["a/b"]}, "cannot name an MQTT topic"),
+        ({"labels": [UNKNOWN]}, "cannot name an MQTT topic"),
+        ({"thresholds": {}}, "thresholds must name each label"),
+        ({"surprise": 1}, "surprise"),
+        ({"calibration": {"temperature": 0}}, "calibration.temperature"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense_is_refused(copy, changes, says):
+    """Even with right checksums, a manifest must hold together."""
+    rewrite(copy, **changes)
+    with pytest.raises(ConfigError, match=says):
+        load_bundle(copy)
+
+
+def test_another_feature_config_fails_the_golden_test(copy):
+    """Features that differ from the trainer's are found by the golden log-mels."""
+    features = json.loads((copy / "bundle.json").read_text())["features"]
+    rewrite(copy, features=features | {"top_db": features["top_db"] - 20})
+    with pytest.raises(ConfigError, match="log-mel of golden window"):
+        open_bundle(copy)
+
+
+def test_another_network_fails_the_golden_test(bundle_path):
+    """A network that computes other scores is refused; so is one that computes NaN."""
+    bundle = load_bundle(bundle_path)
+    for wrong in (np.nan, 0.1):
+        scores = np.full(len(bundle.labels), wrong, np.float32)
+        with pytest.raises(ConfigError, match="scores of golden window"):
+            self_test(bundle, lambda _, scores=scores: scores)
+
+
+@pytest.mark.parametrize(
+    ("scores", "output", "minimum", "decision"),
+    [
+        ([0.6, 0.4], False, 0.0, "low"),
+        ([0.4, 0.6], False, 0.0, "high"),
+        ([0.5, 0.4], False, 0.55, UNKNOWN),
+        ([0.3, 0.2], True, 0.0, UNKNOWN),
+        ([0.6, 0.1], True, 0.0, "low"),
+    ],
+)
+def test_the_rule_for_unknown(scores, output, minimum, decision):
+    """Unknown is a best score below the minimum, or below the network's "none of them"."""
+    bundle = make_bundle(FeatureConfig())
+    unknown = bundle.manifest.unknown.model_copy(update={"output": output, "min_confidence": minimum})
+    bundle.manifest = bundle.manifest.model_copy(update={"unknown": unknown})
+    assert bundle.decide(np.array(scores, np.float32)) == decision
+
+
+def test_a_network_for_other_features_is_refused(copy):
+    """Even where manifest and golden values agree, the network must take what they give."""
+    features = FeatureConfig(mel_bands=64)
+    waveforms = np.zeros((1, features.window_length), np.int16)
+    log_mels = np.stack([log_mel(waveform, features) for waveform in waveforms])
+    np.savez(copy / "golden.npz", waveforms=waveforms, log_mels=log_mels, scores=np.zeros((1, 10), np.float32))
+    golden_sha256 = hashlib.sha256((copy / "golden.npz").read_bytes()).hexdigest()
+    rewrite(copy, features=asdict(features), golden_sha256=golden_sha256)
+    with pytest.raises(ConfigError, match=r"model\.tflite: it takes log-mels of shape \(128, \d+\)"):
+        open_bundle(copy)
+
+
+def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(copy):
+    """What its scores lack to 1 is rounding, and odds must not blow it up."""
+    manifest = json.loads((copy / "bundle.json").read_text())
+    rewrite(copy, unknown={**manifest["unknown"], "output": False, "live_odds": 1000.0})
+    scores = np.array([[0.59999, 0.39999, *[1e-6] * 8]], np.float32)
+    assert np.allclose(load_bundle(copy).live(scores), scores, atol=1e-4)
+
+
+def of_even_odds(copy):
+    """The bundle's thresholds, none of which needs more evidence than others."""
+    thresholds = json.loads((copy / "bundle.json").read_text())["thresholds"]
+    return {label: {**each, "live_odds": 1.0} for label, each in thresholds.items()}
+
+
+def test_a_faint_sound_needs_more_evidence(copy):
+    """Each dB that a sound is fainter than `clear_db` multiplies the odds of none of them; a clear one is let be."""
+    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
+    unknown = {**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
+    rewrite(copy, unknown=unknown, thresholds=of_even_odds(copy))
+    bundle, scores = load_bundle(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
+    assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
+    assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
+    assert bundle.live(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
+
+
+def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
+    """Its factor multiplies the odds where it is the likeliest, and nowhere else."""
+    thresholds = of_even_odds(copy)
+    first, second = json.loads((copy / "bundle.json").read_text())["labels"][:2]
+    thresholds[first]["live_odds"] = 8.0
+    rewrite(copy, thresholds=thresholds, unknown={"output": True, "min_confidence": 0.0, "live_odds": 2.0})
+    bundle = load_bundle(copy)
+    assert bundle.labels[:2] == (first, second)
+    rest = [0.0] * 8
+    assert bundle.live(np.array([[0.8, 0.0, *rest]], np.float32))[0] == pytest.approx(0.8 / (0.8 + 16 * 0.2), abs=1e-3)
+    assert bundle.live(np.array([[0.0, 0.8, *rest]], np.float32))[1] == pytest.approx(0.8 / (0.8 + 2 * 0.2), abs=1e-3)
+
+
+def test_no_rise_and_no_odds_are_too_much(copy):
+    """The least likely sound that a bundle can ask for has scores still, not NaN."""
+    unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
+    rewrite(copy, unknown={**unknown, "live_odds": 1e30, "clear_db": 100.0, "faint_odds": 2.0})
+    scores = load_bundle(copy).live(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
+    assert np.isfinite(scores).all()

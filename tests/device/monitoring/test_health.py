@@ -1,0 +1,158 @@
+import logging
+import threading
+
+import numpy as np
+import pytest
+from support import wait_until
+
+from device.monitoring.health import TRACE, Health, Reporter
+from device.monitoring.system_metrics import memory_mb, temperature_celsius, versions
+from device.types import Refusal
+
+
+def refusal(reason="below_threshold", confidence=0.4, threshold=0.6, time=1000.0):
+    return Refusal(reason, "siren", confidence, threshold, time)
+
+
+def test_the_gate_s_time_is_counted():
+    """Seconds listened, seconds open, and how often each reason opened the gate."""
+    health = Health()
+    for gate in [None] * 10 + ["level"] * 5 + [None] * 3 + ["vad"] * 2:
+        health.listened(0.03, gate)
+    assert health.report()["gate"] == {
+        "listened_seconds": 0.6,
+        "open_seconds": 0.2,
+        "openings": {"level": 1, "vad": 1, "probe": 0},
+    }
+
+
+def test_each_refusal_is_counted_by_its_reason():
+    """Counts go by reason; what came near is kept with what it lacked, and only the last ten."""
+    health = Health()
+    for number in range(25):
+        health.refused(refusal(time=1000.0 + number))
+    health.refused(refusal("unknown", confidence=0.1))
+    report = health.report()
+    assert report["windows"]["refused"] == {
+        "below_threshold": 25,
+        "unknown": 1,
+        "cooling_down": 0,
+        "maximum_duration": 0,
+        "quiet_hours": 0,
+    }
+    assert [each["time"][17:] for each in report["near_misses"]] == [
+        f"{55 + number:02}.000Z" for number in range(5)
+    ] + [f"{number:02}.000Z" for number in range(5)]
+    assert report["near_misses"][-1] == {
+        "time": "1970-01-01T00:17:04.000Z",
+        "label": "siren",
+        "confidence": 0.4,
+        "threshold": 0.6,
+        "reason": "below_threshold",
+    }
+
+
+def test_inference_is_timed():
+    """Windows are counted and their latency told; before the first there is none to tell."""
+    health = Health()
+    assert health.report()["inference_ms"] is None
+    classify = health.timed(lambda log_mel: log_mel.sum(axis=1))
+    for _ in range(3):
+        np.testing.assert_array_equal(classify(np.ones((2, 3), np.float32)), [3, 3])
+    report = health.report()
+    assert report["windows"]["classified"] == 3
+    assert 0 <= report["inference_ms"] <= report["inference_max_ms"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("below_threshold", "siren 0.40: below its threshold of 0.60"),
+        ("unknown", "none of its labels"),
+        ("cooling_down", "cooling down"),
+        ("maximum_duration", "maximum_seconds"),
+        ("quiet_hours", "events.quiet_hours"),
+    ],
+)
+def test_the_trace_says_why_not(caplog, reason, says):
+    """One line for each thing turned away, with the reason."""
+    caplog.set_level(logging.DEBUG, TRACE.name)
+    Health().refused(refusal(reason))
+    (record,) = caplog.records
+    assert says in record.getMessage()
+
+
+def test_the_trace_sums_up_the_gate(caplog):
+    """A gate that is shut for an hour is one line, said when it opens."""
+    caplog.set_level(logging.DEBUG, TRACE.name)
+    health = Health()
+    for gate in [None] * 1000 + ["probe"] * 100 + [None]:
+        health.listened(0.03, gate)
+    assert [record.getMessage() for record in caplog.records] == [
+        "gate: was shut for 30.0 s",
+        "gate: was open (probe) for 3.0 s",
+    ]
+
+
+def test_counters_can_be_read_while_they_change():
+    """A report taken from another thread never meets a half-made change."""
+    health, stop = Health(), threading.Event()
+
+    def change():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            health.refused(refusal(time=float(number)))
+            health.listened(0.03, "level" if number % 2 else None)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(300):
+            times = [each["time"] for each in health.report()["near_misses"]]
+            assert times == sorted(times)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
+    """What is wrong with the microphone is in the report, in the log once, and does not wait for the minute."""
+    health = Health()
+    health.diagnosed("silent", "microphone 'x' delivers digital silence")
+    assert health.report()["microphone"] == {"state": "silent", "message": "microphone 'x' delivers digital silence"}
+    assert health.changed.is_set()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "silent: microphone 'x' delivers digital silence")
+    ]
+
+
+def test_reports_come_at_once_and_at_the_end():
+    """One report at the start, one as soon as something changes, one at the end, from a thread of its own."""
+    reported, changed = [], threading.Event()
+    with Reporter(lambda: reported.append(threading.current_thread().name), changed):
+        wait_until(lambda: len(reported) == 1, 10, "the first report")
+        changed.set()
+        wait_until(lambda: len(reported) == 2, 10, "the report of the change")
+    assert reported[:2] == ["health", "health"]
+    assert len(reported) == 3
+
+
+def test_reports_come_again(monkeypatch):
+    """Reports go on while nothing changes."""
+    monkeypatch.setattr("device.monitoring.health._REPORT_SECONDS", 0.01)
+    reported = []
+    with Reporter(lambda: reported.append(None), threading.Event()):
+        wait_until(lambda: len(reported) > 3, 10, "the fourth report")
+
+
+def test_the_machine_tells_of_itself(tmp_path):
+    """The hottest thermal zone that can be read, memory, and versions; where there is nothing to read, nothing."""
+    for zone, text in enumerate(["41234\n", "55000\n", "no number"]):
+        (tmp_path / f"thermal_zone{zone}").mkdir()
+        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
+    assert temperature_celsius(tmp_path) == 55.0
+    assert temperature_celsius(tmp_path / "nowhere") is None
+    assert memory_mb() > 1
+    assert memory_mb(tmp_path / "nowhere") is None
+    assert versions()["earshot"]

@@ -1,0 +1,202 @@
+import logging
+from collections import deque
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import make_bundle
+
+from device.config.models import Config
+from device.model.features import FeatureConfig
+from device.monitoring.load_shedding import Load, Stretch
+from device.monitoring.system_metrics import Throttling, is_hot
+from device.pipeline import Pipeline
+from device.types import BLOCK_SECONDS, Block, Observer, SourceLost
+
+FEATURES = FeatureConfig(window_seconds=3.0, mel_bands=16)
+LENGTH = round(BLOCK_SECONDS * FEATURES.sample_rate)
+QUEUE_SECONDS = 10.0
+
+
+class Machine:
+    """A machine with a microphone that hears noise from second 3 on, a bounded queue and a slow network.
+
+    Its clock is moved by these alone: by the seconds that a window takes, and a block at a certain time.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit=4.0,
+        inference_seconds=0.0,
+        hot=lambda _time: False,
+        block_seconds=lambda _time: 0.0,
+    ):
+        self.time = 0.0
+        self.lost = 0
+        self.changes = 0
+        self.longest_wait = 0.0
+        self._inference_seconds = inference_seconds
+        self._block_seconds = block_seconds
+        self._noise = np.random.default_rng(0).integers(-9000, 9000, LENGTH, np.int16)
+        self.load = Load(
+            limit=limit,
+            hop_seconds=1.0,
+            queue_seconds=QUEUE_SECONDS,
+            is_hot=lambda: hot(self.time),
+            changed=self._changed,
+            now=lambda: self.time,
+            steady=lambda: self.time,
+        )
+
+    def _changed(self):
+        self.changes += 1
+
+    def microphone(self, seconds):
+        """Yield blocks as they arrive; what waits longer than the queue holds is lost, oldest first."""
+        queue, made = deque(), 0
+        while made < seconds / BLOCK_SECONDS:
+            while made * BLOCK_SECONDS + BLOCK_SECONDS <= self.time:
+                queue.append(made)
+                made += 1
+            while len(queue) > QUEUE_SECONDS / BLOCK_SECONDS:
+                queue.popleft()
+                self.lost += 1
+            if not queue:
+                self.time = (made + 1) * BLOCK_SECONDS + 1e-9
+                continue
+            self.time += self._block_seconds(self.time)
+            number = queue.popleft()
+            begun = number * BLOCK_SECONDS
+            self.longest_wait = max(self.longest_wait, self.time - begun)
+            samples = self._noise if begun > 3 else np.zeros(LENGTH, np.int16)
+            yield Block(samples, number * LENGTH, begun)
+
+    def classify(self, _log_mel):
+        """Take as long as the network does now."""
+        self.time += self._inference_seconds
+        return np.array([0.9, 0.0], np.float32)
+
+    def run(self, seconds):
+        """Listen for so long; gives the factor at each block."""
+        bundle = make_bundle(FEATURES)
+        config = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None}})
+        factors = []
+
+        class Watch(Observer):
+            def listened(_self, *_):  # noqa: N805
+                factors.append(self.load.factor())
+
+        pipeline = Pipeline(config, bundle, self.load.timed(self.classify), Watch(), self.load.factor)
+        self.events = list(pipeline.run(self.load.through(self.microphone(seconds))))
+        return factors
+
+
+def test_a_fast_machine_is_never_stretched():
+    """A network that takes a tenth of the hop leaves windows as they are, and nothing waits."""
+    machine = Machine(inference_seconds=0.1)
+    assert set(machine.run(60)) == {1.0}
+    assert (machine.lost, machine.changes, machine.load.stretch) == (0, 0, Stretch())
+
+
+def test_windows_stretch_before_sound_is_lost():
+    """A network twice as slow as the hop loses seconds of a long sound; stretched, it keeps up and loses nothing."""
+    unstretched = Machine(limit=1.0, inference_seconds=2.0)
+    unstretched.run(120)
+    assert unstretched.lost * BLOCK_SECONDS > 3
+    machine = Machine(inference_seconds=2.0)
+    factors = machine.run(120)
+    assert machine.lost == 0
+    assert machine.longest_wait < QUEUE_SECONDS
+    assert factors[-1] == pytest.approx(2.0 / 0.7, abs=0.1)
+    assert machine.load.stretch.reason == "slow"
+    assert [event.type for event in machine.events] == ["start", "end"], "one sound is one event, stretched or not"
+
+
+def test_what_waits_for_other_reasons_stretches_too(caplog):
+    """Something else takes the processor for a while: that is told, once, and that it is over, too."""
+    caplog.set_level(logging.INFO)
+    machine = Machine(block_seconds=lambda time: 0.06 if 20 < time < 36 else 0.0)
+    factors = machine.run(120)
+    assert 1.5 < max(factors) <= 4.0
+    assert machine.lost == 0
+    assert (factors[-1], machine.load.stretch.reason, machine.changes) == (1.0, "none", 2)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0] for line in said] == ["sound waits to be looked at", "keeps up again"]
+
+
+def test_a_hot_machine_is_spared_and_recovers_slowly():
+    """Heat doubles the distance at once; when it is gone, it takes a minute to be as it was: no to and fro."""
+    machine = Machine(hot=lambda time: 10 < time < 20)
+    factors = machine.run(100)
+    at = [factors[round(second / BLOCK_SECONDS)] for second in (5, 15, 30, 60, 90)]
+    assert at[:2] == [1.0, 2.0]
+    assert at[2:] == pytest.approx([1.83, 1.33, 1.0], abs=0.05)
+    assert (machine.lost, machine.changes) == (0, 2)
+
+
+def test_a_delay_that_was_always_there_is_no_backlog():
+    """A recording whose clock started ten seconds before it played is not behind; ten seconds more are."""
+    machine = Machine()
+    for number in range(300):
+        machine.time += BLOCK_SECONDS
+        late = 10.0 if number < 100 else 20.0
+        list(machine.load.through([Block(np.zeros(LENGTH, np.int16), number * LENGTH, machine.time - late)]))
+        assert number >= 100 or machine.load.stretch == Stretch()
+    assert machine.load.stretch.reason == "behind"
+
+
+def test_a_loss_of_the_source_passes_through():
+    """What is no block tells nothing of the machine."""
+    machine = Machine()
+    assert list(machine.load.through([SourceLost(0)])) == [SourceLost(0)]
+
+
+@given(
+    waits=st.lists(st.floats(-5, 30), min_size=1, max_size=40),
+    heat=st.lists(st.booleans(), min_size=1),
+    windows=st.lists(st.floats(0, 10), min_size=1, max_size=8),
+    limit=st.floats(1, 20),
+)
+def test_the_factor_stays_within_its_limits(waits, heat, windows, limit):
+    """Whatever happens it is 1 to the limit, at least 2 in heat if the limit allows it, and falls slowly."""
+    time, is_hot_now = 0.0, False
+
+    def classify(seconds):
+        nonlocal time
+        time += seconds
+
+    load = Load(
+        limit=limit,
+        hop_seconds=1.0,
+        queue_seconds=QUEUE_SECONDS,
+        is_hot=lambda: is_hot_now,
+        now=lambda: time,
+        steady=lambda: time,
+    )
+    timed = load.timed(classify)
+    for number, wait in enumerate(waits):
+        is_hot_now, time, before, judged_at = heat[number % len(heat)], time + 2.5, load.factor(), time
+        timed(windows[number % len(windows)])
+        list(load.through([Block(np.zeros(LENGTH, np.int16), 0, time - wait - BLOCK_SECONDS)]))
+        assert 1.0 <= load.factor() <= limit
+        assert load.factor() >= before - (time - judged_at) / 60.0 - 1e-9
+        assert not is_hot_now or load.factor() >= min(2.0, limit)
+        assert (load.factor() == 1.0) == (load.stretch.reason == "none")
+
+
+@pytest.mark.parametrize(
+    ("celsius", "now", "limit", "hot"),
+    [
+        (79.0, (), 80.0, False),
+        (80.0, (), 80.0, True),
+        (95.0, (), None, False),
+        (50.0, ("frequency_capped",), None, True),
+        (None, (), 80.0, False),
+    ],
+)
+def test_heat_is_what_the_sensor_or_the_firmware_says(celsius, now, limit, hot):
+    """A temperature from the limit on, or that the firmware slows the processor down now; not that it did earlier."""
+    assert is_hot(celsius, Throttling(now, since_boot=("throttled",)), limit) is hot
+    assert is_hot(celsius, None, limit) is (hot and not now)

@@ -1,0 +1,133 @@
+import dataclasses
+import json
+import re
+from datetime import datetime
+
+from device.mqtt.messages import corrected, encode, event_message, rfc3339
+from device.types import Event
+from device.util.clock import CLOCK, Clock
+
+START = Event(
+    type="start",
+    event_id="01a203db-acf5-764e-a16f-af94604912d3",
+    label="dog_bark",
+    confidence=0.91,
+    scores={"dog_bark": 0.91, "siren": 0.02},
+    start_time=1795590000.25,
+    end_time=None,
+    level_dbfs=-21.26,
+    gate="level",
+)
+FIELDS = [
+    *("schema", "id", "event_id", "type", "node_id", "label", "confidence", "scores", "start_time", "end_time"),
+    *("duration_seconds", "level_dbfs", "gate", "bundle", "boot_id", "clock_synced", "replayed"),
+]
+
+
+def test_a_start_message_has_every_field():
+    """The contract's fields, and no others; what is not known yet is null. `sequence` comes from the outbox."""
+    message = event_message(START, node_id="balcony", bundle="urbansound8k@1.0.0", clock=CLOCK)
+    assert list(message) == FIELDS
+    assert message["schema"] == 1
+    assert (message["type"], message["label"], message["confidence"]) == ("start", "dog_bark", 0.91)
+    assert message["start_time"] == "2026-11-25T07:00:00.250Z"
+    assert message["end_time"] is None
+    assert message["duration_seconds"] is None
+    assert message["level_dbfs"] == -21.3
+    assert message["replayed"] is False
+
+
+def test_an_end_message_tells_how_long():
+    """The end carries its time and the duration."""
+    end = dataclasses.replace(START, type="end", end_time=START.start_time + 2.5)
+    message = event_message(end, node_id="balcony", bundle="urbansound8k@1.0.0", clock=CLOCK)
+    assert message["end_time"] == "2026-11-25T07:00:02.750Z"
+    assert message["duration_seconds"] == 2.5
+
+
+def test_ids_are_uuid7_and_never_repeat():
+    """Each message has an id of its own, ordered by time (version 7), so that a repeat can be dropped."""
+    ids = [event_message(START, node_id="n", bundle="b@1", clock=CLOCK)["id"] for _ in range(100)]
+    assert len(set(ids)) == 100
+    assert ids == sorted(ids)
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", i) for i in ids)
+
+
+def test_json_is_one_object_in_utf8():
+    """A payload is one line of JSON in UTF-8."""
+    payload = encode({"node_id": "Balkon süd"})
+    assert b"\n" not in payload
+    assert json.loads(payload.decode("utf-8")) == {"node_id": "Balkon süd"}
+
+
+def test_times_are_rfc3339_in_utc():
+    """Milliseconds, Z, and the same instant back."""
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+    assert datetime.fromisoformat(rfc3339(1795590000.25)).timestamp() == 1795590000.25
+
+
+class SettableClock:
+    """A machine that boots in 1970 and learns the time later."""
+
+    def __init__(self):
+        self.since_boot, self.unix, self.is_set = 100.0, 1000.0, False
+        self.clock = Clock(lambda: self.since_boot, lambda: self.unix, lambda: self.is_set)
+
+    def pass_time(self, seconds):
+        self.since_boot += seconds
+        self.unix += seconds
+
+    def learn_the_time(self):
+        self.unix, self.is_set = 1795590000.0 + self.since_boot, True
+
+
+def message_of(machine, start, end=None):
+    event = dataclasses.replace(START, start_time=start, end_time=end, type="end" if end else "start")
+    return event_message(event, node_id="n", bundle="b@1", clock=machine.clock)
+
+
+def test_the_time_of_an_event_that_waited_is_put_right():
+    """Made before the clock was set, sent after: it tells when it really was, and that it knows."""
+    machine = SettableClock()
+    start = machine.clock.now()
+    machine.pass_time(2.5)
+    message, made = message_of(machine, start, machine.clock.now()), machine.clock.stamp()
+    assert (message["start_time"], message["clock_synced"]) == ("1970-01-01T00:16:40.000Z", False)
+    machine.pass_time(60)
+    machine.learn_the_time()
+    right = corrected(message, made, machine.clock)
+    assert right["clock_synced"] is True
+    assert right["start_time"] == rfc3339(1795590000.0 + 100)
+    assert right["end_time"] == rfc3339(1795590000.0 + 102.5)
+    assert {**right, **{key: message[key] for key in ("start_time", "end_time", "clock_synced")}} == message
+
+
+def test_a_clock_that_is_set_during_an_event_does_not_stretch_it():
+    """Start and end are on one steady clock: the duration is that of the sound, and both times are right."""
+    machine = SettableClock()
+    start = machine.clock.now()
+    machine.pass_time(1)
+    machine.learn_the_time()
+    machine.pass_time(1)
+    message = message_of(machine, start, machine.clock.now())
+    assert message["duration_seconds"] == 2.0
+    assert message["start_time"] == rfc3339(1795590000.0 + 100)
+    assert message["clock_synced"] is True
+
+
+def test_an_event_of_an_earlier_boot_says_that_its_time_is_not_known():
+    """Nobody knows how long the machine was off: the times stay as they were, and so does `clock_synced`."""
+    machine = SettableClock()
+    message, made = message_of(machine, machine.clock.now()), machine.clock.stamp()
+    message["boot_id"] = "an earlier one"
+    machine.learn_the_time()
+    assert corrected(message, made, machine.clock) == message
+
+
+def test_an_event_of_a_set_clock_stays_as_it_is():
+    """A clock that was right needs no correction, whatever is done to it later."""
+    machine = SettableClock()
+    machine.learn_the_time()
+    message, made = message_of(machine, machine.clock.now()), machine.clock.stamp()
+    machine.unix += 3600
+    assert corrected(message, made, machine.clock) == message

@@ -1,0 +1,68 @@
+import logging
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from device.util.json_store import StateFile
+
+
+class Lamp(BaseModel):
+    """Something to remember."""
+
+    model_config = ConfigDict(frozen=True)
+
+    is_on: bool = False
+    colours: dict[str, int] = {}
+
+
+def test_what_is_set_is_there_after_a_restart(tmp_path):
+    """An update is read back by the next run; the folder is made where it is missing."""
+    path = tmp_path / "state" / "lamp.json"
+    assert StateFile(path, Lamp).content == Lamp()
+    StateFile(path, Lamp).update(is_on=True)
+    again = StateFile(path, Lamp)
+    again.update(colours={"red": 3})
+    assert StateFile(path, Lamp).content == again.content == Lamp(is_on=True, colours={"red": 3})
+
+
+def test_a_value_that_the_model_refuses_changes_nothing(tmp_path):
+    """A wrong value is refused before anything is written."""
+    lamp = StateFile(tmp_path / "lamp.json", Lamp)
+    with pytest.raises(ValidationError):
+        lamp.update(colours={"red": "much"})
+    assert lamp.content == Lamp()
+    assert not (tmp_path / "lamp.json").exists()
+
+
+def test_nothing_is_written_where_nothing_changes(tmp_path):
+    """Setting what holds already spares the card."""
+    lamp = StateFile(tmp_path / "lamp.json", Lamp)
+    lamp.update(is_on=True)
+    written = (tmp_path / "lamp.json").stat().st_mtime_ns
+    lamp.update(is_on=True)
+    assert (tmp_path / "lamp.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1]", b'{"is_on": "perhaps"}', b'{"is_on": tr'])
+def test_a_damaged_file_is_set_aside(tmp_path, caplog, content):
+    """Noise in the file is kept for whoever wants to look, told in a line, and the defaults hold."""
+    path = tmp_path / "lamp.json"
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        lamp = StateFile(path, Lamp)
+    assert lamp.content == Lamp()
+    assert (tmp_path / "lamp.damaged").read_bytes() == content
+    (line,) = caplog.messages
+    assert str(path) in line
+    lamp.update(is_on=True)
+    assert StateFile(path, Lamp).content.is_on
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path, caplog):
+    """What is set holds for this run at least, and a line says that it will be forgotten."""
+    (tmp_path / "file").touch()
+    lamp = StateFile(tmp_path / "file" / "lamp.json", Lamp)
+    with caplog.at_level(logging.WARNING):
+        lamp.update(is_on=True)
+    assert lamp.content.is_on
+    assert "forgotten at the next start" in caplog.text

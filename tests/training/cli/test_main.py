@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+from training.cli.main import main
+
+
+@pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export", "retrain", "adapt"])
+def test_each_step_has_help(step, capsys):
+    """Every step explains its options and ends with 0."""
+    with pytest.raises(SystemExit) as ended:
+        main([step, "--help"])
+    assert ended.value.code == 0
+    assert "--data" in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_tensorflow():
+    """`--help` must be quick, so it imports neither TensorFlow nor scikit-learn."""
+    code = "import sys, training.cli.main; sys.exit(any(m in sys.modules for m in ('tensorflow', 'sklearn', 'keras')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_wrong_arguments_end_with_2():
+    """Wrong arguments have the exit code of design.md."""
+    with pytest.raises(SystemExit) as ended:
+        main(["retrain"])
+    assert ended.value.code == 2
+
+
+def test_missing_data_is_one_line_and_2(tmp_path, capsys):
+    """A wrong --data names the path and the cure, without a traceback."""
+    assert main(["prepare", "--data", str(tmp_path / "none"), "--output", str(tmp_path / "run")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert str(tmp_path / "none") in lines[0]
+
+
+def test_distil_tells_missing_weights_before_it_hears_sounds(tmp_path, capsys):
+    """A wrong --weights is told at once: neither the sounds nor the teacher, both missing too, were asked for."""
+    given = {"weights": "none.npz", "sounds": "no sounds", "teacher": "none.tflite", "output": "out"}
+    options = [part for name, path in given.items() for part in (f"--{name}", str(tmp_path / path))]
+    assert main(["distil", *options]) == 2
+    assert "none.npz" in capsys.readouterr().err
+
+
+def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
+    """A text file named .wav stops the run with its name, not with a traceback."""
+    data = make_urbansound8k(tmp_path / "data", recordings=1, clips=1)
+    bad = data / "audio" / "fold1" / "1000-0-0-0.wav"
+    bad.write_text("not sound")
+    arguments = ["prepare", "--data", str(data), "--output", str(tmp_path / "run"), "--weights", "random"]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert bad.name in error[-1]
+    assert not any("Traceback" in line for line in error)
+
+
+def test_missing_tensorflow_is_said_with_its_cure(urbansound8k, tmp_path, capsys, monkeypatch):
+    """Without the training extra the exit code is 69 and the line tells what to install."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    assert main(["prepare", "--data", str(urbansound8k), "--output", str(tmp_path)]) == 69
+    assert "pip install 'earshot[training]'" in capsys.readouterr().err
+
+
+def test_only_evaluate_knows_the_protocol_that_leaks(capsys):
+    """Nothing that is trained to ship can be split at random."""
+    with pytest.raises(SystemExit) as ended:
+        main(["retrain", "--data", "x", "--output", "y", "--protocol", "random"])
+    assert ended.value.code == 2
+    assert "--protocol" in capsys.readouterr().err

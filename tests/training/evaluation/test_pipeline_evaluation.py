@@ -1,0 +1,134 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support import make_bundle
+
+from device.model.features import FeatureConfig, level_dbfs
+from training.data.ambience import listen
+from training.data.dataset import Clip, Dataset
+from training.evaluation.pipeline_evaluation import Heard, hear, pipeline_figures
+from training.evaluation.scenes import SceneConfig, draw_clips, make_scene, stretch
+
+RATE = 16000
+FEATURES = FeatureConfig(sample_rate=RATE)
+SCENE = SceneConfig(lead_seconds=12.0, tail_seconds=2.0)
+
+
+def noise(seconds, level=0.05):
+    return level * np.random.default_rng(3).normal(size=int(seconds * RATE))
+
+
+@pytest.fixture
+def places(tmp_path) -> Dataset:
+    """Two labels and ambience in two folds; the second clip of each label is in the background."""
+    clips = []
+    for fold in (1, 2):
+        for label in ("high", "low"):
+            for front in (True, False):
+                path = tmp_path / f"{fold}-{label}-{front}.wav"
+                hertz = 2500 if label == "high" else 500
+                soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * np.arange(2 * RATE) / RATE), RATE)
+                clips.append(Clip(path, label, path.stem, fold, front))
+        path = tmp_path / f"{fold}-place.wav"
+        soundfile.write(path, noise(30), RATE)
+        clips.append(Clip(path, "unknown", path.stem, fold))
+    return Dataset("places", ("low", "high"), tuple(clips), "")
+
+
+def by_pitch(log_mel):
+    """A network that hears which of the two tones stands out, if any does."""
+    rows = log_mel.max(axis=1)
+    low, high = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    scores = np.array([low.max() - np.median(rows), high.max() - np.median(rows)], np.float32)
+    return np.clip(scores * (scores == scores.max()), 0, 1)
+
+
+def test_a_scene_holds_its_clip_where_it_says_at_its_level(places):
+    """The clip begins after the lead and stands as far above the ambience as was asked."""
+    config = SceneConfig(above_db=(20.0, 20.0), lead_seconds=5.0, tail_seconds=1.0, ambience_dbfs=-45.0)
+    scene = make_scene(places.clips[0], [(noise(30) * 32768).astype(np.int16)], config, RATE, np.random.default_rng(0))
+    assert (scene.start, scene.end) == (5 * RATE, 7 * RATE)
+    assert len(scene.samples) == 8 * RATE
+    assert level_dbfs(scene.samples[: scene.start]) == pytest.approx(-45.0, abs=0.5)
+    assert level_dbfs(scene.samples[scene.start : scene.end]) == pytest.approx(-25.0, abs=0.5)
+
+
+def test_only_foreground_clips_of_the_fold_are_drawn(places):
+    """A clip that UrbanSound8K calls background is judged by `evaluate` alone."""
+    drawn = draw_clips(places, 2, 10, np.random.default_rng(0))
+    assert [(clip.fold, clip.label, clip.foreground) for clip in drawn] == [(2, "high", True), (2, "low", True)]
+    assert len(draw_clips(places, 2, 0, np.random.default_rng(0))) == 0
+
+
+def test_a_short_recording_starts_again():
+    """Ambience that is shorter than the scene is repeated, never followed by silence."""
+    short = np.arange(1, 11, dtype=np.int16)
+    assert stretch(short, 25, np.random.default_rng(0)).tolist() == [*range(1, 11), *range(1, 11), *range(1, 6)]
+    assert len(stretch(short, 4, np.random.default_rng(0))) == 4
+
+
+def test_a_clip_is_looked_at_and_named(places, monkeypatch):
+    """With a network that knows its tones, every scene is looked at and named, and ambience alone gives no event."""
+    monkeypatch.setattr("training.evaluation.pipeline_evaluation.load_classifier", lambda _: by_pitch)
+    bundle = make_bundle(FEATURES, ("low", "high"), threshold=0.3)
+    heard = hear(bundle, places, 1, SCENE, 0)
+    assert heard.named == {"low": [True], "high": [True]}
+    assert heard.looked == {"low": [True], "high": [True]}
+    assert heard.ambience_hours == pytest.approx(30 / 3600)
+    again = hear(bundle, places, 1, SCENE, 0)
+    assert again == heard
+
+
+def test_a_deaf_network_names_nothing_but_was_shown_the_clip(places, monkeypatch):
+    """Gate recall and recall are told apart: what the network misses is not the gate's fault."""
+    monkeypatch.setattr(
+        "training.evaluation.pipeline_evaluation.load_classifier", lambda _: lambda _: np.zeros(2, np.float32)
+    )
+    heard = hear(make_bundle(FEATURES, ("low", "high")), places, 2, SCENE, 0)
+    assert heard.named == {"low": [False], "high": [False]}
+    assert heard.looked == {"low": [True], "high": [True]}
+
+
+def test_without_ambience_there_is_nothing_to_hear(places):
+    """A dataset without negatives has no figures through the pipeline, and no made-up ones."""
+    bare = Dataset("bare", places.labels, tuple(clip for clip in places.clips if clip.label != "unknown"), "")
+    assert hear(make_bundle(FEATURES, ("low", "high")), bare, 1, SCENE, 0) is None
+
+
+def test_a_network_that_cries_wolf_is_counted(places):
+    """Events in ambience are events; the windows that the network saw end where the sound was."""
+    samples = (noise(30) * 32768).astype(np.int16)
+    samples[20 * RATE : 22 * RATE] *= 5
+    bundle = make_bundle(FEATURES, ("low", "high"))
+    events, looks = listen(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
+    assert [event.label for event in events if event.type == "start"][:1] == ["low"]
+    assert any(20 * RATE < end <= 24 * RATE for end in (look.start + FEATURES.window_length for look in looks))
+
+
+def test_figures_pool_folds_by_clip():
+    """Shares are of all clips; a label that was nowhere heard has none."""
+    heard = [
+        Heard({"a": [True, True], "b": []}, {"a": [True, False], "b": []}, ["a"], 0.25),
+        Heard({"a": [True, False], "b": []}, {"a": [False, False], "b": []}, ["a", "b"], 0.25),
+    ]
+    figures = pipeline_figures(heard, ("a", "b"))
+    assert (figures["clips"], figures["gate_recall"], figures["recall"]) == (4, 0.75, 0.25)
+    assert figures["per_label"]["b"] == {"gate_recall": None, "recall": None}
+    assert figures["false_events_per_hour"] == 6.0
+    assert figures["false_events"] == {"a": 2, "b": 1}
+
+
+def test_evaluation_and_card_tell_what_the_pipeline_hears(trained):
+    """`earshot-train evaluate` judges the whole path, for each fold and pooled, and the card says so."""
+    evaluation = json.loads((trained.output / "evaluation.json").read_text())
+    folds = [each["pipeline"] for each in evaluation["folds"].values() if each["pipeline"]]  # else without ambience
+    pooled = evaluation["pooled"]["pipeline"]
+    assert pooled["clips"] == sum(each["clips"] for each in folds) == 6 * len(folds) > 0
+    assert pooled["ambience_hours"] == pytest.approx(3 * 12.0 / 3600, abs=1e-3)
+    assert 0 <= pooled["recall"] <= 1
+    card = Path(trained.output / "bundle" / "MODEL_CARD.md").read_text()
+    assert "## Through gate, windows and events" in card
+    assert "false events an hour" in card

@@ -1,0 +1,57 @@
+"""The bundle in models/: what it says of itself, against real clips where they are."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from device.model.bundle import load_bundle, self_test
+from device.types import UNKNOWN
+from training.data.urbansound8k import load_urbansound8k
+from training.evaluation.metrics import classify_files
+from training.export.bundle_writer import LARGEST_MODEL_BYTES, decide, load_classifier
+
+
+def test_shipped_bundle_is_whole_and_honest_about_its_protocol(bundle_path):
+    """It passes the device's checks, is small enough, and states what each fold gave when it was held out."""
+    bundle = load_bundle(bundle_path)
+    self_test(bundle, load_classifier(bundle))
+    accuracy = bundle.manifest.accuracy
+    assert bundle.model_path.stat().st_size <= LARGEST_MODEL_BYTES
+    assert set(accuracy["folds"]) == {"1", "3", "10"}
+    assert accuracy["mean"]["int8"] >= 0.70
+    assert accuracy["pooled"]["agreement"] >= 0.97
+    card = (bundle_path / "MODEL_CARD.md").read_text()
+    assert bundle.manifest.training["command"] in card
+    assert "CC BY-NC" in card
+    for text in (card, (bundle_path / "bundle.json").read_text()):
+        assert "/work/" not in text
+        assert "/home/" not in text
+
+
+@pytest.mark.shared
+def test_shipped_bundle_knows_what_it_was_trained_on(bundle_path, shared):
+    """On real clips it is far better than its claim for unheard ones.
+
+    It was trained on these very clips, so this cannot measure the claim: the siblings of the cross-validation did
+    that. It does catch a bundle whose features, labels or calibration went wrong on their way into it.
+    """
+    bundle = load_bundle(bundle_path)
+    dataset = load_urbansound8k(shared / "data" / "urbansound8k")
+    clips = random.Random(0).sample(dataset.clips, 150)
+    scores = classify_files(clips, bundle)
+    names = (*bundle.labels, UNKNOWN)
+    right = np.mean([names[n] == clip.label for n, clip in zip(decide(scores, True), clips, strict=True)])
+    assert right >= bundle.manifest.accuracy["mean"]["int8"]
+
+
+@pytest.mark.shared
+def test_shipped_claim_is_that_of_the_clips_there(bundle_path, shared):
+    """The clips that the claim was measured on are counted in the bundle as the loader finds them."""
+    bundle = load_bundle(bundle_path)
+    dataset = load_urbansound8k(shared / "data" / "urbansound8k")
+    folds = json.loads((bundle_path / "bundle.json").read_text())["accuracy"]["folds"]
+    for name, figures in folds.items():
+        assert figures["clips"] == sum(clip.fold == int(name) for clip in dataset.clips)
+    assert dataset.labels == bundle.labels

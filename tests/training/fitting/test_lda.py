@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from training.fitting.lda import fit_head, solve_ridge, window_weights
+
+
+def exact(features):
+    """Errors of a network that rounds nothing."""
+    return np.zeros((0, features), np.float32)
+
+
+def test_head_is_linear_discriminant_analysis():
+    """With even classes and weights, labels are told apart as by scikit-learn's LDA of the same shrinkage."""
+    rng = np.random.default_rng(0)
+    target = np.arange(120) % 3
+    mixing = rng.normal(size=(5, 5))
+    features = ((rng.normal(size=(120, 5)) + 2.0 * np.eye(5)[target]) @ mixing).astype(np.float16)
+    head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2, exact(5))
+    reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2)
+    standardised = (features - head.mean) / head.scale
+    expected = reference.fit(standardised, target).decision_function(standardised)
+    logits = head(features)
+    # The library's own shrinkage standardises once more, within rounding of what is standardised already.
+    assert (logits.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.97
+    centred, expected = logits - logits.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True)
+    assert np.corrcoef(centred.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+def test_what_differs_between_copies_counts_little():
+    """A direction in which clips of one label lie far apart does not decide, though it separates the means better."""
+    rng = np.random.default_rng(0)
+    target = np.arange(400) % 2
+    steady = 0.5 * target + 0.1 * rng.normal(size=400)
+    fickle = 2.0 * target + 4.0 * rng.normal(size=400)
+    head = fit_head(
+        np.stack([steady, fickle], axis=1).astype(np.float16),
+        target,
+        np.ones(400, np.float32),
+        2,
+        0.01,
+        exact(2),
+    )
+    gains = np.abs(head.weights[:, 1] - head.weights[:, 0])
+    assert gains[0] > 5 * gains[1]
+
+
+def test_a_direction_in_which_rounding_adds_up_counts_little():
+    """Of two features that tell labels apart equally well, the head prefers the one that int8 leaves alone."""
+    rng = np.random.default_rng(0)
+    target = np.arange(400) % 2
+    features = (target[:, np.newaxis] + rng.normal(size=(400, 2))).astype(np.float16)
+    errors = (rng.normal(size=(100, 2)) * [0.0, 3.0]).astype(np.float32)
+    gains = [
+        np.abs(head.weights[:, 1] - head.weights[:, 0])
+        for rounding in (exact(2), errors)
+        for head in [fit_head(features, target, np.ones(400, np.float32), 2, 0.01, rounding)]
+    ]
+    assert gains[0][0] == pytest.approx(gains[0][1], rel=0.3)
+    assert gains[1][0] > 5 * gains[1][1]
+
+
+def test_negatives_have_no_say_in_the_covariance():
+    """Wildly different sounds without a label leave the labels' part of the head as it was."""
+    rng = np.random.default_rng(0)
+    target = np.repeat([0, 1, 2], 50)
+    features = rng.normal(size=(150, 4)) + 2.0 * np.eye(4)[target]
+    tame, wild = features.copy(), features.copy()
+    wild[target == 2] += rng.choice([-1.0, 1.0], size=(50, 4)) * 0.5
+    wild[target == 2] += tame[target == 2].mean(axis=0) - wild[target == 2].mean(axis=0)
+
+    def contrast(of):
+        head = fit_head(of.astype(np.float16), target, np.ones(150, np.float32), 2, 0.1, exact(4))
+        weights = head.weights / head.scale[:, np.newaxis]
+        difference = weights[:, 0] - weights[:, 1]
+        return difference / np.linalg.norm(difference)
+
+    assert contrast(tame) @ contrast(wild) > 0.999
+
+
+def test_two_labels_without_negatives_give_two_logits():
+    """The network has one output for each label, also where one would do."""
+    rng = np.random.default_rng(0)
+    target = np.arange(40) % 2
+    features = (rng.normal(size=(40, 3)) + target[:, None]).astype(np.float16)
+    head = fit_head(features, target, np.ones(40, np.float32), 2, 0.1, exact(3))
+    assert head.weights.shape == (3, 2)
+    assert (head(features).argmax(axis=1) == target).mean() > 0.7
+
+
+def test_few_clips_are_fitted_as_many_are():
+    """Where windows are fewer than features, the head is the one that the covariance gives, found by a shorter way."""
+    rng = np.random.default_rng(5)
+    spread, centres = rng.normal(size=(30, 50)).astype(np.float32), rng.normal(size=(3, 50)).astype(np.float32)
+    expected = np.linalg.solve(0.8 * (spread.T @ spread) + 0.3 * np.eye(50), centres.T)
+    assert np.allclose(solve_ridge(spread, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+    doubled = np.concatenate([spread, spread]) / np.sqrt(2)
+    assert np.allclose(solve_ridge(doubled, centres, 0.8, 0.3), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_clip_counts_once_however_it_is_cut():
+    """Two windows of a clip weigh as one; a long recording weighs more, its copy counts for itself."""
+    clip = np.array([0, 1, 1, 2, 2, 2, 2, 1], np.int32)
+    copy = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
+    weights = window_weights(clip, copy, clip.astype(np.int64), 1.0)
+    assert weights.tolist() == [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0]
+
+
+def test_a_recording_counts_by_the_root_of_its_clips():
+    """Four clips of one recording weigh as two clips of recordings of their own."""
+    clip = np.arange(6, dtype=np.int32)
+    weights = window_weights(clip, np.zeros_like(clip), np.array([0, 0, 0, 0, 1, 2]), 0.5)
+    assert weights.tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]

@@ -1,0 +1,109 @@
+"""Windows of sounds that nobody labelled, mixed and coloured at random: what a backbone learns to hear from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.signal
+import soxr
+from numpy.typing import NDArray
+
+from device.audio.files import SUFFIXES, read_samples
+from device.errors import InputError
+from device.model.features import FULL_SCALE, Samples
+from training.data.array_cache import progress
+from training.data.augmentation import place, random_filter
+
+_STRETCH_SECONDS = 5.0
+"""Of a long recording, before speed and a window's place are drawn."""
+_SILENT_RMS = 1e-4
+_PEAK = 0.5
+"""Of every window, full scale 1: the teacher hears levels, and a log-mel knows none."""
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """Ranges that a window is drawn from, evenly."""
+
+    speed: tuple[float, float] = (0.8, 1.25)
+    """Factor of speed, pitch and tempo together; drawn evenly in its logarithm."""
+    speed_share: float = 0.7
+    """Share of the sounds whose speed is changed."""
+    filter_db: float = 8.0
+    """Largest boost or cut of the random filter, dB."""
+    filter_share: float = 0.6
+    """Share of the sounds that are filtered."""
+    second_share: float = 0.5
+    """Share of the windows that hold two sounds."""
+    second_db: tuple[float, float] = (0.0, 20.0)
+    """Level of the first sound above the second, dB."""
+    kept_seconds: float = 20.0
+    """Of a long recording, only its beginning is kept."""
+
+
+class Mixtures:
+    """Sounds in memory, to draw windows from.
+
+    Each folder gets the same share of the windows (one that is named twice gets twice as much), and a recording gets
+    more the longer it is, by the square root of its length.
+
+    Args:
+        folders: searched with what is below them.
+        sample_rate: Hz, of the windows.
+        config: ranges.
+
+    Raises:
+        InputError: a folder holds no sound, or a file is unreadable.
+    """
+
+    def __init__(self, folders: Sequence[Path], sample_rate: int, config: MixtureConfig) -> None:
+        self._config = config
+        self._rate = sample_rate
+        self._sounds: list[Samples] = []
+        shares = []
+        for folder in folders:
+            paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+            if not paths:
+                raise InputError(f"{folder}: no sound file in or below this folder. Check the path")
+            limit = int(config.kept_seconds * sample_rate)
+            sounds = [read_samples(path, sample_rate)[:limit] for path in progress(paths, len(paths), folder.name)]
+            lengths = np.sqrt([len(sound) for sound in sounds])
+            shares.append(lengths / lengths.sum() / len(folders))
+            self._sounds += sounds
+        self._share = np.concatenate(shares)
+
+    def draw(self, length: int, rng: np.random.Generator) -> Samples:
+        """One window, shape (length,), int16; the same state of `rng` gives the same window."""
+        window = self._sound(length, rng)
+        if rng.random() < self._config.second_share:
+            below_db = rng.uniform(*self._config.second_db)
+            window = window + self._sound(length, rng) * np.float32(10.0 ** (-below_db / 20.0))
+        return at_peak(window)
+
+    def _sound(self, length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """A sound by itself, in the window, RMS 1; silence is drawn again."""
+        stretch = int(_STRETCH_SECONDS * self._rate)
+        config = self._config
+        while True:
+            samples = self._sounds[rng.choice(len(self._sounds), p=self._share)]
+            signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+            if len(signal) > stretch:
+                signal = place(signal, stretch, rng)
+            speed = np.exp(rng.uniform(*np.log(config.speed)))
+            if rng.random() < config.speed_share:
+                signal = soxr.resample(signal, speed, 1.0)
+            signal = place(signal, length, rng)
+            if rng.random() < config.filter_share:
+                signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
+            level = float(np.sqrt(np.mean(signal**2)))
+            if level > _SILENT_RMS:
+                return (signal / level).astype(np.float32)
+
+
+def at_peak(signal: NDArray[Any]) -> Samples:
+    """A signal, shape (n,), as loud as the teacher hears all of them; silence stays silence."""
+    peak = max(float(np.abs(signal.astype(np.float32)).max()), _SILENT_RMS)
+    quantized: Samples = (signal * (_PEAK * FULL_SCALE / peak)).astype(np.int16)
+    return quantized

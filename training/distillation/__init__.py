@@ -1,0 +1,1 @@
+"""Distillation: a teacher's embeddings taught to the backbone, without labels."""

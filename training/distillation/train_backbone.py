@@ -1,0 +1,217 @@
+"""Teaching: the backbone learns to say of a window what a teacher says of it, without labels.
+
+UrbanSound8K's clips come from a few hundred recordings: too few to teach a network what sounds are. A teacher that
+has heard more says of any window what it hears, and the backbone learns to say the same, from the spectrogram that
+the device computes (features as targets: Romero et al., "FitNets", ICLR 2015). The head is fitted afterwards, on
+clips with labels.
+
+`earshot-train distil` teaches with free sounds. No clip of UrbanSound8K is among them, so any of its folds can judge
+what comes out. `earshot-train adapt` goes on with the clips themselves, still without their labels: free sounds are not
+the street. What was adapted without a fold is judged by that fold alone.
+
+The stem (up to Inception V3's second pooling) keeps ImageNet's weights: edges need no relearning, it is a third of
+the work, and what it makes of each window is computed once.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.array_cache import progress
+from training.data.spectrograms import dequantize
+from training.distillation.targets import Lesson
+from training.distillation.yamnet import EMBEDDING
+from training.fitting.lda import solve_ridge
+from training.models.backbone import BackboneConfig, build_backbone, load_colour, save_weights
+from training.models.head import Head, standardisation, standardise
+from training.models.tf import BATCH, tensorflow
+
+TAUGHT = ("mixed6",)
+"""Layers that tell the embedding when the backbone is first taught: the last alone, so that it learns most."""
+_RIDGE = 0.3
+"""Of the first guess, as a share of the features' mean variance."""
+
+
+@dataclass(frozen=True)
+class TeachConfig:
+    """How long and how fast."""
+
+    passes: int = 3
+    """How often each window is seen."""
+    rate: float = 6e-4
+    """Of AdamW, reached after `warm_up` and brought to 0 by a cosine (Loshchilov and Hutter, ICLR 2017)."""
+    warm_up: int = 150
+    """Batches."""
+    weight_decay: float = 1e-4
+    kept: float = 0.0
+    """How far the taught weights are brought back towards those from before, 0 to 1. Between the two lies most of what
+    was learnt, and less is lost (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022)."""
+    precision: str | None = None
+    """Keras's policy for what is taught; None takes `mixed_bfloat16` where it is fast."""
+    seed: int = 0
+
+
+ADAPT = TeachConfig(passes=2, rate=3e-4, kept=0.5)
+"""For a backbone that was taught already."""
+
+
+def look(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.float16]:
+    """What the stem makes of windows, 100 kB each: computed once, seen in every pass by every pupil of one backbone.
+
+    Args:
+        backbone: whose stem.
+        windows: shape (n, mel_bands, frames), 127 times the log-mels.
+    """
+    grey = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
+    stem = tensorflow().keras.Model(grey.input, _stem_end(grey))
+    run = tensorflow().function(stem, reduce_retracing=True)
+    seen = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
+    batches = [slice(start, start + BATCH) for start in range(0, len(windows), BATCH)]
+    for rows in progress(batches, len(batches), "stem"):
+        seen[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
+    return seen
+
+
+def teach(
+    lesson: Lesson,
+    seen: NDArray[np.float16],
+    backbone: BackboneConfig,
+    config: TeachConfig,
+    output: Path,
+    name: str,
+    rows: NDArray[np.intp] | None = None,
+    guess: Head | None = None,
+) -> Path:
+    """Teach Inception V3 and write its weights, which `--weights` takes.
+
+    A run that was killed goes on after its last checkpoint; curves for TensorBoard lie in OUTPUT/summaries.
+
+    Args:
+        lesson: windows and what the teacher said of them.
+        seen: by `look`, of all these windows.
+        backbone: to start from; the embedding is told from the layers that it pools, and the last of them ends what is
+            taught and written.
+        config: how.
+        output: folder.
+        name: of the file, without its suffix.
+        rows: which of the windows to learn from; None for all.
+        guess: features -> targets to start with, so that the first steps do not spoil what the backbone knows already
+            (A. Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022); None starts at random.
+
+    Returns:
+        The weights file.
+    """
+    keras = tensorflow().keras
+    shape = (lesson.windows.shape[1], lesson.windows.shape[2])
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy(config.precision or _precision())
+    try:
+        pupil = load_colour(backbone, shape)
+        keras.utils.set_random_seed(config.seed)
+        before = pupil.get_weights()
+        rows = np.arange(len(lesson)) if rows is None else rows
+        batches = _batches(seen, rows, lesson.targets(rows), config.seed)
+        _fit(_with_embedding(pupil, backbone, guess), batches, config, output, name)
+        pairs = zip(before, pupil.get_weights(), strict=True)
+        pupil.set_weights([old + (1.0 - config.kept) * (new - old) for old, new in pairs])
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    path = output / f"{name}.npz"
+    save_weights(pupil, backbone.pooled[-1], path)
+    return path
+
+
+def first_guess(features: NDArray[np.float16], targets: NDArray[np.float32]) -> Head:
+    """Ridge regression (Hoerl and Kennard, Technometrics 12, 1970) from features to a teacher's embedding.
+
+    Args:
+        features: shape (n, features), of the backbone before it is taught.
+        targets: shape (n, 1024).
+    """
+    mean, scale = standardisation(features)
+    standardised, bias = standardise(features, mean, scale), targets.mean(axis=0)
+    ridge = _RIDGE * float(np.square(standardised).sum()) / features.shape[1]
+    weights = solve_ridge(standardised, (targets - bias).T @ standardised, 1.0, ridge)
+    return Head(mean, scale, weights.astype(np.float32), bias)
+
+
+def _precision() -> str:
+    """Keras's policy: bfloat16 takes half the time where GPU or CPU compute in it, elsewhere ten times as long."""
+    config = tensorflow().config
+    cpu = Path("/proc/cpuinfo")
+    if gpus := config.list_physical_devices("GPU"):
+        fast = config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
+    else:
+        fast = cpu.exists() and "bf16" in cpu.read_text(encoding="utf-8")  # avx512_bf16, amx_bf16; bf16 on ARM
+    return "mixed_bfloat16" if fast else "float32"
+
+
+def _stem_end(backbone: Any) -> Any:
+    """Output of the second pooling, which ends the stem (Szegedy et al., CVPR 2016, table 1)."""
+    pooling = tensorflow().keras.layers.MaxPooling2D
+    return [layer for layer in backbone.layers if isinstance(layer, pooling)][1].output
+
+
+def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) -> Any:
+    """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
+    keras = tensorflow().keras
+    layers = keras.layers
+    above = keras.Model(_stem_end(pupil), [pupil.get_layer(layer).output for layer in backbone.pooled])
+    seen = layers.Input(above.input_shape[1:])
+    pooled = [
+        pool()(sight) for sight in above(seen) for pool in (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+    ]
+    features = layers.Concatenate(dtype="float32")(pooled)
+    if guess is not None:
+        scale, offset = (1.0 / guess.scale).tolist(), (-guess.mean / guess.scale).tolist()
+        features = layers.Rescaling(scale, offset, dtype="float32")(features)
+    dense = layers.Dense(EMBEDDING, dtype="float32")
+    network = keras.Model(seen, dense(features))
+    if guess is not None:
+        dense.set_weights([guess.weights, guess.bias])
+    return network
+
+
+def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: str) -> None:
+    """Teach; goes on after the checkpoint of an interrupted run."""
+    keras = tensorflow().keras
+    warm_up = min(config.warm_up, config.passes * len(batches) // 2)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, config.passes * len(batches) - warm_up, warmup_target=config.rate, warmup_steps=warm_up
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, global_clipnorm=5.0)
+    network.compile(optimizer, "mse")
+    network.fit(
+        batches,
+        epochs=config.passes,
+        callbacks=[
+            keras.callbacks.BackupAndRestore(str(output / "checkpoint" / name), delete_checkpoint=False),
+            keras.callbacks.TensorBoard(str(output / "summaries" / name), write_graph=False),
+        ],
+    )
+
+
+def _batches(seen: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray[np.float32], seed: int) -> Any:
+    """Batches of some rows of what was seen, and of their targets, in another order each pass, for `fit`."""
+
+    class Batches(tensorflow().keras.utils.PyDataset):  # type: ignore[misc] # the class exists once TensorFlow is loaded
+        def __init__(self) -> None:
+            super().__init__()
+            self._rng = np.random.default_rng(seed)
+            self.on_epoch_end()
+
+        def __len__(self) -> int:
+            return math.ceil(len(rows) / BATCH)
+
+        def __getitem__(self, number: int) -> tuple[Any, Any]:
+            drawn = self._order[number * BATCH : (number + 1) * BATCH]
+            return seen[rows[drawn]].astype(np.float32), targets[drawn]
+
+        def on_epoch_end(self) -> None:
+            self._order = self._rng.permutation(len(rows))
+
+    return Batches()

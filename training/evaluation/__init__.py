@@ -1,0 +1,1 @@
+"""Evaluation: metrics, scenes, the device's pipeline, report, model card."""

@@ -1,0 +1,114 @@
+"""Scenes: clips laid into real ambience at known times, to judge all of listening by: gate, windows and events."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.audio.files import read_samples
+from device.model.features import FULL_SCALE, Samples
+from device.types import UNKNOWN
+from training.data.dataset import Clip, Dataset
+from training.data.spectrograms import AMBIENCE_SECONDS
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What is drawn for a scene; levels are RMS, of a clip over its whole length."""
+
+    clips_per_label: int = 10
+    """Foreground clips of each label and fold, at most; drawn with the seed."""
+    above_db: tuple[float, float] = (10.0, 25.0)
+    """Level of the clip above the ambience, drawn evenly, dB."""
+    ambience_dbfs: float = -45.0
+    """Level of the ambience: a quiet place, with room for the clips above it."""
+    lead_seconds: float = 20.0
+    """Ambience before the clip, in which the gate learns the place."""
+    tail_seconds: float = 4.0
+    """Ambience after it."""
+
+    def __str__(self) -> str:
+        """The sample in words, for reports."""
+        low, high = self.above_db
+        return (
+            f"at most {self.clips_per_label} foreground clips of each label and fold, drawn with the seed, each alone "
+            f"in ambience of its fold at {self.ambience_dbfs:g} dBFS, {low:g} to {high:g} dB above it (RMS)"
+        )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One clip in ambience.
+
+    Attributes:
+        samples: shape (n,), int16.
+        label: of the clip.
+        start: its first sample.
+        end: the sample after its last.
+    """
+
+    samples: Samples
+    label: str
+    start: int
+    end: int
+
+
+def make_scene(
+    clip: Clip, ambience: Sequence[Samples], config: SceneConfig, rate: int, rng: np.random.Generator
+) -> Scene:
+    """Lay a clip into a stretch of one of the recordings.
+
+    Args:
+        clip: what sounds.
+        ambience: recordings at `rate`, int16, at least one.
+        config: levels and lengths.
+        rate: Hz.
+        rng: draws recording, stretch and level.
+    """
+    sound = read_samples(clip.path, rate)
+    start = round(config.lead_seconds * rate)
+    bed = stretch(ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng)
+    mixed = at_level(bed, config.ambience_dbfs)
+    mixed[start : start + len(sound)] += at_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
+    return Scene(as_samples(mixed), clip.label, start, start + len(sound))
+
+
+def draw_clips(dataset: Dataset, fold: int, count: int, rng: np.random.Generator) -> list[Clip]:
+    """At most `count` clips of each label of a fold whose sound is not said to be in the background."""
+    by_label: dict[str, list[Clip]] = defaultdict(list)
+    for clip in dataset.clips:
+        if clip.fold == fold and clip.label != UNKNOWN and clip.foreground is not False:
+            by_label[clip.label].append(clip)
+    return [
+        clips[number]
+        for label, clips in sorted(by_label.items())
+        for number in sorted(rng.permutation(len(clips))[:count])
+    ]
+
+
+def read_ambience(dataset: Dataset, fold: int, rate: int) -> list[Samples]:
+    """The fold's ambience: its negatives of at least 10 s, at `rate`, int16."""
+    negatives = (clip for clip in dataset.clips if clip.fold == fold and clip.label == UNKNOWN)
+    recordings = (read_samples(clip.path, rate) for clip in negatives)
+    return [samples for samples in recordings if len(samples) >= AMBIENCE_SECONDS * rate]
+
+
+def stretch(recording: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """A random stretch of a recording, shape (length,), which starts again where it is too short."""
+    start = rng.integers(max(1, len(recording) - length + 1))
+    return np.resize(recording[start:] if len(recording) - start >= length else recording, length)
+
+
+def at_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
+    """Samples at an RMS level, shape (n,), float32, full scale 1; silence stays silence."""
+    signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+    rms = float(np.sqrt(np.mean(signal**2)))
+    return signal * np.float32(10.0 ** (dbfs / 20.0) / rms if rms else 0.0)
+
+
+def as_samples(signal: NDArray[np.float32]) -> Samples:
+    """Full scale 1 to int16, clipped as a sound card clips."""
+    quantized: Samples = np.clip(np.rint(signal * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return quantized

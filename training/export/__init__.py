@@ -1,0 +1,1 @@
+"""Export: the bundle that the device runs."""

@@ -1,0 +1,1 @@
+"""Fitting: backbone features, discriminant analysis, calibration, thresholds, fine-tuning."""

@@ -1,0 +1,160 @@
+"""Fine-tuning: the backbone's later blocks follow the head, gently, and only as far as validation says.
+
+It starts from the fitted head, not from a random one: large gradients of a random head would first destroy
+what ImageNet taught (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022). Batch
+normalisation keeps ImageNet's statistics; with those of small batches of clips, training collapses.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.errors import ConfigError
+from training.data.array_cache import progress
+from training.data.dataset import Dataset
+from training.data.spectrograms import Spectrograms
+from training.fitting.calibration import clip_means
+from training.models.head import predict
+from training.models.tf import tensorflow
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How far and how fast."""
+
+    epochs: int = 0
+    """At most; validation may choose fewer. 0 keeps the linear head on the frozen backbone."""
+    rate: float = 2e-5
+    frozen_up_to: str = "mixed2"
+    """The blocks up to this one keep ImageNet's weights: edges and textures need no relearning."""
+    batch: int = 32
+    label_smoothing: float = 0.1
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Windows and copies to learn from: parts of the dataset, and each clip's target."""
+
+    parts: Sequence[Spectrograms]
+    target: NDArray[np.int64]
+
+    def draw(self, clips: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """One window or copy of each clip at random, shape (clips, mel_bands, frames)."""
+        drawn = []
+        for clip in clips:
+            part = self.parts[rng.integers(len(self.parts))]
+            rows = np.flatnonzero(part.clip == clip)
+            drawn.append(part.log_mels(rows[rng.integers(len(rows)), np.newaxis])[0])
+        return np.stack(drawn)
+
+
+def fine_tune(
+    network: Any,
+    pool: Pool,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    config: FineTuneConfig,
+    seed: int,
+) -> list[float]:
+    """Train a network in place, and follow it on validation clips.
+
+    Args:
+        network: Keras, log-mels -> logits.
+        pool: where windows come from; its first part holds the windows as they are.
+        train: numbers of the clips to learn from.
+        validation: numbers of the clips to follow; may be empty.
+        config: how.
+        seed: of order and draw.
+
+    Returns:
+        Validation accuracy before training and after each epoch, 0 to 1; empty without validation clips.
+
+    Raises:
+        ConfigError: `frozen_up_to` is no layer of the network.
+    """
+    tf = tensorflow()
+    _freeze(network, config.frozen_up_to)
+    optimizer = tf.keras.optimizers.AdamW(config.rate, weight_decay=1e-3, clipnorm=1.0)
+    loss_of = tf.keras.losses.CategoricalCrossentropy(True, label_smoothing=config.label_smoothing)
+    outputs = int(network.output_shape[-1])
+
+    def learn(log_mels: Any, wanted: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(wanted, network(log_mels, training=True))
+        weights = network.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return loss
+
+    step = tf.function(learn, reduce_retracing=True)
+    rng = np.random.default_rng(seed)
+    curve = [_accuracy(network, pool, validation)] if validation.size else []
+    for epoch in range(1, config.epochs + 1):
+        order = rng.permutation(train)
+        batches = [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
+        for clips in progress(batches, len(batches), f"epoch {epoch} of {config.epochs}"):
+            wanted = np.eye(outputs, dtype=np.float32)[pool.target[clips]]
+            step(pool.draw(clips, rng)[..., np.newaxis], wanted)
+        if validation.size:
+            curve.append(_accuracy(network, pool, validation))
+    return curve
+
+
+def tune(
+    dataset: Dataset,
+    pool: Pool,
+    test_fold: int | None,
+    start: Callable[[int | None], Any],
+    config: FineTuneConfig,
+    seed: int,
+) -> tuple[Any, list[list[float]]]:
+    """Choose the number of epochs on each validation fold in turn, then fine-tune on all folds but `test_fold`.
+
+    Args:
+        dataset: whose folds.
+        pool: windows and copies of its clips.
+        test_fold: left out throughout; None leaves none out.
+        start: makes the network to start from, fitted without the validation fold it is given; None for all.
+        config: how.
+        seed: of order and draw.
+
+    Returns:
+        The network, None where no epoch was better than none; and the validation curves.
+    """
+    folds = dataset.clip_folds
+    curves = []
+    for validation in (each for each in dataset.judged_folds if each != test_fold):
+        train = np.flatnonzero((folds != validation) & (folds != test_fold))
+        follow = np.flatnonzero((folds == validation) & (pool.target < len(dataset.labels)))
+        curves.append(fine_tune(start(validation), pool, train, follow, config, seed))
+    epochs = best_epoch(curves)
+    if not epochs:
+        return None, curves
+    network = start(None)
+    nobody = np.array([], np.int64)
+    fine_tune(network, pool, np.flatnonzero(folds != test_fold), nobody, replace(config, epochs=epochs), seed)
+    return network, curves
+
+
+def best_epoch(curves: Sequence[Sequence[float]]) -> int:
+    """The epoch of the highest mean validation accuracy; the earliest of equals, 0 for no fine-tuning."""
+    return int(np.argmax(np.mean(np.array(curves), axis=0)))
+
+
+def _freeze(network: Any, frozen_up_to: str) -> None:
+    names = [layer.name for layer in network.layers]
+    if frozen_up_to not in names:
+        raise ConfigError(f"cannot freeze up to {frozen_up_to}: the network has no such layer. Choose one it has")
+    normalisation = tensorflow().keras.layers.BatchNormalization
+    for number, layer in enumerate(network.layers):
+        layer.trainable = number > names.index(frozen_up_to) and not isinstance(layer, normalisation)
+
+
+def _accuracy(network: Any, pool: Pool, clips: NDArray[np.int64]) -> float:
+    """Share of clips whose mean logits name the target."""
+    windows = pool.parts[0]
+    rows = np.flatnonzero(np.isin(windows.clip, clips))
+    numbers, logits = clip_means(predict(network, windows.log_mels(rows)), windows.clip[rows])
+    return float((logits.argmax(axis=1) == pool.target[numbers]).mean())

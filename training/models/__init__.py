@@ -1,0 +1,1 @@
+"""Keras models: backbones, head, checkpoint, TensorFlow import."""

@@ -1,0 +1,1 @@
+"""Quantization: float networks to int8 TFLite, and what rounding adds."""

@@ -1,0 +1,1 @@
+"""Workflow: the steps of a training run, joined."""

@@ -1,0 +1,85 @@
+"""What all steps share: a dataset and a recipe, the windows cut from it, and what the backbones make of them."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from training.data.ambience import Ambience, hear_ambience
+from training.data.array_cache import Cache
+from training.data.dataset import Dataset
+from training.data.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.evaluation.scenes import SceneConfig
+from training.fitting.backbone_features import EXPORT_WINDOWS, Examples, Sight
+from training.fitting.fine_tuning import FineTuneConfig
+from training.fitting.head_trainer import HeadConfig
+from training.models.backbone import BackboneConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One config for each stage."""
+
+    spectrograms: SpectrogramConfig
+    backbone: BackboneConfig
+    head: HeadConfig
+    fine_tune: FineTuneConfig
+    scenes: SceneConfig = field(default_factory=SceneConfig)
+
+
+class Material:
+    """Windows of a dataset's clips, and their features by each network's backbone.
+
+    Args:
+        dataset: clips.
+        recipe: how they are learned.
+        cache: where windows and features are kept.
+    """
+
+    def __init__(self, dataset: Dataset, recipe: Recipe, cache: Cache) -> None:
+        self.dataset = dataset
+        self.recipe = recipe
+        self.cache = cache
+        self.maker = SpectrogramMaker(dataset, recipe.spectrograms, cache)
+        self._last_sight: Sight | None = None
+
+    @property
+    def networks(self) -> dict[str, int | None]:
+        """Names of the networks to train, and the fold that each never sees: none for the one that ships."""
+        return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
+
+    @cached_property
+    def parts(self) -> list[Spectrograms]:
+        """The windows of the clips as they are, then the augmented copies."""
+        return self.maker.all()
+
+    @property
+    def examples(self) -> Examples:
+        """Features of all windows and copies as the network that ships gets them.
+
+        Raises:
+            InputError: a clip or the weights are unreadable.
+        """
+        return self.sight(None).examples
+
+    @cached_property
+    def ambience(self) -> Ambience:
+        """What the device looks at in ambience."""
+        return hear_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
+
+    def sight(self, fold: int | None) -> Sight:
+        """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
+        backbone = self.recipe.backbone.without(fold)
+        if self._last_sight is None or self._last_sight.backbone != backbone:
+            self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
+        return self._last_sight
+
+    def fold_windows(self, fold: int) -> Drawn:
+        """All windows of a fold's clips as they are."""
+        rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
+        return Drawn(self.parts[0].quantized[rows], rows)
+
+    def training_windows(self, folds: list[int]) -> Drawn:
+        """Varied windows of some folds, to calibrate an export with."""
+        clips = np.isin(self.dataset.clip_folds, folds)
+        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
