@@ -24,8 +24,9 @@ from device.audio.capture_process import capture_command, capturing
 from device.audio.devices import require_pyaudio
 from device.audio.level_meter import readings
 from device.audio.signal_diagnosis import JUDGED_SECONDS
-from device.config.loader import find_config, load_config, read_password
+from device.config.loader import find_config, load_config
 from device.config.models import Config
+from device.config.secrets import read_password
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import Classifier

@@ -136,7 +136,8 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    from device.config.loader import load_config, read_password
+    from device.config.loader import load_config
+    from device.config.secrets import read_password
     from device.mqtt.subscriber import Subscriber, describe
 
     config = load_config(arguments.config, overrides=arguments.set).mqtt

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from device.config.loader import read_password
 from device.config.models import Config
+from device.config.secrets import read_password
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle, self_test
 from device.model.classifier import Classifier
