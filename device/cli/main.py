@@ -181,6 +181,12 @@ def _clips(arguments: argparse.Namespace) -> int:
     return clips.run(arguments)
 
 
+def _config(arguments: argparse.Namespace) -> int:
+    from device.cli import config
+
+    return config.run(arguments)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="earshot",
@@ -253,6 +259,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("target", type=Path, metavar="DIR")
     purge = actions.add_parser("purge", help="delete the clips that were not corrected")
     purge.add_argument("--corrected", action="store_true", help="delete those that were corrected, too")
+    config = add("config", _config, "explain the settings, print their JSON Schema")
+    actions = config.add_subparsers(dest="action", metavar="ACTION", required=True)
+    explain = actions.add_parser("explain", help="describe a key: type, range, unit, default, how to override it")
+    explain.add_argument("key", nargs="?", metavar="KEY", help="key or section, as in mqtt.port (default: all keys)")
+    actions.add_parser("schema", help="print the JSON Schema of config.yaml, as in docs/schemas")
     return parser
 
 
