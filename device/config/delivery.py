@@ -79,6 +79,12 @@ class MqttConfig(Section):
     a second), sharp, or off. Speech can be reconstructed from a sharp one, but hardly a word from a blurred one
     (docs/security.md)."""
 
+    @field_validator("spectrogram", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: object) -> object:
+        """Accept `off` without quotation marks, which YAML 1.1 reads as false."""
+        return "off" if value is False else value
+
     @field_validator("host")
     @classmethod
     def _names_a_host(cls, value: str) -> str:

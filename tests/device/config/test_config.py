@@ -115,6 +115,13 @@ def test_relative_paths_start_at_the_file(tmp_path):
     assert load(tmp_path, "", overrides=["model.bundle=mine"]).model.bundle == Path.cwd() / "mine"
 
 
+def test_off_needs_no_quotation_marks(tmp_path):
+    """`spectrogram: off` turns the spectrogram off, though YAML 1.1 reads `off` as false."""
+    assert load(tmp_path, "mqtt: {spectrogram: off}").mqtt.spectrogram == "off"
+    assert load(tmp_path, "", overrides=["mqtt.spectrogram=off"]).mqtt.spectrogram == "off"
+    assert "must be 'blurred', 'sharp' or 'off'" in faults(tmp_path, "mqtt: {spectrogram: on}")[0]
+
+
 def test_a_missing_file_is_reported(tmp_path):
     """A config file that was named on the command line must exist."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
