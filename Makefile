@@ -15,11 +15,12 @@ demo:  ## Play a bundled recording to the daemon and print the events that a sub
 
 test: check pytest  ## Check the code, then run every test
 
-check:  ## Lint and type-check
+check:  ## Lint, type-check and spell-check
 	@deploy/setup.sh test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 pytest:
 	@deploy/setup.sh test
