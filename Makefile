@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check pytest fuzz bench clean
+.PHONY: help demo test check pytest fuzz bench schemas clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test
 	$(BIN)/python benchmarks/quiet_path.py
 	$(BIN)/python benchmarks/outbox.py
+
+schemas:  ## Write docs/schemas/config.schema.json and docs/asyncapi.yaml from the code
+	@deploy/setup.sh test
+	$(BIN)/earshot config schema >docs/schemas/config.schema.json
+	$(BIN)/python docs/make_asyncapi.py
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

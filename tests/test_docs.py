@@ -12,7 +12,7 @@ import device.cli.main
 import training.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 DIAGNOSES = (
     "audio/capture_worker.py",
     "audio/signal_diagnosis.py",
