@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check pytest fuzz bench schemas clean
+.PHONY: help demo test check hooks pytest fuzz bench schemas clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ check:  ## Lint, type-check and spell-check
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+hooks:  ## Run `make check` before each commit, by pre-commit
+	@deploy/setup.sh test
+	$(BIN)/pre-commit install
 
 pytest:
 	@deploy/setup.sh test
