@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check hooks pytest fuzz bench schemas clean
+.PHONY: help demo test check hooks pytest fuzz bench schemas packages release clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -44,5 +44,13 @@ schemas:  ## Write docs/schemas/config.schema.json and docs/asyncapi.yaml from t
 	$(BIN)/earshot config schema >docs/schemas/config.schema.json
 	$(BIN)/python docs/make_asyncapi.py
 
+packages:  ## Build wheel, source distribution and Debian package into dist/
+	@deploy/setup.sh test
+	$(BIN)/python -m build --outdir dist
+	deploy/debian/build.sh dist
+
+release:  ## Check, date the changelog, commit, tag and build (VERSION=X.Y.Z, SKIP_TESTS=1)
+	@deploy/release.sh "$(VERSION)"
+
 clean:  ## Remove the virtual environment and caches
-	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
