@@ -109,9 +109,9 @@ def test_pictures_are_small_described_and_used():
     pictures = list((ROOT / "docs" / "pictures").iterdir())
     assert max(picture.stat().st_size for picture in pictures) < 150_000
     assert sum(picture.stat().st_size for picture in pictures) < 1_000_000
-    shown = {}
+    quoted = {}
     for page in PAGES:
         for words, link in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text()):
-            shown[(page.parent / link).resolve()] = words
-    assert set(shown) == set(pictures)
-    assert all(words.count(" ") >= 3 for words in shown.values())
+            quoted[(page.parent / link).resolve()] = words
+    assert set(quoted) == set(pictures)
+    assert all(words.count(" ") >= 3 for words in quoted.values())

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import EXIT_DONE, EarshotError
-from device.service.supervisor import journal_handler
+from device.service.systemd import journal_handler
 
 # Each command imports what it needs when it runs: `earshot devices` shall not wait for TFLite, nor
 # `earshot classify` for MQTT.
@@ -49,17 +49,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from device.audio.factory import MICROPHONE, Input
+    from device.audio.factory import MICROPHONE, SourceOptions
     from device.config.loader import load_config
     from device.monitoring.health import TRACE
     from device.service import daemon
     from device.service.runtime import Settings, load_settings
-    from device.service.supervisor import Service, systemd_notify, watchdog_seconds
+    from device.service.supervisor import Supervisor
+    from device.service.systemd import systemd_notify, watchdog_seconds
 
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
     faulthandler.enable(2)  # the watchdog ends us with SIGABRT: then the journal tells where each thread hung
-    sound = Input(
+    sound = SourceOptions(
         arguments.input,
         arguments.input_rate,
         realtime=arguments.speed == "realtime",
@@ -70,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return load_settings(load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()
-    with Service(load, notify, watchdog_seconds()) as service:
+    with Supervisor(load, notify, watchdog_seconds()) as service:
         _on_signal(service.stop)
         if notify is not None and sound.name == MICROPHONE:  # others cannot be opened twice
             signal.signal(signal.SIGHUP, lambda *_: service.reload())
@@ -81,10 +82,12 @@ def _run(arguments: argparse.Namespace) -> int:
 def _classify(arguments: argparse.Namespace) -> int:
     from device.audio.files import read_samples
     from device.config.loader import load_config
+    from device.model.scoring import Scorer
     from device.pipeline import classify_clip
     from device.service.runtime import open_bundle
 
     bundle, classifier = open_bundle(arguments.bundle or load_config(arguments.config).model.bundle)
+    scorer = Scorer(bundle.manifest)
     code = EXIT_DONE
     for file in arguments.files:
         try:
@@ -94,7 +97,7 @@ def _classify(arguments: argparse.Namespace) -> int:
             code = error.exit_code
             continue
         probabilities = classify_clip(samples, bundle.features, classifier)
-        label = bundle.decide(probabilities)
+        label = scorer.decide(probabilities)
         scores = {name: round(float(p), 4) for name, p in zip(bundle.labels, probabilities, strict=True)}
         confidence = max(scores.values())
         if arguments.json:
@@ -106,7 +109,7 @@ def _classify(arguments: argparse.Namespace) -> int:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    from device.audio.files import FileSource
+    from device.audio.file_source import FileSource
     from device.config.loader import load_config
     from device.detection.gate import SoundGate
     from device.service.runtime import open_bundle

@@ -10,8 +10,8 @@ from pydantic_core import ErrorDetails
 
 from device.config.models import Config
 from device.config.yaml_reader import Key, NotYamlError, parse_yaml
-from device.errors import ConfigError, shown
-from device.util.text import did_you_mean
+from device.errors import ConfigError
+from device.util.text import did_you_mean, one_line
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 INSTALLED_CONFIG = Path("/etc/earshot/config.yaml")
@@ -76,7 +76,7 @@ def _read(path: Path, origins: dict[Key, str], faults: list[str]) -> dict[str, A
         raise ConfigError(f"{path}: must contain `key: value` lines, but contains a {type(values).__name__}")
     origins.update((key, f"{path}:{line}") for key, line in document.lines.items())
     faults += (
-        f"{path}:{line}: {shown('.'.join(key))}: is set twice. Delete one of them" for key, line in document.repeated
+        f"{path}:{line}: {one_line('.'.join(key))}: is set twice. Delete one of them" for key, line in document.repeated
     )
     return values
 
@@ -87,13 +87,13 @@ def _overrides(
     """Yield key, text and origin of each override: environment first, then the command line."""
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
-            yield tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")), text, shown(name)
+            yield tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")), text, one_line(name)
     for override in overrides:
         key, equals, text = override.partition("=")
         if equals:
-            yield tuple(key.strip().split(".")), text, f"--set {shown(override)}"
+            yield tuple(key.strip().split(".")), text, f"--set {one_line(override)}"
         else:
-            faults.append(f"--set {shown(override)}: must be key.path=value, as in --set mqtt.port=1884")
+            faults.append(f"--set {one_line(override)}: must be key.path=value, as in --set mqtt.port=1884")
 
 
 def _override(values: dict[str, Any], key: Key, text: str) -> None:
@@ -115,14 +115,14 @@ def _describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str
     key = tuple(str(part) for part in fault["loc"])
     known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in origins), ())
     where = origins.get(known, file)
-    name = shown(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
+    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
     if fault["type"] == "extra_forbidden":
         return f"{where}: {name}: no such key. {did_you_mean(key[-1], _known_keys(key[:-1]))}"
     if fault["type"] == "model_type":
         return f"{where}: {name}: must be a section of `key: value` lines"
     message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     of_one_value = known == key and not isinstance(fault["input"], dict | list)
-    found = f"is {shown(repr(fault['input']))}, " if of_one_value else ""
+    found = f"is {one_line(repr(fault['input']))}, " if of_one_value else ""
     return f"{where}: {name}: {found}{message}"
 
 

@@ -15,8 +15,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from device.config.loader import ENVIRONMENT_PREFIX
 from device.config.models import Config
 from device.config.yaml_reader import Key
-from device.errors import InputError, shown
-from device.util.text import did_you_mean
+from device.errors import InputError
+from device.util.text import did_you_mean, one_line
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UNIT = re.compile(
@@ -82,7 +82,7 @@ def find_setting(name: str) -> Setting:
     parent = known.get(name.rpartition(".")[0])
     if parent is not None and isinstance(parent.schema.get("additionalProperties"), dict):
         return parent
-    raise InputError(f"{shown(name)}: no such key. {did_you_mean(name, known)}")
+    raise InputError(f"{one_line(name)}: no such key. {did_you_mean(name, known)}")
 
 
 def _settings(schema: dict[str, Any], section: Key) -> Iterator[Setting]:
