@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import device.cli.main
+import device.cli.parser
 import training.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +26,7 @@ DIAGNOSES = (
     "outbox/queue.py",
     "outbox/disk_store.py",
 )
-PARSERS = {"earshot": device.cli.main._parser, "earshot-train": training.cli.main._parser}
+PARSERS = {"earshot": device.cli.parser.make_parser, "earshot-train": training.cli.main._parser}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
