@@ -238,7 +238,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_version(machine):
 
 
 def test_a_version_that_crashes_gives_way(machine):
-    """The old version runs again, with its unit; the last log lines of the new one are shown, and the exit code is 70."""
+    """The old version runs again, with its unit; the last log lines of the new one are shown; the exit code is 70."""
     machine.install()
     first = machine.running
     unit = (machine.root / "etc/systemd/system/earshot.service").read_text()
