@@ -23,7 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from device.audio.files import read_samples
-from device.model.features import FeatureConfig, Samples, log_mel
+from device.model.features import FeatureConfig, log_mel
+from device.types import Samples
 from training.data.array_cache import Cache, file_digest, progress
 from training.data.dataset import Clip, Dataset
 from training.data.parallel import on_all_cores

@@ -27,7 +27,7 @@ from support import Mosquitto  # noqa: E402 - the tests' broker
 
 from device.config.models import OutboxConfig  # noqa: E402
 from device.mqtt.messages import event_message  # noqa: E402
-from device.outbox.sqlite_table import Entry, OutboxFile  # noqa: E402
+from device.outbox.sqlite_table import Entry, SqliteTable  # noqa: E402
 from device.types import Event  # noqa: E402
 from device.util.clock import CLOCK  # noqa: E402
 
@@ -38,7 +38,7 @@ def fill(path: Path, count: int) -> None:
     """Put messages as the daemon makes them into an outbox, in one transaction."""
     start = CLOCK.now()
     scores = dict.fromkeys(LABELS, 0.1234)
-    file = OutboxFile(path)
+    file = SqliteTable(path)
     entries = []
     for sequence in range(1, count + 1):
         event = Event("start", "0" * 36, "siren", 0.9, scores, start, None, -20.0, "level")

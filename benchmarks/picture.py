@@ -23,7 +23,7 @@ from device.audio.files import read_samples
 from device.config.models import Detail
 from device.model.bundle import load_bundle
 from device.model.features import FeatureConfig, log_mel
-from device.mqtt.spectrogram_image import painter
+from device.mqtt.spectrogram_image import spectrogram_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 DETAILS: tuple[Detail, ...] = ("sharp", "blurred")
@@ -43,7 +43,7 @@ def main(paths: list[str]) -> None:
         for at in random.integers(0, len(samples) - features.window_length, WINDOWS):
             windows.append(samples[at : at + features.window_length])
     for detail in DETAILS:
-        draw = painter(detail, features.hop_length_seconds)
+        draw = spectrogram_encoder(detail, features.hop_length_seconds)
         assert draw is not None
         scores = [likeness(window, heard_again(draw(log_mel(window, features)), features)) for window in windows]
         print(f"{detail:<8} STOI {np.mean(scores):.2f}, at most {max(scores):.2f}")

@@ -35,8 +35,8 @@ from event_score import Side, Sounds, matches, table
 
 from device.audio.files import read_samples
 from device.config.models import MqttConfig
-from device.model.features import Samples
 from device.mqtt.subscriber import Subscriber
+from device.types import Samples
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
 from training.evaluation.scenes import as_samples, at_level, draw_clips, read_ambience, stretch

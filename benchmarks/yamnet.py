@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from device.model.classifier import interpreter_class
-from device.model.features import Samples
+from device.types import Samples
 from training.data.array_cache import progress
 
 WINDOW = 15600

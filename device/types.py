@@ -1,23 +1,52 @@
-"""Plain types that the stages hand to one another. No stage imports another; all may import this."""
+"""Data types of the data path: samples, blocks, spans, windows, events, and the observer of the pipeline."""
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.features import LogMel, Samples
-
-GateReason = Literal["vad", "level", "probe"]
-
-BLOCK_SECONDS = 0.030
-"""Length of a block: the longest that webrtcvad takes."""
-
+Samples = NDArray[np.int16]
+"""Mono sound, shape (n,), int16, full scale 32768."""
+LogMel = NDArray[np.float32]
+"""Shape (mel_bands, frames), float32, in [-1, 1]: 1 is the window's peak, -1 is `top_db` below it."""
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
+GateReason = Literal["vad", "level", "probe"]
+RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
 
+FULL_SCALE = 32768.0
+BLOCK_SECONDS = 0.030
+"""Length of a block: the longest that webrtcvad accepts."""
 UNKNOWN = "unknown"
-"""The decision for a sound that is none of the bundle's labels. Never a label itself."""
+"""Decision for a sound that is none of the bundle's labels. Never a label itself."""
+
+
+def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
+    """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
+    return np.asarray(np.clip(np.rint(signal * FULL_SCALE), -32768, 32767), np.int16)
+
+
+def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Convert samples, any shape, int16, to float32 with full scale 1."""
+    return samples.astype(np.float32) / np.float32(FULL_SCALE)
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Compute the RMS level without the DC offset that cheap sound cards add, dB relative to full scale.
+
+    Args:
+        samples: shape (n,), int16, n at least 1.
+
+    Returns:
+        At most 0; a square wave at full scale is 0, a sine -3.01, digital silence -100.
+    """
+    # Computed for every block, hence two dot products: np.std takes four times as long.
+    signal = samples.astype(np.float32)
+    mean = float(signal.sum()) / len(signal)
+    variance = float(signal.dot(signal)) / len(signal) - mean * mean
+    return 10.0 * math.log10(max(variance / FULL_SCALE**2, 1e-10))
 
 
 @dataclass(frozen=True)
@@ -25,10 +54,10 @@ class Block:
     """30 ms of sound, as a source yields it.
 
     Attributes:
-        samples: shape (block_length,), int16, mono, full scale 32768.
-        position: absolute number of the first sample since the source was opened. Positions go on
-            across a gap, so a jump between blocks is lost audio.
-        time: when the first sample sounded, in Unix seconds.
+        samples: shape (block_length,), int16, mono.
+        position: number of the first sample since the source was opened. Positions continue across a gap, so a jump
+            between blocks is lost audio.
+        time: when the first sample sounded, Unix seconds.
     """
 
     samples: Samples
@@ -37,16 +66,16 @@ class Block:
 
     @property
     def end(self) -> int:
-        """Absolute number of the sample after the last."""
+        """Position after the last sample."""
         return self.position + len(self.samples)
 
 
 @dataclass(frozen=True)
 class SourceLost:
-    """A source says that its stream broke: what sounds is over, as far as anyone can tell.
+    """Break of a source's stream. Every span and event ends there.
 
     Attributes:
-        position: the sample after the last that was heard.
+        position: position after the last sample that arrived.
     """
 
     position: int
@@ -54,13 +83,13 @@ class SourceLost:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch in which the gate is open, in absolute sample positions.
+    """Time in which the gate is open, in sample positions.
 
     Attributes:
-        start: first sample of the block that began to sound.
-        end: the sample after the last block that sounded so far.
+        start: first sample of the block that opened the gate.
+        end: position after the last block that sounded so far.
         reason: what opened the gate.
-        is_open: whether the gate is still open: it stays so for a hang-over after the sound.
+        is_open: whether the gate is still open. It stays open for a hang-over after the sound.
     """
 
     start: int
@@ -71,33 +100,56 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """Where one classification looks, in absolute sample positions.
+    """Extent of one classification, in sample positions.
 
     Attributes:
-        start: first sample; may lie before the stream's first (then zeros stand for what was not heard).
-        end: the sample after the last.
-        sound: what sounds in it, as far as it was known when the window was complete.
-        hop_length: samples from its start to that of the next window.
+        start: first sample. It may lie before the stream's first sample; zeros fill that part.
+        end: position after the last sample.
+        span: the gate's span, as known when the window was complete.
+        hop_length: samples from its start to the start of the next window.
     """
 
     start: int
     end: int
-    sound: Span
+    span: Span
     hop_length: int
 
 
 @dataclass(frozen=True)
+class ClassifiedWindow:
+    """One classification: the network's input and output.
+
+    Attributes:
+        start: position of the window's first sample; below 0 where zeros stand before the stream.
+        start_time: when that sample sounded, Unix seconds.
+        samples: shape (window_length,), int16.
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+        scores: shape (labels,), float32, 0 to 1, of this window alone, without the prior odds of live sound.
+        span_start: position at which the gate opened.
+        rise_db: highest rise above the noise floor within the window, dB.
+    """
+
+    start: int
+    start_time: float
+    samples: Samples
+    log_mel: LogMel
+    scores: Probabilities
+    span_start: int = 0
+    rise_db: float = 0.0
+
+
+@dataclass(frozen=True)
 class Event:
-    """One message about one sound: its start, or its end.
+    """Start or end of one sound.
 
     Attributes:
         type: "start" or "end".
-        event_id: UUIDv7 that the start and the end share.
+        event_id: UUIDv7 shared by the start and the end.
         label: one of the bundle's labels.
         confidence: calibrated probability of `label`, 0 to 1.
         scores: calibrated probability of each of the bundle's labels.
         start_time: Unix seconds.
-        end_time: Unix seconds; None in a start message.
+        end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.
         gate: what opened the gate.
     """
@@ -113,18 +165,15 @@ class Event:
     gate: GateReason
 
 
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
-
-
 @dataclass(frozen=True)
 class Refusal:
-    """A label that a window was judged to hold, or came nearest to, and that became no event.
+    """Label that was near or above its threshold in a window and became no event.
 
     Attributes:
         reason: why not.
         label: one of the bundle's labels.
         confidence: calibrated probability of `label`, 0 to 1.
-        threshold: confidence from which it would have become an event.
+        threshold: confidence from which the label becomes an event.
         time: end of the window, Unix seconds.
     """
 
@@ -135,67 +184,44 @@ class Refusal:
     time: float
 
 
-@dataclass(frozen=True)
-class Look:
-    """One classification: what the network saw, and what it made of it.
-
-    Attributes:
-        start: absolute position of the window's first sample; below 0 where zeros stand before the stream.
-        start_time: when that sample sounded, Unix seconds.
-        samples: shape (window_length,), int16.
-        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
-        scores: shape (labels,), float32, 0 to 1: of this window alone, as if it were a clip (see `Bundle.live`).
-        sound_start: position at which the gate opened.
-        rise_db: highest rise above the noise floor in it.
-    """
-
-    start: int
-    start_time: float
-    samples: Samples
-    log_mel: LogMel
-    scores: Probabilities
-    sound_start: int = 0
-    rise_db: float = 0.0
-
-
 class Observer:
-    """Told what is done with what is heard, on the pipeline's thread. This one takes no note."""
+    """Callbacks of the pipeline, called on its thread in the order of the data path. This base class ignores them."""
 
-    def listened(self, seconds: float, gate: GateReason | None) -> None:
-        """A block of so many seconds was heard; `gate` says why the gate is open, None that it is shut."""
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
+        """Handle a block: its length in seconds, and what opened the gate; None while the gate is shut."""
 
-    def classified(self, look: Look) -> None:
-        """A window was classified; the messages that it causes follow."""
+    def on_window(self, window: ClassifiedWindow) -> None:
+        """Handle a classified window. Its refusals and events follow."""
 
-    def refused(self, refusal: Refusal) -> None:
-        """A window was classified, and a label of it became no event."""
+    def on_refusal(self, refusal: Refusal) -> None:
+        """Handle a label that became no event."""
 
-    def heard(self, event: Event) -> None:
-        """An event began or ended."""
+    def on_event(self, event: Event) -> None:
+        """Handle the start or the end of an event."""
 
 
 class Observers(Observer):
-    """Several observers, told in their order."""
+    """Several observers, called in their order."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
-    def listened(self, seconds: float, gate: GateReason | None) -> None:
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
         """See `Observer`."""
         for observer in self._observers:
-            observer.listened(seconds, gate)
+            observer.on_block(seconds, gate)
 
-    def classified(self, look: Look) -> None:
+    def on_window(self, window: ClassifiedWindow) -> None:
         """See `Observer`."""
         for observer in self._observers:
-            observer.classified(look)
+            observer.on_window(window)
 
-    def refused(self, refusal: Refusal) -> None:
+    def on_refusal(self, refusal: Refusal) -> None:
         """See `Observer`."""
         for observer in self._observers:
-            observer.refused(refusal)
+            observer.on_refusal(refusal)
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """See `Observer`."""
         for observer in self._observers:
-            observer.heard(event)
+            observer.on_event(event)

@@ -25,7 +25,7 @@ import paho.mqtt.client as paho  # noqa: E402
 from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 from support import Mosquitto, free_port, wait_until  # noqa: E402
 
-from device.outbox.sqlite_table import OutboxFile  # noqa: E402
+from device.outbox.sqlite_table import SqliteTable  # noqa: E402
 
 STREET = ROOT / "deploy" / "demo" / "street.flac"
 BROKER = """
@@ -125,7 +125,7 @@ class Daemon:
             if self._process.wait(timeout=120) == 0:
                 break
             assert time.monotonic() < deadline, "the daemon could not deliver what waits"
-        outbox = OutboxFile(self._state / "outbox.sqlite")
+        outbox = SqliteTable(self._state / "outbox.sqlite")
         totals = outbox.totals()
         outbox.close()
         assert totals.waiting == 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from device.model.bundle import Bundle, Manifest
+from device.model.bundle import Bundle
+from device.model.manifest import Manifest
 
 
 def free_port():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import device.cli.main
+import device.cli.parser
 import training.cli.main
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 DIAGNOSES = (
     "audio/capture_worker.py",
     "audio/signal_diagnosis.py",
@@ -26,7 +26,7 @@ DIAGNOSES = (
     "outbox/queue.py",
     "outbox/disk_store.py",
 )
-PARSERS = {"earshot": device.cli.main._parser, "earshot-train": training.cli.main._parser}
+PARSERS = {"earshot": device.cli.parser.make_parser, "earshot-train": training.cli.main._parser}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -109,9 +109,9 @@ def test_pictures_are_small_described_and_used():
     pictures = list((ROOT / "docs" / "pictures").iterdir())
     assert max(picture.stat().st_size for picture in pictures) < 150_000
     assert sum(picture.stat().st_size for picture in pictures) < 1_000_000
-    shown = {}
+    quoted = {}
     for page in PAGES:
         for words, link in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", page.read_text()):
-            shown[(page.parent / link).resolve()] = words
-    assert set(shown) == set(pictures)
-    assert all(words.count(" ") >= 3 for words in shown.values())
+            quoted[(page.parent / link).resolve()] = words
+    assert set(quoted) == set(pictures)
+    assert all(words.count(" ") >= 3 for words in quoted.values())

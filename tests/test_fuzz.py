@@ -19,8 +19,10 @@ from support import make_bundle
 from device.config.loader import CHECKOUT_CONFIG, load_config
 from device.config.models import Config
 from device.errors import ConfigError
-from device.model.bundle import Manifest, load_bundle, manifest_digest, self_test
+from device.model.bundle import load_bundle
 from device.model.features import FeatureConfig, log_mel
+from device.model.manifest import Manifest, manifest_digest
+from device.model.self_test import self_test
 from device.pipeline import Pipeline
 from device.types import BLOCK_SECONDS, Block
 

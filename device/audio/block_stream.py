@@ -1,86 +1,12 @@
-"""From the bytes of a pipe to blocks: a bounded queue between two threads, and positions that stay true."""
+"""Block stream: from the bytes of a pipe to blocks with their positions and times."""
 
-import threading
-import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
 
 import numpy as np
 
+from device.audio.chunk_queue import Chunk
 from device.audio.resampling import Blocker, Resampler
-from device.model.features import FULL_SCALE
-from device.types import Block
-from device.util.clock import CLOCK
-
-_READ_BYTES = 1 << 15
-_UNTOLD_BYTES = 1 << 20
-"""How much may wait before anyone has said how much."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """What one read brought: bytes, the number of its first byte, and when it came (Unix and monotonic seconds)."""
-
-    data: bytes
-    offset: int
-    time: float
-    monotonic: float
-
-
-class ChunkQueue:
-    """Sound that waits between the thread that reads a pipe and the one that classifies. Bounded.
-
-    Args:
-        drops: what happens when it is full: the oldest sound is dropped (the offsets of the chunks tell how much),
-            or who fills it waits.
-    """
-
-    def __init__(self, *, drops: bool = True) -> None:
-        self._drops = drops
-        self._chunks: deque[Chunk] = deque()
-        self._waiting_bytes = 0
-        self._changed = threading.Condition()
-        self.maximum_bytes = _UNTOLD_BYTES
-        self.ended = False
-
-    def fill(self, pipe: IO[bytes]) -> None:
-        """Copy from a pipe, unbuffered, until it ends."""
-        offset = 0
-        while data := pipe.read(_READ_BYTES):
-            self._put(Chunk(data, offset, CLOCK.now(), time.monotonic()))
-            offset += len(data)
-        with self._changed:
-            self.ended = True
-            self._changed.notify_all()
-
-    def read(self, timeout: float, stop: threading.Event) -> Chunk | None:
-        """The oldest chunk; None when the pipe `ended`, nothing came in so many seconds, or `stop` is set."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while not self._chunks and not self.ended and time.monotonic() < deadline and not stop.is_set():
-                self._changed.wait(0.1)  # `stop` wakes nobody
-            if not self._chunks or stop.is_set():
-                return None
-            self._changed.notify_all()
-            return self._take()
-
-    def _put(self, chunk: Chunk) -> None:
-        with self._changed:
-            while self._chunks and self._waiting_bytes + len(chunk.data) > self.maximum_bytes:
-                if self._drops:
-                    self._take()
-                else:
-                    self._changed.wait()
-            self._chunks.append(chunk)
-            self._waiting_bytes += len(chunk.data)
-            self._changed.notify_all()
-
-    def _take(self) -> Chunk:
-        chunk = self._chunks.popleft()
-        self._waiting_bytes -= len(chunk.data)
-        return chunk
+from device.types import Block, to_float
 
 
 class BlockStream:
@@ -118,7 +44,7 @@ class BlockStream:
         whole = len(data) // frame_bytes * frame_bytes
         self._rest = data[whole:]
         self.frames = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
-        blocks = self._blocker.feed(self._resampler.feed(self.frames.astype(np.float32) / np.float32(FULL_SCALE)))
+        blocks = self._blocker.feed(self._resampler.feed(to_float(self.frames)))
         for number, samples in enumerate(blocks):
             age = (len(blocks) - number) * len(samples) / self._sample_rate
             yield Block(samples, self._position, chunk.time - age)

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any, Self
 
-from device.audio.block_stream import Chunk, ChunkQueue
+from device.audio.chunk_queue import Chunk, ChunkQueue
 
 _OPEN_SECONDS = 10.0
 """How long a microphone may take to open."""
@@ -21,7 +21,7 @@ def capture_command(device: str) -> list[str]:
     return [sys.executable, "-m", "device.audio.capture_worker", device]
 
 
-def capturing(device: str, processes: Path = Path("/proc")) -> int | None:
+def find_capture_process(device: str, processes: Path = Path("/proc")) -> int | None:
     """Process id of a daemon's capture program for that `audio.device`; None where none runs."""
     arguments = [os.fsencode(each) for each in capture_command(device)[1:]]
     for process in processes.glob("[0-9]*/cmdline"):
@@ -31,7 +31,7 @@ def capturing(device: str, processes: Path = Path("/proc")) -> int | None:
     return None
 
 
-class Capture:
+class CaptureProcess:
     """One life of the capture program, from its start to its end or ours; a context manager.
 
     A thread reads its pipe into a bounded queue, so that capture never waits for the classifier.

@@ -5,18 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.audio.files import FileSource, sound_files
+from device.audio.file_source import FileSource
+from device.audio.files import sound_files
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.signal_diagnosis import State
-from device.audio.stdin_source import StreamSource
+from device.audio.signal_diagnosis import SourceState
+from device.audio.stdin_source import StdinSource
 from device.config.models import AudioConfig
 
 MICROPHONE, STANDARD_INPUT = "mic", "-"
-Source = MicrophoneSource | FileSource | StreamSource
+Source = MicrophoneSource | FileSource | StdinSource
 
 
 @dataclass(frozen=True)
-class Input:
+class SourceOptions:
     """What to listen to.
 
     Attributes:
@@ -33,11 +34,11 @@ class Input:
 
 
 def make_source(
-    sound: Input,
+    sound: SourceOptions,
     audio: AudioConfig,
     sample_rate: int,
     stop: threading.Event,
-    on_state: Callable[[State, str], None],
+    on_state: Callable[[SourceState, str], None],
 ) -> Source:
     """Make the source of a run.
 
@@ -56,7 +57,7 @@ def make_source(
             audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=on_state
         )
     if sound.name == STANDARD_INPUT:
-        return StreamSource(
+        return StdinSource(
             sound.rate or sample_rate,
             sample_rate,
             live=sound.realtime,

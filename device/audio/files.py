@@ -1,23 +1,17 @@
 """Sound files: read whole (`read_samples`), or played as if a microphone heard them (`FileSource`)."""
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from device.audio.resampling import Blocker, Resampler
-from device.audio.signal_diagnosis import State
+from device.audio.resampling import Resampler
 from device.errors import InputError
-from device.model.features import Samples
-from device.types import Block
-from device.util.clock import CLOCK
+from device.types import Samples
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"})
 """What a folder is searched for. A file that is named outright may have any name."""
@@ -38,9 +32,9 @@ def read_samples(path: Path, sample_rate: int) -> Samples:
     Raises:
         InputError: the file is missing, is not sound, or holds none.
     """
-    with _open(path) as file:
+    with open_sound(path) as file:
         resampler = Resampler(file.samplerate, sample_rate)
-        chunks = [resampler.feed(chunk) for chunk in _chunks(path, file)]
+        chunks = [resampler.feed(chunk) for chunk in read_chunks(path, file)]
         chunks.append(resampler.flush())
     return np.concatenate(chunks)
 
@@ -59,78 +53,13 @@ def sound_files(path: Path) -> list[Path]:
     return files
 
 
-class FileSource:
-    """Plays sound files, one after another, as if the microphone heard them.
-
-    The clock starts when the source is opened and goes with the audio, so the times of events tell where in
-    the recording they lie, at any speed.
-
-    Args:
-        paths: files, at least one.
-        sample_rate: Hz, of the blocks.
-        realtime: whether to wait for the wall clock.
-        stop: when set, the source ends at the next block.
-        on_state: told that the sound is well, when it begins.
-    """
-
-    def __init__(
-        self,
-        paths: list[Path],
-        sample_rate: int,
-        *,
-        realtime: bool,
-        stop: threading.Event,
-        on_state: Callable[[State, str], None] = lambda _state, _message: None,
-    ) -> None:
-        self._paths = paths
-        self._sample_rate = sample_rate
-        self._realtime = realtime
-        self._stop = stop
-        self._on_state = on_state
-        self._started = 0.0
-        self.lost_samples = 0  # a file waits for its reader
-
-    def __str__(self) -> str:
-        return f"{self._paths[0]}" if len(self._paths) == 1 else f"{len(self._paths)} files"
-
-    def __enter__(self) -> Self:
-        for path in self._paths:
-            with _open(path):
-                pass  # a bad file is said before the first one plays
-        self._started = CLOCK.now()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is held open between blocks."""
-
-    def __iter__(self) -> Iterator[Block]:
-        """Yield the blocks; the last is filled up with zeros."""
-        self._on_state("ok", f"plays {self}")
-        started = time.monotonic()
-        position = 0
-        for samples in self._blocks():
-            if self._realtime:
-                due = started + (position + len(samples)) / self._sample_rate
-                self._stop.wait(due - time.monotonic())
-            if self._stop.is_set():
-                return
-            yield Block(samples, position, self._started + position / self._sample_rate)
-            position += len(samples)
-
-    def _blocks(self) -> Iterator[Samples]:
-        """All files' samples, shape (block_length,), int16, as one stream."""
-        blocker = Blocker(self._sample_rate)
-        for path in self._paths:
-            with _open(path) as file:
-                resampler = Resampler(file.samplerate, self._sample_rate)
-                for chunk in _chunks(path, file):
-                    yield from blocker.feed(resampler.feed(chunk))
-                yield from blocker.feed(resampler.flush())
-        yield from blocker.flush()
-
-
 @contextmanager
-def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a sound file within the context.
+
+    Raises:
+        InputError: the file is missing, is not sound, or contains none.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path")
     try:
@@ -145,7 +74,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
         yield file
 
 
-def _chunks(path: Path, file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
+def read_chunks(path: Path, file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
     """The file's sound, shape (n, channels), float32, full scale 1, in chunks of half a second."""
     try:
         yield from file.blocks(round(_CHUNK_SECONDS * file.samplerate), dtype="float32", always_2d=True)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from device.audio.block_stream import BlockStream
-from device.audio.capture_process import Capture
+from device.audio.capture_process import CaptureProcess
 from device.audio.live_source import STALLED_SECONDS
-from device.audio.microphone_source import advice
-from device.audio.signal_diagnosis import JUDGED_SECONDS, Diagnosis, State
-from device.model.features import level_dbfs
+from device.audio.microphone_source import describe_state
+from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis, SourceState
+from device.types import level_dbfs
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LevelReading:
     """What a microphone delivered so far.
 
     Attributes:
@@ -31,12 +31,12 @@ class Reading:
         levels: None where nothing was delivered.
     """
 
-    state: State
+    state: SourceState
     message: str
     levels: Levels | None
 
 
-def readings(command: list[str], seconds: float, stop: threading.Event) -> Iterator[Reading]:
+def read_levels(command: list[str], seconds: float, stop: threading.Event) -> Iterator[LevelReading]:
     """Listen for so many seconds of sound, or until `stop` is set; the last reading is the verdict.
 
     Args:
@@ -47,20 +47,20 @@ def readings(command: list[str], seconds: float, stop: threading.Event) -> Itera
     Yields:
         A reading for each chunk of sound, some ten a second; a single one, without levels, where there is none.
     """
-    with Capture(command, queue_seconds=JUDGED_SECONDS) as capture:
+    with CaptureProcess(command, queue_seconds=DIAGNOSIS_SECONDS) as capture:
         header = capture.header()
         if "state" in header:
-            yield Reading(header["state"], header["message"], None)
+            yield LevelReading(header["state"], header["message"], None)
             return
         name, rate = header["name"], header["sample_rate"]
-        stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), Diagnosis(rate)
+        stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), SignalDiagnosis(rate)
         levels: Levels | None = None
         heard = 0
         while heard < seconds * rate and not stop.is_set():
             chunk = capture.read(STALLED_SECONDS, stop)
             if chunk is None:
                 if not stop.is_set():
-                    yield Reading("stalled", advice("stalled", name), levels)
+                    yield LevelReading("stalled", describe_state("stalled", name), levels)
                 return
             for block in stream.feed(chunk):
                 level = level_dbfs(block.samples)
@@ -68,4 +68,4 @@ def readings(command: list[str], seconds: float, stop: threading.Event) -> Itera
                 levels = Levels(level, min(levels.quietest, level), max(levels.loudest, level))
             diagnosis.feed(stream.frames, chunk.monotonic)
             heard += len(stream.frames)
-            yield Reading(diagnosis.state, advice(diagnosis.state, name), levels)
+            yield LevelReading(diagnosis.state, describe_state(diagnosis.state, name), levels)

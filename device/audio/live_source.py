@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Callable
 
-from device.audio.signal_diagnosis import State
+from device.audio.signal_diagnosis import SourceState
 from device.types import Block
 
 STALLED_SECONDS = 4.0
 """A stream that delivers nothing for so long is dead: sound servers deliver at least every two seconds."""
 
 
-def _nobody(_state: State, _message: str) -> None:
+def _nobody(_state: SourceState, _message: str) -> None:
     """Is told, and takes no note."""
 
 
@@ -28,14 +28,14 @@ class LiveSource:
     """
 
     def __init__(
-        self, sample_rate: int, stop: threading.Event, on_state: Callable[[State, str], None] | None = None
+        self, sample_rate: int, stop: threading.Event, on_state: Callable[[SourceState, str], None] | None = None
     ) -> None:
         self._sample_rate = sample_rate
         self._stop = stop
         self._on_state = on_state or _nobody
         self._position = 0
-        self._told: State | None = None
-        self.state: State = "missing"
+        self._told: SourceState | None = None
+        self.state: SourceState = "missing"
         self.lost_samples = 0
 
     def _take(self, block: Block) -> None:
@@ -43,7 +43,7 @@ class LiveSource:
         self.lost_samples += block.position - self._position
         self._position = block.end
 
-    def _tell(self, state: State, message: str) -> None:
+    def _tell(self, state: SourceState, message: str) -> None:
         """Say what changed, once."""
         if state != self._told:
             self.state = self._told = state

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 from device.audio.block_stream import BlockStream
-from device.audio.capture_process import Capture, capture_command
+from device.audio.capture_process import CaptureProcess, capture_command
 from device.audio.devices import require_pyaudio
 from device.audio.live_source import STALLED_SECONDS, LiveSource
-from device.audio.signal_diagnosis import WRONG, Diagnosis, State
+from device.audio.signal_diagnosis import PROBLEMS, SignalDiagnosis, SourceState
 from device.types import Block, SourceLost
 
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
@@ -18,7 +18,7 @@ _SAY_SECONDS = 1.0
 """How often it is said that there is nothing to hear."""
 _REOPEN_FLAT_SECONDS = 120.0
 """Zeros or a constant for so long, and opening it again may help."""
-_CURES: dict[State, str] = {
+_CURES: dict[SourceState, str] = {
     "stalled": "Plug it in again if it does not come back by itself",
     "silent": "Is it muted? Check its switch and alsamixer",
     "dc": "It is broken, or its cable is",
@@ -27,9 +27,9 @@ _CURES: dict[State, str] = {
 }
 
 
-def advice(state: State, name: str) -> str:
+def describe_state(state: SourceState, name: str) -> str:
     """What to say to a person of a microphone that was opened: what is wrong with it, and the cure."""
-    return f"microphone {name!r} " + (f"{WRONG[state]}. {_CURES[state]}" if state in WRONG else "is well")
+    return f"microphone {name!r} " + (f"{PROBLEMS[state]}. {_CURES[state]}" if state in PROBLEMS else "is well")
 
 
 class MicrophoneSource(LiveSource):
@@ -52,7 +52,7 @@ class MicrophoneSource(LiveSource):
         *,
         queue_seconds: float,
         stop: threading.Event,
-        on_state: Callable[[State, str], None] | None = None,
+        on_state: Callable[[SourceState, str], None] | None = None,
     ) -> None:
         super().__init__(sample_rate, stop, on_state)
         self._command = capture_command(device)
@@ -78,7 +78,7 @@ class MicrophoneSource(LiveSource):
         """Yield blocks, and while there is nothing to hear a `SourceLost` every second or so, until `stop` is set."""
         failures = 0
         while not self._stop.is_set():
-            with Capture(self._command, self._queue_seconds) as capture:
+            with CaptureProcess(self._command, self._queue_seconds) as capture:
                 header = capture.header()
                 if "state" in header:
                     self._tell(header["state"], header["message"])
@@ -88,25 +88,25 @@ class MicrophoneSource(LiveSource):
             yield from self._nothing_for(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
 
-    def _listen(self, capture: Capture, header: dict[str, Any]) -> Iterator[Block]:
+    def _listen(self, capture: CaptureProcess, header: dict[str, Any]) -> Iterator[Block]:
         """Yield the blocks of one life of the capture program, until it ends, stalls, or stays flat."""
         rate, channels = header["sample_rate"], header["channels"]
         stream = BlockStream(rate, channels, self._sample_rate, self._resume())
-        diagnosis = Diagnosis(rate)
+        diagnosis = SignalDiagnosis(rate)
         flat_since: float | None = None
         self._tell("ok", f"listens to {header['name']!r} at {rate} Hz, {channels} channels")
         while not self._stop.is_set():
             chunk = capture.read(STALLED_SECONDS, self._stop)
             if chunk is None:
                 if not self._stop.is_set():
-                    self._tell("stalled", advice("stalled", header["name"]))
+                    self._tell("stalled", describe_state("stalled", header["name"]))
                 return
             for block in stream.feed(chunk):
                 self._take(block)
                 self._last_heard = chunk.monotonic
                 yield block
             diagnosis.feed(stream.frames, chunk.monotonic)
-            self._tell(diagnosis.state, advice(diagnosis.state, header["name"]))
+            self._tell(diagnosis.state, describe_state(diagnosis.state, header["name"]))
             flat = diagnosis.state in ("silent", "dc")
             flat_since = (flat_since or chunk.monotonic) if flat else None
             if flat_since is not None and chunk.monotonic - flat_since > _REOPEN_FLAT_SECONDS:

@@ -4,8 +4,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from device.model.features import FULL_SCALE, Samples
-from device.types import BLOCK_SECONDS
+from device.types import BLOCK_SECONDS, Samples, to_int16
 
 
 class Resampler:
@@ -66,8 +65,3 @@ class Blocker:
     def flush(self) -> list[Samples]:
         """Give the block that was begun, if any, filled up with zeros."""
         return self.feed(np.zeros(-len(self._rest) % self.block_length, np.int16))
-
-
-def to_int16(signal: NDArray[np.float32]) -> Samples:
-    """Round a signal, full scale 1, to int16; what is louder is clipped."""
-    return np.asarray(np.clip(np.rint(signal * FULL_SCALE), -32768, 32767), np.int16)

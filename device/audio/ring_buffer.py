@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from device.model.features import Samples
+from device.types import Samples
 
 
 class RingBuffer:

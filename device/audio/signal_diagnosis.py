@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-State = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate"]
+SourceState = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate"]
 
-WRONG: dict[State, str] = {
+PROBLEMS: dict[SourceState, str] = {
     "stalled": "delivers nothing any more",
     "silent": "delivers digital silence",
     "dc": "delivers a constant",
@@ -16,7 +16,7 @@ WRONG: dict[State, str] = {
 }
 """What is wrong, where sound was delivered: continues "microphone ..." or "standard input ..."."""
 
-JUDGED_SECONDS = 5.0
+DIAGNOSIS_SECONDS = 5.0
 """Sound that a verdict on the samples is based on."""
 _PACE_SECONDS = 60.0
 """Time that a verdict on the pace is based on: sound servers deliver in bursts of up to two seconds."""
@@ -26,7 +26,7 @@ _CLIPPED_SHARE = 0.02
 _FULL_SCALE = 32767
 
 
-class Diagnosis:
+class SignalDiagnosis:
     """Judges a stream, some seconds at a time.
 
     Args:
@@ -35,15 +35,15 @@ class Diagnosis:
 
     def __init__(self, sample_rate: int) -> None:
         self._sample_rate = sample_rate
-        self._samples_state: State = "ok"
-        self._pace_state: State = "ok"
+        self._samples_state: SourceState = "ok"
+        self._pace_state: SourceState = "ok"
         self._judged = 0
         self._lowest, self._highest, self._clipped = _FULL_SCALE, -_FULL_SCALE, 0
         self._pace_frames = 0
         self._pace_since: float | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> SourceState:
         """`silent` (digital zeros), `dc` (a constant), `clipping`, `wrong_rate`, or `ok`."""
         return self._samples_state if self._samples_state != "ok" else self._pace_state
 
@@ -54,12 +54,12 @@ class Diagnosis:
         self._highest = max(self._highest, int(frames.max()))
         self._clipped += int(np.count_nonzero(np.abs(frames.astype(np.int32)) >= _FULL_SCALE)) // frames.shape[1]
         self._judged += len(frames)
-        if self._judged >= JUDGED_SECONDS * self._sample_rate:
+        if self._judged >= DIAGNOSIS_SECONDS * self._sample_rate:
             self._samples_state = self._judge_samples()
             self._judged, self._clipped = 0, 0
             self._lowest, self._highest = _FULL_SCALE, -_FULL_SCALE
 
-    def _judge_samples(self) -> State:
+    def _judge_samples(self) -> SourceState:
         if self._lowest == self._highest:
             return "silent" if self._lowest == 0 else "dc"
         return "clipping" if self._clipped > _CLIPPED_SHARE * self._judged else "ok"

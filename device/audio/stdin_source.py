@@ -6,14 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Self
 
-from device.audio.block_stream import BlockStream, Chunk, ChunkQueue
+from device.audio.block_stream import BlockStream
+from device.audio.chunk_queue import Chunk, ChunkQueue
 from device.audio.live_source import STALLED_SECONDS, LiveSource
-from device.audio.signal_diagnosis import WRONG, Diagnosis, State
+from device.audio.signal_diagnosis import PROBLEMS, SignalDiagnosis, SourceState
 from device.errors import InputError, UnavailableError
 from device.types import Block, SourceLost
 from device.util.clock import CLOCK
 
-_CURES: dict[State, str] = {
+_CURES: dict[SourceState, str] = {
     "stalled": "Look at the program that feeds it",
     "silent": "Look at the program that feeds it",
     "dc": "It must be s16le, mono (ffmpeg: -f s16le -ac 1)",
@@ -22,12 +23,12 @@ _CURES: dict[State, str] = {
 }
 
 
-def advice(state: State) -> str:
+def describe_state(state: SourceState) -> str:
     """What to say to a person: what is wrong with what feeds standard input, and the cure."""
-    return "standard input " + (f"{WRONG[state]}. {_CURES[state]}" if state in WRONG else "delivers sound")
+    return "standard input " + (f"{PROBLEMS[state]}. {_CURES[state]}" if state in PROBLEMS else "delivers sound")
 
 
-class StreamSource(LiveSource):
+class StdinSource(LiveSource):
     """Blocks from int16 samples, mono, little-endian, on standard input, until it ends.
 
     Live, it is a microphone: the clock is the wall's, who feeds it never waits, and what the classifier cannot
@@ -51,7 +52,7 @@ class StreamSource(LiveSource):
         live: bool,
         queue_seconds: float,
         stop: threading.Event,
-        on_state: Callable[[State, str], None] | None = None,
+        on_state: Callable[[SourceState, str], None] | None = None,
     ) -> None:
         super().__init__(sample_rate, stop, on_state)
         self._rate, self._live = rate, live
@@ -86,10 +87,10 @@ class StreamSource(LiveSource):
             UnavailableError: the input ended before there was any sound.
         """
         stream = BlockStream(self._rate, 1, self._sample_rate, 0)
-        diagnosis = Diagnosis(self._rate)
+        diagnosis = SignalDiagnosis(self._rate)
         while (chunk := self._chunks.read(STALLED_SECONDS, self._stop)) or not self._over():
             if chunk is None:
-                self._tell("stalled", advice("stalled"))
+                self._tell("stalled", describe_state("stalled"))
                 yield SourceLost(self._position)
             else:
                 yield from map(self._placed, stream.feed(chunk))
@@ -109,11 +110,11 @@ class StreamSource(LiveSource):
             return block
         return dataclasses.replace(block, time=self._started + block.position / self._sample_rate)
 
-    def _diagnose(self, diagnosis: Diagnosis, stream: BlockStream, chunk: Chunk) -> None:
+    def _diagnose(self, diagnosis: SignalDiagnosis, stream: BlockStream, chunk: Chunk) -> None:
         if len(stream.frames):  # a chunk may hold half a sample
             # A recording has no pace but its own.
             diagnosis.feed(stream.frames, chunk.monotonic if self._live else self._position / self._sample_rate)
-        self._tell(diagnosis.state, advice(diagnosis.state))
+        self._tell(diagnosis.state, describe_state(diagnosis.state))
 
     def _read(self) -> None:
         # Unbuffered: a buffer would wait until it is full, and the interpreter could not end while it waits.

@@ -20,23 +20,24 @@ from typing import Literal
 
 import numpy as np
 
-from device.audio.capture_process import capture_command, capturing
+from device.audio.capture_process import capture_command, find_capture_process
 from device.audio.devices import require_pyaudio
-from device.audio.level_meter import readings
-from device.audio.signal_diagnosis import JUDGED_SECONDS
-from device.config.loader import find_config, load_config, read_password
+from device.audio.level_meter import read_levels
+from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS
+from device.config.loader import find_config, load_config
 from device.config.models import Config
+from device.config.paths import state_directory
+from device.config.secrets import read_password
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import Classifier
 from device.model.features import log_mel
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
 from device.mqtt.subscriber import Subscriber
-from device.service.daemon import state_directory
 from device.service.runtime import check_labels, open_bundle
 from device.util.clock import kernel_synced
 
-State = Literal["ok", "warning", "fault", "skipped"]
+CheckState = Literal["ok", "warning", "fault", "skipped"]
 
 _SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
@@ -55,7 +56,7 @@ class Finding:
     """
 
     check: str
-    state: State
+    state: CheckState
     message: str
     exit_code: int = EXIT_DONE
 
@@ -71,7 +72,7 @@ class _SkippedError(Exception):
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     """Print a line for each check; gives the exit code: 78 for config and bundle, 69 for what is outside, else 0."""
     code = EXIT_DONE
-    for finding in Examination(arguments.config, arguments.set, stop).findings():
+    for finding in DaemonChecks(arguments.config, arguments.set, stop).findings():
         code = max(code, finding.exit_code)
         if arguments.json:
             content = {"check": finding.check, "state": finding.state, "message": finding.message}
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     return EXIT_UNAVAILABLE if stop.is_set() else code
 
 
-class Examination:
+class DaemonChecks:
     """All checks, in an order in which a fault explains those that follow.
 
     Args:
@@ -182,13 +183,13 @@ class Examination:
         limit = (self._config or Config()).load.hot_celsius
         celsius, slowed = temperature_celsius(), throttling()
         temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
-        if slowed and "under_voltage" in {*slowed.now, *slowed.since_boot}:
+        if slowed and "under_voltage" in {*slowed.now, *slowed.seconds_since_boot}:
             raise _WarningError(
                 f"{temperature}, but the voltage was too low since boot. Use the supply made for this Pi"
             )
         if is_hot(celsius, slowed, limit):
             raise _WarningError(f"{temperature}, and slowed down by it. Give it air, a heat sink or a fan")
-        if slowed and slowed.since_boot:
+        if slowed and slowed.seconds_since_boot:
             raise _WarningError(
                 f"{temperature}, but it was slowed down by heat since boot. Give it air, or a heat sink"
             )
@@ -198,11 +199,11 @@ class Examination:
         """Listen for as long as the daemon's diagnosis takes."""
         device = self._needed_config().audio.device
         require_pyaudio()
-        verdict = deque(readings(capture_command(device), JUDGED_SECONDS, self._stop), maxlen=1)
+        verdict = deque(read_levels(capture_command(device), DIAGNOSIS_SECONDS, self._stop), maxlen=1)
         if not verdict:
             raise _SkippedError("interrupted")
         last = verdict.pop()
-        if last.state in ("missing", "busy") and (process := capturing(device)):
+        if last.state in ("missing", "busy") and (process := find_capture_process(device)):
             # ALSA lets one program in, and lists no microphone for the others.
             return f"the daemon has it (process {process}); what it hears is in `health` and its log"
         if last.state != "ok":

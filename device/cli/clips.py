@@ -8,8 +8,8 @@ from datetime import datetime
 import soundfile
 
 from device.clips.store import CORRECTED, NONE, Clip, ClipFolder
+from device.config.paths import state_directory
 from device.errors import EXIT_DONE, InputError, UnavailableError
-from device.service.daemon import state_directory
 from device.util.native_stderr import silent_stderr
 
 

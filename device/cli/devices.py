@@ -7,7 +7,7 @@ import threading
 
 from device.audio.capture_process import capture_command
 from device.audio.devices import RATES, InputDevice, choose, input_devices
-from device.audio.level_meter import Reading, readings
+from device.audio.level_meter import LevelReading, read_levels
 from device.cli.bars import level_bar
 from device.errors import EXIT_DONE
 
@@ -40,8 +40,8 @@ def _describe(device: InputDevice) -> str:
 
 def _look(name: str, seconds: float, stop: threading.Event) -> None:
     """Show the level while it listens, on a terminal; then one line with the verdict."""
-    reading: Reading | None = None
-    for reading in readings(capture_command(name), seconds, stop):
+    reading: LevelReading | None = None
+    for reading in read_levels(capture_command(name), seconds, stop):
         if sys.stdout.isatty() and reading.levels:
             line = (
                 f"{level_bar(reading.levels.latest, _BAR)} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"
@@ -53,7 +53,7 @@ def _look(name: str, seconds: float, stop: threading.Event) -> None:
         print(verdict(name, reading), flush=True)
 
 
-def verdict(name: str, reading: Reading) -> str:
+def verdict(name: str, reading: LevelReading) -> str:
     """One line: the loudest as a bar, the quietest and the loudest in dBFS, the diagnosis, and its cure."""
     levels = reading.levels
     heard = (

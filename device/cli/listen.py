@@ -11,14 +11,14 @@ from typing import Self
 
 import numpy as np
 
-from device.audio.factory import Input, make_source
-from device.cli.listen_view import View
+from device.audio.factory import SourceOptions, make_source
+from device.cli.listen_view import ListenView
 from device.config.loader import load_config
 from device.errors import EXIT_DONE, InputError
-from device.model.features import level_dbfs
+from device.model.scoring import Scorer
 from device.pipeline import Pipeline
 from device.service.runtime import check_labels, open_bundle
-from device.types import Block, SourceLost
+from device.types import Block, SourceLost, level_dbfs
 
 _FRAME_SECONDS = 0.1
 
@@ -67,23 +67,28 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
-    view = View(arguments.input, bundle.labels, lambda scores: bundle.live(scores[np.newaxis]))
+    scorer = Scorer(bundle.manifest)
+    view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
     pipeline = Pipeline(config, bundle, classifier, view)
     view.thresholds = pipeline.thresholds
-    source = make_source(Input(arguments.input), config.audio, bundle.features.sample_rate, stop, view.diagnosed)
+    source = make_source(
+        SourceOptions(arguments.input), config.audio, bundle.features.sample_rate, stop, view.on_source_state
+    )
     logging.disable()  # a line of the log would tear the picture; what matters is in it
     with source, screen:
-        for event in pipeline.run(_shown(source, view, screen)):
-            view.heard(event)
+        for _ in pipeline.run(_draw_while_read(source, view, screen)):
+            pass  # the view is the pipeline's observer
     return EXIT_DONE
 
 
-def _shown(source: Iterable[Block | SourceLost], view: View, screen: Screen) -> Iterator[Block | SourceLost]:
-    """Pass on what the source yields, and draw ten times a second."""
+def _draw_while_read(
+    source: Iterable[Block | SourceLost], view: ListenView, screen: Screen
+) -> Iterator[Block | SourceLost]:
+    """Yield the source's items, and draw the screen ten times a second."""
     drawn = 0.0
     for item in source:
         if isinstance(item, Block):
-            view.sounded(level_dbfs(item.samples))
+            view.add_level(level_dbfs(item.samples))
         yield item
         if time.monotonic() - drawn >= _FRAME_SECONDS:
             drawn = time.monotonic()

@@ -7,9 +7,8 @@ from datetime import datetime
 import numpy as np
 
 from device.cli.bars import QUIETEST_DBFS, bar, level_bar
-from device.model.features import LogMel
 from device.mqtt.spectrogram_image import palette
-from device.types import Event, GateReason, Look, Observer, Probabilities
+from device.types import ClassifiedWindow, Event, GateReason, LogMel, Observer, Probabilities
 
 _LABELS = 5
 _EVENTS = 5
@@ -20,7 +19,7 @@ _UPPER_HALF = "\u2580"
 """Fills the upper half of a character in the foreground's colour: two pixels in one."""
 
 
-class View(Observer):
+class ListenView(Observer):
     """Takes note of what is heard, and draws it in as much room as there is.
 
     Args:
@@ -45,24 +44,24 @@ class View(Observer):
         self._scores: Probabilities = np.zeros(len(labels), np.float32)
         self._events: deque[str] = deque(maxlen=_EVENTS)
 
-    def diagnosed(self, _state: str, message: str) -> None:
+    def on_source_state(self, _state: str, message: str) -> None:
         """The source is in another state."""
         self._message = message
 
-    def sounded(self, level_dbfs: float) -> None:
+    def add_level(self, level_dbfs: float) -> None:
         """A block was this loud; the loudest since the last look is shown."""
         self._level_dbfs = max(self._level_dbfs, level_dbfs)
 
-    def listened(self, seconds: float, gate: GateReason | None) -> None:
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
         """See `Observer`."""
         self._gate_seconds = self._gate_seconds + seconds if gate == self._gate else 0.0
         self._gate = gate
 
-    def classified(self, look: Look) -> None:
+    def on_window(self, window: ClassifiedWindow) -> None:
         """See `Observer`."""
-        self._seen, self._scores = look.log_mel, self._live(look.scores)
+        self._seen, self._scores = window.log_mel, self._live(window.scores)
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """See `Observer`."""
         ended = event.end_time is not None
         when = datetime.fromtimestamp(event.start_time if event.end_time is None else event.end_time)

@@ -19,7 +19,7 @@ import soundfile
 
 from device.config.models import ClipsConfig
 from device.errors import InputError, UnavailableError
-from device.model.features import Samples
+from device.types import Samples
 
 _LOGGER = logging.getLogger(__name__)
 

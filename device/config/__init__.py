@@ -1,1 +1,1 @@
-"""Configuration: frozen models, one a stage, and the loader that fills them."""
+"""Configuration: frozen models, one for each section, their loader, and their JSON Schema."""

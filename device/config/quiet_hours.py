@@ -1,4 +1,4 @@
-"""Hours of the day in which no event is to start, by the local clock."""
+"""Quiet hours: spans of the day, by the local clock, in which no event starts."""
 
 import re
 from collections.abc import Iterable
@@ -8,20 +8,22 @@ _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
 class QuietHours:
-    """Spans of every day, each from its first minute to before its last, over midnight where that is earlier.
+    """Spans of every day, from the first minute to before the last one.
+
+    A span continues over midnight if its last minute is earlier than its first.
 
     Args:
-        spans: as in "22:00-07:00".
+        spans: start and end of each span, as in "22:00-07:00".
 
     Raises:
-        ValueError: a span is written otherwise, or is empty.
+        ValueError: a span has another form, or is empty.
     """
 
     def __init__(self, spans: Iterable[str]) -> None:
         self._spans = [_minutes(span) for span in spans]
 
     def hold(self, unix_seconds: float) -> bool:
-        """Whether it is quiet then. Where the clock is set back in autumn, an hour of the night comes twice."""
+        """Return True in a span. An hour occurs twice in the night when the clock is set back; both are alike."""
         local = datetime.fromtimestamp(unix_seconds)
         minute = 60 * local.hour + local.minute
         return any(
@@ -36,5 +38,5 @@ def _minutes(span: str) -> tuple[int, int]:
     first_hour, first_minute, last_hour, last_minute = map(int, match.groups())
     start, end = 60 * first_hour + first_minute, 60 * last_hour + last_minute
     if start == end:
-        raise ValueError("holds no time. To hear nothing at all, stop the daemon; to have no quiet hours, write []")
+        raise ValueError("is empty. To detect nothing at all, stop the daemon; to have no quiet hours, write []")
     return start, end

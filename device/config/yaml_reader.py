@@ -1,4 +1,4 @@
-"""YAML as a person writes it: its values, the line of each key, and what is wrong with it, at its line."""
+"""YAML reader with line numbers: values, the line of each key, and faults with their lines."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import yaml
 
 Key = tuple[str, ...]
-"""Names of the sections around a key, and its own."""
+"""Names of the sections around a key, and its own name."""
 
 
 class NotYamlError(Exception):
-    """The text is no YAML, or holds more of YAML than a file of settings needs.
+    """Text that is not YAML, or that uses a feature of YAML which settings do not need.
 
     Attributes:
-        line: where, from 1; None where it is not known.
+        line: line number, from 1; None if unknown.
     """
 
     def __init__(self, problem: str, line: int | None = None) -> None:
@@ -23,12 +23,12 @@ class NotYamlError(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """What a text holds.
+    """Content of a YAML text.
 
     Attributes:
-        values: dictionaries, lists and scalars; None where there is nothing.
-        lines: the line of each key, from 1.
-        repeated: keys that stand twice in one section, with the line of the later one: YAML would take that silently.
+        values: dictionaries, lists and scalars; None for an empty text.
+        lines: line number of each key, from 1.
+        repeated: keys that occur twice in one section, with the line of the later one. YAML would accept them silently.
     """
 
     values: Any
@@ -37,10 +37,10 @@ class Document:
 
 
 def parse_yaml(text: str) -> Document:
-    """Read a text of one document.
+    """Parse a text of one YAML document.
 
     Raises:
-        NotYamlError: it cannot be read.
+        NotYamlError: the text cannot be parsed.
     """
     try:
         loader = _Loader(text)
@@ -50,10 +50,10 @@ def parse_yaml(text: str) -> Document:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise NotYamlError(problem, mark.line + 1 if mark else None) from error
-    except ValueError as error:  # of a %YAML line
-        raise NotYamlError("a number that is none") from error
+    except ValueError as error:  # raised for a %YAML line
+        raise NotYamlError("an invalid number") from error
     except RecursionError as error:
-        raise NotYamlError("sections within sections without end") from error
+        raise NotYamlError("too many nested sections") from error
     document = Document(values, {}, [])
     _note_lines(tree, (), document)
     return document
@@ -61,18 +61,18 @@ def parse_yaml(text: str) -> Document:
 
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases: they can hold themselves, or a few lines grow to gigabytes."""
+        """Refuse aliases, because they can contain themselves, or expand a few lines to gigabytes."""
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack its result
             raise yaml.composer.ComposerError(None, None, f"*{event.anchor} is an alias", event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Tell the line, too, of a value that is not what it looks like, as is the date 2024-13-45."""
+        """Add the line to the error for an invalid value, such as the date 2024-13-45."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError) as error:
-            problem = f"a value that looks like {node.tag.rpartition(':')[2]} and is none"
+            problem = f"an invalid {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
 

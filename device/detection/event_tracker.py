@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from uuid6 import uuid7
 
 from device.config.models import EventsConfig
 from device.config.quiet_hours import QuietHours
-from device.model.scoring import heard_windows
+from device.model.scoring import Scorer, independent_windows
 from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, Span, Window
 
 
@@ -48,33 +47,28 @@ class EventTracker:
 
     Args:
         config: thresholds and times.
-        labels: of the bundle, in the order of the scores.
         bundle_thresholds: the bundle's own threshold for each label.
-        live: the bundle's: scores of windows as if they were clips, shape (windows, labels), as many windows as what
-            they heard would fill, and its rise above the noise floor, dB -> scores of what was heard, shape (labels,).
-        decide: the bundle's rule: scores, shape (labels,) -> a label or `unknown`.
+        scorer: labels, and the bundle's rules for live scores and `unknown`.
         sample_rate: Hz, of positions.
-        refuse: told of each label that becomes no event.
+        on_refusal: called for each label that becomes no event.
     """
 
     def __init__(
         self,
         config: EventsConfig,
         *,
-        labels: tuple[str, ...],
         bundle_thresholds: Mapping[str, float],
-        live: Callable[[NDArray[np.float32], float, float], Probabilities],
-        decide: Callable[[Probabilities], str],
+        scorer: Scorer,
         sample_rate: int,
-        refuse: Callable[[Refusal], None] = lambda _refusal: None,
+        on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
-        self._labels = labels
+        self._scorer = scorer
+        self._labels = scorer.labels
         self._thresholds = {
-            label: _first(config.thresholds.get(label), config.threshold, bundle_thresholds[label]) for label in labels
+            label: _first(config.thresholds.get(label), config.threshold, bundle_thresholds[label])
+            for label in scorer.labels
         }
-        self._live = live
-        self._decide = decide
-        self._refuse = refuse
+        self._on_refusal = on_refusal
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[tuple[Window, Probabilities, float]] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
@@ -101,13 +95,13 @@ class EventTracker:
             time_of: sample position -> Unix seconds.
         """
         self._recent.append((window, scores, rise_db))
-        combined = self._together()
+        combined = self._live_scores()
         named = self._named(combined)
-        is_unknown = self._decide(combined) == UNKNOWN
+        is_unknown = self._scorer.decide(combined) == UNKNOWN
         labels = set() if is_unknown else {label for label in named if named[label] >= self._thresholds[label]}
 
         def refuse(label: str, reason: RefusalReason) -> None:
-            self._refuse(Refusal(reason, label, named[label], self._thresholds[label], time_of(window.end)))
+            self._on_refusal(Refusal(reason, label, named[label], self._thresholds[label], time_of(window.end)))
 
         if not labels:
             refuse(max(named, key=lambda label: named[label]), "unknown" if is_unknown else "below_threshold")
@@ -133,7 +127,7 @@ class EventTracker:
                 start_time=time_of(onset),
                 end_time=None,
                 level_dbfs=level_dbfs,
-                gate=window.sound.reason,
+                gate=window.span.reason,
             )
             self._sounds[label] = _Sound(event, onset, window.end, window.start + window.hop_length)
             yield event
@@ -159,12 +153,12 @@ class EventTracker:
         for each in list(self._sounds.values()):
             yield self._end(each, min(each.named_until, sound.end), time_of)
 
-    def _together(self) -> Probabilities:
-        """Scores of what the last windows heard, shape (labels,)."""
+    def _live_scores(self) -> Probabilities:
+        """Pool the scores of the last windows, shape (labels,)."""
         windows, scores, rises_db = zip(*self._recent, strict=True)
         first, last = windows[0], windows[-1]
-        heard = heard_windows(first.start, last.start, last.end - last.start, len(windows))
-        return self._live(np.stack(scores), heard, max(rises_db))
+        count = independent_windows(first.start, last.start, last.end - last.start, len(windows))
+        return self._scorer.live_scores(np.stack(scores), count, max(rises_db))
 
     def _objection(self, label: str, onset: int, time: float) -> RefusalReason | None:
         """Why a label that is sounding starts no event, if anything speaks against it."""
@@ -181,8 +175,8 @@ class EventTracker:
         number = self._labels.index(label)
         heard = [window for window, scores, _ in self._recent if scores[number] >= self._thresholds[label] / 2]
         first = heard[0] if heard else self._recent[-1][0]
-        if first.start < first.sound.start:
-            return first.sound.start  # the sounding's first window: the gate heard the onset
+        if first.start < first.span.start:
+            return first.span.start  # the sounding's first window: the gate heard the onset
         return first.end - first.hop_length  # laid because the sound went on: what is new lies in its last hop
 
     def _named(self, scores: Probabilities) -> dict[str, float]:

@@ -16,7 +16,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from device.config.models import NoiseFloorConfig
-from device.model.features import FULL_SCALE, Samples
+from device.types import FULL_SCALE, Samples
 
 GROUP = 4
 """Blocks that are judged together: 120 ms, at a quarter of the cost and half the scatter of one by one."""

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError, UnavailableError
-from device.model.features import LogMel
-from device.types import Probabilities
+from device.types import LogMel, Probabilities
 from device.util.native_stderr import silent_stderr
 
 

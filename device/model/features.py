@@ -14,12 +14,8 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Samples = NDArray[np.int16]
-"""Mono sound, shape (n,), int16, full scale 32768."""
-LogMel = NDArray[np.float32]
-"""Shape (mel_bands, frames), float32, in [-1, 1]: 1 is the window's peak, -1 is `top_db` below it."""
+from device.types import LogMel, Samples, to_float
 
-FULL_SCALE = 32768.0
 _AMIN = 1e-10
 """Power below which the logarithm is cut (librosa.power_to_db's `amin`)."""
 
@@ -122,27 +118,11 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
     """
     if samples.shape != (config.window_length,):
         raise ValueError(f"a window has shape ({config.window_length},), not {samples.shape}")
-    power = _power_spectrogram(samples.astype(np.float32) / np.float32(FULL_SCALE), config)
+    power = _power_spectrogram(to_float(samples), config)
     mel_power = _mel_filters(config) @ power
     decibel = 10.0 * np.log10(np.maximum(mel_power, _AMIN))
     below_peak = np.maximum(decibel - decibel.max(), -config.top_db)
     return np.asarray(1.0 + below_peak * (2.0 / config.top_db), np.float32)
-
-
-def level_dbfs(samples: Samples) -> float:
-    """RMS level without the DC offset that cheap sound cards add, dB relative to full scale.
-
-    Args:
-        samples: shape (n,), int16, n at least 1.
-
-    Returns:
-        At most 0; a square wave at full scale is 0, a sine -3.01, digital silence -100.
-    """
-    # Runs on every block, so it is written for speed: np.std takes four times as long.
-    signal = samples.astype(np.float32)
-    mean = float(signal.sum()) / len(signal)
-    variance = float(signal.dot(signal)) / len(signal) - mean * mean
-    return 10.0 * math.log10(max(variance / FULL_SCALE**2, 1e-10))
 
 
 def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:

@@ -1,51 +1,110 @@
-"""What the scores of several windows say together, where a microphone hears mostly none of the labels."""
+"""Scoring: live scores of overlapping windows, and the decision between the labels and `unknown`."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.types import Probabilities
+from device.model.manifest import Manifest, Unknown
+from device.types import UNKNOWN, Probabilities
 
-_NEW = 0.25
-"""What a window's length of the same sound, heard on, adds to the first: it comes from one source, which the network
-mistakes alike. Picked on streets of the judged folds (docs/trials.md)."""
+_NEW_SHARE = 0.25
+"""Weight of each further window's length of the same sound. It comes from one source, so its errors are correlated.
+Chosen on streets of the test folds (docs/trials.md)."""
 _LEAST = 1e-6
-"""A score below it counts as this: an int8 network cannot tell less likely from impossible."""
+"""Floor of a score: an int8 network does not distinguish smaller probabilities."""
 
 
-def heard_windows(first_start: int, last_start: int, window_length: int, count: int) -> float:
-    """As many windows as the sound fills that `count` windows cover, 1 to `count`: those that overlap heard less."""
+class Scorer:
+    """Rules of a bundle that turn the network's scores into live scores and a decision.
+
+    Args:
+        manifest: labels, the rule for `unknown`, and each label's prior odds.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.labels = manifest.labels
+        self._unknown = manifest.unknown
+        self._label_odds = np.array([manifest.thresholds[label].live_odds for label in manifest.labels])
+
+    def live_scores(
+        self, scores: NDArray[np.float32], windows: float = 1.0, rise_db: float = math.inf
+    ) -> Probabilities:
+        """Combine the scores of successive windows, with the prior odds of `unknown` live.
+
+        Args:
+            scores: shape (windows, labels), 0 to 1.
+            windows: see `independent_windows`.
+            rise_db: rise of the sound above the noise floor, dB.
+
+        Returns:
+            Shape (labels,), 0 to 1. They sum to 1 less the probability of `unknown`.
+        """
+        return pool_scores(scores, windows, self._unknown.odds(rise_db, self._label_odds))
+
+    def decide(self, scores: Probabilities) -> str:
+        """Return the label of the highest score, or `unknown`.
+
+        Args:
+            scores: shape (labels,), 0 to 1.
+        """
+        number = int(decide(scores[np.newaxis], self._unknown)[0])
+        return self.labels[number] if number < len(self.labels) else UNKNOWN
+
+
+def decide(scores: NDArray[np.float32], unknown: Unknown) -> NDArray[np.intp]:
+    """Decide between the labels and `unknown`, for many clips or windows at once.
+
+    Args:
+        scores: shape (n, labels), 0 to 1. What is missing to 1 is the network's probability of `unknown`.
+        unknown: whether the network has an output for `unknown`, and the least confidence of a label.
+
+    Returns:
+        Shape (n,): number of the label with the highest score, or the number of labels for `unknown`. It is `unknown`
+        where the confidence is below `min_confidence` or below the probability of `unknown`.
+    """
+    confidence = scores.max(axis=1)
+    none = 1.0 - scores.sum(axis=1) if unknown.output else np.zeros(len(scores), np.float32)
+    best: NDArray[np.intp] = scores.argmax(axis=1)
+    return np.where(confidence < np.maximum(none, unknown.min_confidence), scores.shape[1], best)
+
+
+def independent_windows(first_start: int, last_start: int, window_length: int, count: int) -> float:
+    """Count windows without their overlap: the covered time in windows, 1 to `count`.
+
+    Args:
+        first_start: first sample of the first window.
+        last_start: first sample of the last window.
+        window_length: samples in a window.
+        count: number of windows.
+    """
     return min((last_start - first_start) / window_length + 1.0, float(count))
 
 
-def pool_scores(scores: NDArray[np.float32], heard: float, odds: NDArray[np.float64]) -> Probabilities:
-    """Scores of what windows heard together, after Bayes' rule.
+def pool_scores(scores: NDArray[np.float32], windows: float, odds: NDArray[np.float64]) -> Probabilities:
+    """Pool the scores of windows of one sound, with prior odds for `unknown`.
 
-    The more of a sound was heard, the more it takes to doubt it. But its windows are no independent witnesses: they
-    overlap, and what they do not share is the same source still.
+    Windows overlap and come from one source, so their scores are correlated and weighted down. The weights of the
+    logarithmic opinion pool sum to 1, and a quarter for each further window's length (C. Genest and J. Zidek,
+    "Combining probability distributions: a critique and an annotated bibliography", Statistical Science 1, 1986).
 
-    A folder of clips holds what somebody recorded for its label; a microphone hears mostly something else. So "none of
-    them" is likelier beforehand than where the scores were calibrated; how much, depends on what it would be taken for:
-    many a click passes for a shot, and nothing for a jackhammer. The likeliest label says which of the odds hold.
-
-    Formulas: a logarithmic opinion pool (C. Genest and J. Zidek, "Combining probability distributions: a critique and
-    an annotated bibliography", Statistical Science 1, 1986) whose weights add up to 1 and a quarter of what was heard
-    beyond one window; the other prior is that of M. Saerens et al., "Adjusting the outputs of a classifier to new a
-    priori probabilities", Neural Computation 14, 2002.
+    Scores are calibrated on clips, each recorded for its label. A microphone delivers mostly other sounds. The prior is
+    changed accordingly (M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities",
+    Neural Computation 14, 2002). The likeliest label determines the odds: ambience resembles some labels more than
+    others.
 
     Args:
-        scores: shape (windows, labels), float32, 0 to 1, of each window as if it were a clip; what they lack to 1 is
-            "none of them".
-        heard: see `heard_windows`.
-        odds: shape (labels,), above 0: how many times as likely beforehand "none of them" is where the label is the
-            likeliest; 1 leaves the prior as it was.
+        scores: shape (windows, labels), float32, 0 to 1, of each window alone. What is missing to 1 is the probability
+            of `unknown`.
+        windows: see `independent_windows`.
+        odds: shape (labels,), above 0: prior odds of `unknown` where the label is the likeliest, relative to the
+            training clips; 1 leaves the prior as it was.
 
     Returns:
-        Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
+        Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of `unknown`.
     """
     all_outputs = np.column_stack([scores, 1.0 - scores.sum(axis=1)])
-    weight = 1.0 + _NEW * (heard - 1.0)
+    weight = 1.0 + _NEW_SHARE * (windows - 1.0)
     evidence = weight * np.log(np.maximum(all_outputs, _LEAST)).mean(axis=0)
     evidence[-1] += math.log(odds[int(evidence[:-1].argmax())])
     powers = np.exp(evidence - evidence.max())

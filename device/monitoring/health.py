@@ -1,7 +1,7 @@
-"""How the device is: what it heard, what it turned away and why, and how its parts are. For any thread.
+"""Health: counters, latencies and diagnoses since the start. Any thread may use it.
 
-`Health` takes note, `Reporter` has it published on the topic `health` (docs/mqtt.md). What is turned away is also
-logged, at DEBUG, on the logger "earshot.trace": `earshot run --trace`.
+They are published on the topic `health` (docs/mqtt.md). Refusals and gate openings are also logged, at DEBUG, on the
+logger "earshot.trace": `earshot run --trace`.
 """
 
 import logging
@@ -9,26 +9,22 @@ import statistics
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Self, get_args
+from typing import Any, get_args
 
-from device.model.features import LogMel
-from device.mqtt.messages import rfc3339
-from device.types import Event, GateReason, Observer, Probabilities, Refusal, RefusalReason
+from device.types import Event, GateReason, Observer, Refusal, RefusalReason
+from device.util.clock import rfc3339
 
 _LOGGER = logging.getLogger(__name__)
 TRACE = logging.getLogger("earshot.trace")
 
 _NEAR_MISSES = 10
-"""The last so many are kept."""
-_REPORT_SECONDS = 60.0
-"""From one report to the next, while nothing changes."""
+"""Near misses that are kept: the last ones."""
 _TIMED_WINDOWS = 100
-"""Windows that the latency of inference is taken over."""
+"""Windows over which the inference time is taken: the last ones."""
 
-_BECAUSE: dict[RefusalReason, str] = {
-    "unknown": "the network knows it as none of its labels",
+_REASONS: dict[RefusalReason, str] = {
+    "unknown": "the network decides for none of its labels",
     "below_threshold": "below its threshold of {threshold:.2f}",
     "cooling_down": "it ended a moment ago and is cooling down",
     "maximum_duration": "it has lasted for events.maximum_seconds",
@@ -37,17 +33,17 @@ _BECAUSE: dict[RefusalReason, str] = {
 
 
 class Health(Observer):
-    """Counters since the start, the microphone's diagnosis, and the last near-misses.
+    """Counters since the start, the diagnosis of the source, and the last near misses.
 
     Attributes:
-        changed: set when the diagnosis changes; whoever waits for it clears it.
+        changed: set when the diagnosis changes; its waiter clears it.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Event()
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._microphone = {"state": "missing", "message": "nothing was heard yet"}
+        self._microphone = {"state": "missing", "message": "nothing was received yet"}
         self._listened_seconds = self._open_seconds = 0.0
         self._gate: GateReason | None = None
         self._gate_since = 0.0
@@ -58,15 +54,15 @@ class Health(Observer):
         self._inference_seconds: deque[float] = deque(maxlen=_TIMED_WINDOWS)
         self._last_event: Event | None = None
 
-    def diagnosed(self, state: str, message: str) -> None:
-        """Take note, and say, that the source of sound is in another state."""
+    def on_source_state(self, state: str, message: str) -> None:
+        """Store and log a new state of the source."""
         _LOGGER.log(logging.INFO if state == "ok" else logging.WARNING, "%s: %s", state, message)
         with self._lock:
             self._microphone = {"state": state, "message": message}
         self.changed.set()
 
-    def listened(self, seconds: float, gate: GateReason | None) -> None:
-        """Count a block."""
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
+        """Count a block, and the openings of the gate."""
         with self._lock:
             self._listened_seconds += seconds
             self._open_seconds += seconds if gate else 0.0
@@ -76,35 +72,28 @@ class Health(Observer):
                 self._openings.update([gate] if gate else [])
                 self._gate = gate
 
-    def refused(self, refusal: Refusal) -> None:
-        """Count a label that became no event, and keep it if it came near."""
+    def on_refusal(self, refusal: Refusal) -> None:
+        """Count a label that became no event; keep a near miss."""
         when = datetime.fromtimestamp(refusal.time).strftime("%H:%M:%S")
-        because = _BECAUSE[refusal.reason].format(threshold=refusal.threshold)
-        TRACE.debug("%s: no event: %s %.2f: %s", when, refusal.label, refusal.confidence, because)
+        reason = _REASONS[refusal.reason].format(threshold=refusal.threshold)
+        TRACE.debug("%s: no event: %s %.2f: %s", when, refusal.label, refusal.confidence, reason)
         with self._lock:
             self._refused[refusal.reason] += 1
             if refusal.confidence >= refusal.threshold / 2:
                 self._near_misses.append(refusal)
 
-    def heard(self, event: Event) -> None:
-        """Remember the last event."""
+    def on_event(self, event: Event) -> None:
+        """Store the last event."""
         self._last_event = event
 
-    def timed(self, classify: Callable[[LogMel], Probabilities]) -> Callable[[LogMel], Probabilities]:
-        """The same classifier, whose windows are counted and timed."""
-
-        def timed(log_mel: LogMel) -> Probabilities:
-            started = time.monotonic()
-            scores = classify(log_mel)
-            with self._lock:
-                self._windows += 1
-                self._inference_seconds.append(time.monotonic() - started)
-            return scores
-
-        return timed
+    def record_inference(self, seconds: float) -> None:
+        """Count a classified window, and record its inference time, s."""
+        with self._lock:
+            self._windows += 1
+            self._inference_seconds.append(seconds)
 
     def summary(self) -> str:
-        """What it listens to, or why it cannot, and what it heard last, for a person."""
+        """Describe the source's state and the last event, for a person."""
         microphone, event = self._microphone["message"], self._last_event
         if event is None:
             return f"{microphone}. No event yet"
@@ -112,7 +101,7 @@ class Health(Observer):
         return f"{microphone}. Last event: {event.label}, {when}"
 
     def report(self) -> dict[str, Any]:
-        """What this knows of the health message; a copy."""
+        """Return this part of the health message; a copy."""
         with self._lock:
             inference = self._inference_seconds
             return {
@@ -138,34 +127,3 @@ class Health(Observer):
                     for refusal in self._near_misses
                 ],
             }
-
-
-class Reporter:
-    """Reports at the start, every minute, at once when the diagnosis changes, and at the end; a context manager.
-
-    Args:
-        report: called on a thread of this class's own.
-        changed: makes a report due.
-    """
-
-    def __init__(self, report: Callable[[], None], changed: threading.Event) -> None:
-        self._report = report
-        self._changed = changed
-        self._ends = False
-        self._thread = threading.Thread(target=self._work, name="health", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends = True
-        self._changed.set()
-        self._thread.join()
-        self._report()
-
-    def _work(self) -> None:
-        while not self._ends:
-            self._report()
-            self._changed.wait(_REPORT_SECONDS)
-            self._changed.clear()

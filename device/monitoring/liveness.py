@@ -1,65 +1,51 @@
-"""The pulse of listening: when something last came from the source, and how much sound was lost. For any thread."""
+"""Liveness of the data path: when the last item arrived from a source, and how much audio was lost."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from device.types import BLOCK_SECONDS, Block, SourceLost
 
 
-class LossySource(Protocol):
-    """What sources have in common: an item every few seconds, a block or the word that there is none."""
+class Liveness:
+    """Records when the last item arrived and detects stalls. Any thread may read it.
 
-    lost_samples: int
-
-    def __iter__(self) -> Iterator[Block | SourceLost]:
-        """Yield the items."""
-
-
-class Pulse:
-    """Feels that each item is followed by a next one: then capture, gate, network and events all go on.
-
-    They share a thread, so whatever hangs in one of them is felt here. It outlives the sources: what is lost between
-    two of them is counted, too.
+    Capture, gate, network and events share a thread, so an item that follows the last one shows that all of them
+    continue. A `Liveness` outlives its sources: audio lost between two of them is counted as well.
 
     Attributes:
-        lost_seconds: sound that was lost since the start.
+        lost_seconds: audio lost since the start, s.
     """
 
     def __init__(self) -> None:
-        self._beat = time.monotonic()
-        self._heard_at: float | None = None
+        self._last_item = time.monotonic()
+        self._last_block: float | None = None
+        self._lost_before = 0.0
+        self._is_first_block = True
         self.lost_seconds = 0.0
 
-    def through(
-        self, source: LossySource, sample_rate: int, on_first: Callable[[], None]
-    ) -> Iterator[Block | SourceLost]:
-        """Pass on what a source yields.
+    def open_source(self) -> None:
+        """Begin with a new source, whose own losses start at 0."""
+        self._last_item = time.monotonic()
+        self._lost_before = self.lost_seconds
+        self._is_first_block = True
+
+    def record(self, item: Block | SourceLost, lost_seconds: float) -> None:
+        """Record an item of the source.
 
         Args:
-            source: read to its end.
-            sample_rate: Hz, of its blocks.
-            on_first: called with the first item, which says that there is sound, or why there is none.
+            item: it arrived just now.
+            lost_seconds: audio lost by this source so far, s.
         """
-        self._beat = time.monotonic()
-        lost_before = self.lost_seconds
-        first_item, first_block = True, True
-        for item in source:
-            self._beat = now = time.monotonic()
-            if isinstance(item, Block):
-                if first_block and self._heard_at is not None:
-                    lost_before += max(0.0, now - self._heard_at - BLOCK_SECONDS)
-                first_block, self._heard_at = False, now
-            self.lost_seconds = lost_before + source.lost_samples / sample_rate
-            if first_item:
-                first_item = False
-                on_first()
-            yield item
+        self._last_item = now = time.monotonic()
+        if isinstance(item, Block):
+            if self._is_first_block and self._last_block is not None:
+                self._lost_before += max(0.0, now - self._last_block - BLOCK_SECONDS)
+            self._is_first_block, self._last_block = False, now
+        self.lost_seconds = self._lost_before + lost_seconds
 
-    def rest(self) -> None:
-        """Nothing more is due: a recording is over."""
-        self._beat = float("inf")
+    def expect_nothing(self) -> None:
+        """Stop expecting items: a recording is over."""
+        self._last_item = float("inf")
 
     def silent_seconds(self) -> float:
-        """How long ago the last item came, s; below 0 where none is due."""
-        return time.monotonic() - self._beat
+        """Return the seconds since the last item; below 0 if none is expected."""
+        return time.monotonic() - self._last_item

@@ -1,18 +1,17 @@
-"""How hard the machine has it: while it is hot or cannot keep up, windows lie further apart and probes are rarer.
+"""Load shedding: wider hops and rarer probes while the device is hot or too slow.
 
-That costs overlap, so events may start and end a little late. The alternative is to lose sound.
+Windows then overlap less, so events may start and end a little late. The alternative is lost audio.
 """
 
 import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from device.model.features import LogMel
-from device.types import BLOCK_SECONDS, Block, Probabilities, SourceLost
+from device.types import BLOCK_SECONDS, Block
 from device.util.clock import CLOCK
 
 _LOGGER = logging.getLogger(__name__)
@@ -20,43 +19,43 @@ _LOGGER = logging.getLogger(__name__)
 Reason = Literal["none", "slow", "behind", "hot"]
 
 _PERIOD_SECONDS = 2.0
-"""From one judgement to the next: as long as the bursts in which sound servers deliver."""
+"""Time between two decisions: the length of the bursts in which sound servers deliver."""
 _BUSY_SHARE = 0.7
-"""Share of the time that the network may take while something sounds."""
+"""Largest share of the time that the network may take while something sounds."""
 _TIMED_WINDOWS, _FEWEST_WINDOWS = 5, 3
-"""Windows that the time of one is taken over; before there are so many, it is not known."""
+"""Windows over which the inference time is taken, and the fewest that are enough."""
 _BEHIND_SHARE = 0.3
-"""Share of the queue that may wait before it counts as falling behind."""
+"""Share of the queue that may wait before the device counts as behind."""
 _HOT_FACTOR = 2.0
 _EASE_SECONDS = 60.0
-"""The factor falls by one in so long, so that a machine which has just recovered is not worn out again at once."""
-_SAID: dict[Reason, str] = {
-    "none": "keeps up again: windows and probes are as config.yaml has them",
-    "slow": "the network is slower than window.hop_seconds: windows lie further apart. See `earshot check`",
-    "behind": "sound waits to be looked at: windows lie further apart. Close what else keeps this machine busy",
-    "hot": "this machine is hot or short of power: windows lie further apart. See `earshot check`",
+"""Time in which the factor falls by one, so that a device that just recovered is not overloaded at once."""
+_MESSAGES: dict[Reason, str] = {
+    "none": "keeps up again: windows and probes follow config.yaml",
+    "slow": "the network is slower than window.hop_seconds: windows are further apart. See `earshot check`",
+    "behind": "audio waits for classification: windows are further apart. Close other programs on this machine",
+    "hot": "this machine is hot or short of power: windows are further apart. See `earshot check`",
 }
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """How far windows and probes lie apart, as a multiple of config.yaml's, at least 1; and why."""
+    """Factor on the hop and on the pause between probes, at least 1, and its reason."""
 
     factor: float = 1.0
     reason: Reason = "none"
 
 
-class Load:
-    """Judges every two seconds how far windows and probes must be stretched. Used from the pipeline's thread.
+class LoadShedding:
+    """Decides every two seconds on the stretch of windows and probes. Used from the pipeline's thread.
 
     Args:
-        limit: the largest factor; 1 where there is no clock to keep up with.
-        hop_seconds: from one window to the next, unstretched.
-        queue_seconds: sound that may wait before the oldest is lost.
-        is_hot: whether the machine is to be spared.
-        changed: called when the reason is another one.
+        limit: largest factor; 1 where no clock has to be kept up with.
+        hop_seconds: hop without stretch, s.
+        queue_seconds: audio that may wait before the oldest is lost, s.
+        is_hot: returns whether the device is hot or short of power.
+        on_change: called when the reason changes.
         now: Unix seconds, on the clock of the blocks.
-        steady: seconds that only go on.
+        monotonic: monotonic seconds.
     """
 
     def __init__(
@@ -66,68 +65,60 @@ class Load:
         hop_seconds: float,
         queue_seconds: float,
         is_hot: Callable[[], bool],
-        changed: Callable[[], None] = lambda: None,
+        on_change: Callable[[], None] = lambda: None,
         now: Callable[[], float] = CLOCK.now,
-        steady: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
         self._hop_seconds = hop_seconds
         self._queue_seconds = queue_seconds
         self._is_hot = is_hot
-        self._changed = changed
+        self._on_change = on_change
         self._now = now
-        self._steady = steady
-        self._judged_at = steady()
-        self._usual_delay = self._waited = float("inf")
-        self._windows: deque[float] = deque(maxlen=_TIMED_WINDOWS)
+        self._monotonic = monotonic
+        self._decided_at = monotonic()
+        self._usual_delay = self._shortest_wait = float("inf")
+        self._inference_seconds: deque[float] = deque(maxlen=_TIMED_WINDOWS)
         self.stretch = Stretch()
 
     def factor(self) -> float:
-        """By how much to stretch now."""
+        """Return the current factor."""
         return self.stretch.factor
 
-    def through(self, source: Iterable[Block | SourceLost]) -> Iterator[Block | SourceLost]:
-        """Pass on what a source yields, and see how long it waited for us."""
-        for item in source:
-            if isinstance(item, Block):
-                delay = self._now() - item.time - BLOCK_SECONDS
-                self._usual_delay = min(self._usual_delay, delay)  # a recording's clock starts before it plays
-                self._waited = min(self._waited, delay - self._usual_delay)
-                elapsed = self._steady() - self._judged_at
-                if elapsed >= _PERIOD_SECONDS:
-                    self._judge(elapsed)
-            yield item
+    def record_block(self, block: Block) -> None:
+        """Measure how long a block waited for the pipeline; decide anew when it is time."""
+        delay = self._now() - block.time - BLOCK_SECONDS
+        self._usual_delay = min(self._usual_delay, delay)  # a recording's clock starts before it plays
+        self._shortest_wait = min(self._shortest_wait, delay - self._usual_delay)
+        elapsed = self._monotonic() - self._decided_at
+        if elapsed >= _PERIOD_SECONDS:
+            self._decide(elapsed)
 
-    def timed(self, classify: Callable[[LogMel], Probabilities]) -> Callable[[LogMel], Probabilities]:
-        """The same classifier, seen for how long it takes."""
+    def record_inference(self, seconds: float) -> None:
+        """Record the inference time of a window, s."""
+        self._inference_seconds.append(seconds)
 
-        def timed(log_mel: LogMel) -> Probabilities:
-            started = self._steady()
-            scores = classify(log_mel)
-            self._windows.append(self._steady() - started)
-            return scores
-
-        return timed
-
-    def _judge(self, elapsed: float) -> None:
-        """Stretch at once as far as it takes; go back slowly."""
+    def _decide(self, elapsed: float) -> None:
+        """Raise the factor at once as far as necessary; lower it slowly."""
         needed, reason = self._needed()
         eased = self.stretch.factor - elapsed / _EASE_SECONDS
         if needed < eased:
             needed, reason = eased, self.stretch.reason
         stretch = Stretch(min(needed, self._limit), reason) if min(needed, self._limit) > 1 else Stretch()
         if stretch.reason != self.stretch.reason:
-            _LOGGER.log(logging.INFO if stretch.reason == "none" else logging.WARNING, "%s", _SAID[stretch.reason])
-            self._changed()
+            level = logging.INFO if stretch.reason == "none" else logging.WARNING
+            _LOGGER.log(level, "%s", _MESSAGES[stretch.reason])
+            self._on_change()
         self.stretch = stretch
-        self._judged_at, self._waited = self._steady(), float("inf")
+        self._decided_at, self._shortest_wait = self._monotonic(), float("inf")
 
     def _needed(self) -> tuple[float, Reason]:
         reasons: list[tuple[float, Reason]] = [(1.0, "none")]
-        if len(self._windows) >= _FEWEST_WINDOWS:
-            reasons.append((statistics.median(self._windows) / (_BUSY_SHARE * self._hop_seconds), "slow"))
-        # The shortest wait of the period: a burst waits for a moment, too, but only its first blocks.
-        reasons.append((self._waited / (_BEHIND_SHARE * self._queue_seconds), "behind"))
+        if len(self._inference_seconds) >= _FEWEST_WINDOWS:
+            median = statistics.median(self._inference_seconds)
+            reasons.append((median / (_BUSY_SHARE * self._hop_seconds), "slow"))
+        # The shortest wait of the period: within a burst, only the first blocks wait.
+        reasons.append((self._shortest_wait / (_BEHIND_SHARE * self._queue_seconds), "behind"))
         if self._is_hot():
             reasons.append((_HOT_FACTOR, "hot"))
         return max(reasons)

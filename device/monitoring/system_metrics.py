@@ -28,7 +28,7 @@ class Throttling:
     """What slows a Raspberry Pi down: `under_voltage`, `frequency_capped`, `throttled`, `soft_temperature_limit`."""
 
     now: tuple[str, ...]
-    since_boot: tuple[str, ...]
+    seconds_since_boot: tuple[str, ...]
 
 
 def throttling(platform: Path = PLATFORM) -> Throttling | None:

@@ -15,8 +15,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config.models import MqttConfig
 from device.mqtt.client_factory import connect, make_client
-from device.mqtt.connection_errors import NO_ANSWER, why_ended, why_refused, why_unreachable
-from device.util.log_throttle import Complaints
+from device.mqtt.connection_errors import NO_ANSWER, explain_connect_error, explain_disconnect, explain_refusal
+from device.util.log_throttle import LogThrottle
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ _NOT_MQTT = (ValueError, LookupError, struct.error, MQTTException)
 """What paho raises when the other end talks nonsense."""
 
 
-class Peer(Protocol):
+class ConnectionListener(Protocol):
     """Whoever uses the connection. All of it is called on the connection's thread and must return at once."""
 
     def connected(self, client: paho.Client, in_flight: int) -> None:
@@ -65,7 +65,12 @@ class Connection:
     """
 
     def __init__(
-        self, config: MqttConfig, password: str | None, client_id: str, will: tuple[str, bytes], peer: Peer
+        self,
+        config: MqttConfig,
+        password: str | None,
+        client_id: str,
+        will: tuple[str, bytes],
+        peer: ConnectionListener,
     ) -> None:
         self._config = config
         self._password = password
@@ -73,7 +78,7 @@ class Connection:
         self._will = will
         self._peer = peer
         self._stopping = threading.Event()
-        self._complaints = Complaints()
+        self._log_throttle = LogThrottle()
         self._client = self._make_client(next(iter(_PROTOCOLS)))  # a certificate that cannot be used is told now
         self._trouble = ""
         self._answered = False
@@ -97,7 +102,7 @@ class Connection:
             if stood > pause:
                 pause = _FIRST_RETRY_SECONDS
             if stood > _STEADY_SECONDS:
-                self._complaints.forget()
+                self._log_throttle.reset()
             if not self._stopping.is_set():
                 self._complain(self._trouble)
             # Jitter: a broker that comes back is not met by all its clients in the same instant.
@@ -115,7 +120,7 @@ class Connection:
             try:
                 connect(self._client, self._config, protocol)
             except OSError as error:
-                self._trouble = why_unreachable(error)
+                self._trouble = explain_connect_error(error)
                 return 0.0
             started = time.monotonic()
             try:
@@ -154,7 +159,7 @@ class Connection:
     ) -> None:
         if reason.is_failure:
             self._answered = reason.getName() != "Unsupported protocol version"
-            self._trouble = why_refused(reason)
+            self._trouble = explain_refusal(reason)
             return
         self._answered, self._trouble = True, _GONE
         _LOGGER.info("connected to the broker %s:%d", self._config.host, self._config.port)
@@ -166,13 +171,13 @@ class Connection:
         self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
         if self._trouble == _GONE:
-            self._trouble = why_ended(reason)
+            self._trouble = explain_disconnect(reason)
 
     def _on_publish(self, client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         self._peer.acknowledged(client, mid, reason)
 
     def _complain(self, what: str) -> None:
-        self._complaints.say(
+        self._log_throttle.warning(
             f"broker {self._config.host}:{self._config.port} {what}. Events wait in the outbox meanwhile"
         )
 

@@ -16,7 +16,7 @@ NO_ANSWER = (
 )
 
 
-def why_unreachable(error: OSError) -> str:
+def explain_connect_error(error: OSError) -> str:
     """Say why no connection came about, and the cure; continues "broker HOST:PORT ..."."""
     match error:
         case ssl.SSLCertVerificationError():
@@ -43,7 +43,7 @@ def _why_untrusted(error: ssl.SSLCertVerificationError) -> str:
     return f"that is not trusted ({error.verify_message}). Set mqtt.tls.ca_file to its authority's"
 
 
-def why_refused(reason: ReasonCode) -> str:
+def explain_refusal(reason: ReasonCode) -> str:
     """Say why the broker does not want us, and the cure; continues "broker HOST:PORT ..."."""
     match reason.getName():
         case "Bad user name or password" | "Not authorized":
@@ -55,7 +55,7 @@ def why_refused(reason: ReasonCode) -> str:
     return f"refuses the connection ({reason}). {cure}"
 
 
-def why_ended(reason: ReasonCode) -> str:
+def explain_disconnect(reason: ReasonCode) -> str:
     """Say why a connection that stood has ended; continues "broker HOST:PORT ..."."""
     if reason.getName() == "Session taken over":
         return "gave our session to another client. Give each device its own node_id"

@@ -7,11 +7,11 @@ import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.mqtt.messages import Topics, corrected, encode
-from device.mqtt.retained_store import Retained, Value
+from device.mqtt.retained_store import RetainedMessage, RetainedStore
 from device.outbox.queue import Outbox
 from device.outbox.sqlite_table import Entry
 from device.util.clock import Clock, Stamp
-from device.util.log_throttle import Complaints
+from device.util.log_throttle import LogThrottle
 
 RETRY_SECONDS = 5.0
 """How often a disk or a broker that refused something is tried again."""
@@ -28,7 +28,9 @@ class Delivery:
         live_seconds: age from which an event goes to `event/backlog`.
     """
 
-    def __init__(self, outbox: Outbox, retained: Retained, topics: Topics, clock: Clock, live_seconds: float) -> None:
+    def __init__(
+        self, outbox: Outbox, retained: RetainedStore, topics: Topics, clock: Clock, live_seconds: float
+    ) -> None:
         self.acknowledged_at: float | None = None
         self._outbox = outbox
         self._retained = retained
@@ -37,12 +39,12 @@ class Delivery:
         self._live_seconds = live_seconds
         self._client: paho.Client | None = None
         self._limit = 0
-        self._in_flight: dict[int, Entry | Value] = {}
+        self._in_flight: dict[int, Entry | RetainedMessage] = {}
         self._sent_up_to = 0
         self._confirmed: list[int] = []
         self._refused = False
         self._tried_at = time.monotonic()
-        self._complaints = Complaints()
+        self._log_throttle = LogThrottle()
 
     @property
     def client(self) -> paho.Client | None:
@@ -52,13 +54,13 @@ class Delivery:
     @property
     def has_said_all(self) -> bool:
         """Whether every retained value has reached the broker, or nobody is there to say it to."""
-        under_way = any(isinstance(item, Value) for item in list(self._in_flight.values()))
+        under_way = any(isinstance(item, RetainedMessage) for item in list(self._in_flight.values()))
         return self._client is None or not (self._retained or under_way)
 
     def begin(self, client: paho.Client, in_flight: int) -> None:
         """A broker is there, which takes so many messages at a time. It may have forgotten all that we ever said."""
         self._client, self._limit = client, in_flight
-        self._retained.say_all()
+        self._retained.mark_all_unsent()
 
     def end(self, client: paho.Client) -> None:
         """Nobody will confirm what was under way: it is sent again, from the outbox, as late as it is by then."""
@@ -76,7 +78,7 @@ class Delivery:
         if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
             return
         if reason.is_failure:
-            self._complaints.say(f"the broker does not take our messages ({reason}). Check its access rules")
+            self._log_throttle.warning(f"the broker does not take our messages ({reason}). Check its access rules")
             self._refused, self._sent_up_to = True, 0
             return
         self.acknowledged_at = time.monotonic()

@@ -28,7 +28,7 @@ class _Subscription:
     take_retained: bool
 
 
-class Incoming:
+class InboundQueue:
     """A bounded queue of messages, and the thread that hands them to their handlers; a context manager.
 
     A flood costs us neither memory nor time: what finds the queue full, or is too large, is dropped and counted.

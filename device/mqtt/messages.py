@@ -1,13 +1,13 @@
 """Topics and payloads: the contract with whoever subscribes. See docs/mqtt.md."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from uuid6 import uuid7
 
 from device.types import Event
-from device.util.clock import Clock, Stamp, boot_id
+from device.util.clock import Clock, Stamp, boot_id, rfc3339
 
 SCHEMA = 1
 ONLINE, OFFLINE = b"online", b"offline"
@@ -86,8 +86,3 @@ def corrected(message: dict[str, Any], made: Stamp, clock: Clock) -> dict[str, A
 def encode(message: dict[str, Any]) -> bytes:
     """JSON in UTF-8, one object, no line breaks."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def rfc3339(unix_seconds: float) -> str:
-    """UTC with milliseconds, as in 2026-11-22T07:15:00.250Z (RFC 3339)."""
-    return datetime.fromtimestamp(round(unix_seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -15,12 +15,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.config.models import MqttConfig
 from device.mqtt.connection import Connection
 from device.mqtt.delivery import RETRY_SECONDS, Delivery
-from device.mqtt.inbound_queue import Handler, Incoming
+from device.mqtt.inbound_queue import Handler, InboundQueue
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
-from device.mqtt.retained_store import Retained
+from device.mqtt.retained_store import RetainedStore
 from device.outbox.queue import Outbox, OutboxFacts
 from device.util.clock import CLOCK, Clock, Stamp
-from device.util.log_throttle import Complaints
+from device.util.log_throttle import LogThrottle
 
 _GOODBYE_SECONDS = 2.0
 """How long the last status may take."""
@@ -70,11 +70,11 @@ class Publisher:
         self._topics = Topics(node_id)
         self._outbox = outbox
         self._clock = clock
-        self._retained = Retained()
+        self._retained = RetainedStore()
         self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds)
-        self._incoming = Incoming(lambda: self._inbox.put(self._turn_deaf))
+        self._incoming = InboundQueue(lambda: self._inbox.put(self._turn_deaf))
         self._deaf_until: float | None = None
-        self._complaints = Complaints()
+        self._log_throttle = LogThrottle()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._unstored = 0
@@ -218,7 +218,7 @@ class Publisher:
     def _turn_deaf(self) -> None:
         """Somebody floods us: have the broker keep it for a while, so that events are not delayed."""
         if self._delivery.client is not None and self._incoming.filters:
-            self._complaints.say(f"too many commands at once: none are taken for {_DEAF_SECONDS:.0f} s")
+            self._log_throttle.warning(f"too many commands at once: none are taken for {_DEAF_SECONDS:.0f} s")
             self._delivery.client.unsubscribe(self._incoming.filters)
             self._deaf_until = time.monotonic() + _DEAF_SECONDS
 

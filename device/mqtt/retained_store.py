@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Value:
+class RetainedMessage:
     """A value that the broker shall keep."""
 
     topic: str
     payload: bytes
 
 
-class Retained:
+class RetainedStore:
     """The last value of each topic, and which of them are still to be said. Any thread."""
 
     def __init__(self) -> None:
@@ -30,16 +30,16 @@ class Retained:
             self._payloads[topic] = payload
             self._unsaid[topic] = None
 
-    def next(self) -> Value | None:
+    def next(self) -> RetainedMessage | None:
         """A value that is to be said now; None where all is said."""
         with self._lock:
             topic = next(iter(self._unsaid), None)
             if topic is None:
                 return None
             del self._unsaid[topic]
-            return Value(topic, self._payloads[topic])
+            return RetainedMessage(topic, self._payloads[topic])
 
-    def say_all(self) -> None:
+    def mark_all_unsent(self) -> None:
         """A broker is there that may know none of them."""
         with self._lock:
             self._unsaid = dict.fromkeys(self._payloads)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.config.models import Detail
-from device.model.features import LogMel
+from device.types import LogMel
 
 _BLUR_SECONDS = 0.25
 """Longer than a sound of speech: what benchmarks/picture.py makes of it is below what can be understood."""
@@ -18,7 +18,7 @@ _COLOURS = ((0, 0, 4), (80, 18, 123), (182, 54, 121), (251, 136, 97), (252, 253,
 """From quiet to loud: five of the colours of matplotlib's `magma`, which stay in order in greyscale."""
 
 
-def painter(detail: Detail, hop_length_seconds: float) -> Callable[[LogMel], bytes] | None:
+def spectrogram_encoder(detail: Detail, hop_length_seconds: float) -> Callable[[LogMel], bytes] | None:
     """What makes the pictures that are published, in so much detail; None where none are.
 
     Args:

@@ -6,15 +6,14 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict
 
 from device.config.models import HomeAssistantConfig
-from device.model.features import LogMel
 from device.mqtt.home_assistant import discovery_message, discovery_topic
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
-from device.types import Event, Look, Observer
-from device.util.json_store import StateFile
+from device.types import ClassifiedWindow, Event, LogMel, Observer
+from device.util.json_store import JsonStore
 
 
-class Announced(BaseModel):
+class DiscoveryRecord(BaseModel):
     """What Home Assistant was told of the node, by this run or an earlier one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -26,7 +25,7 @@ class Announced(BaseModel):
     """All that ever were published as states."""
 
 
-class States(Observer):
+class StateTopics(Observer):
     """Keeps the retained topics true to what is heard.
 
     Args:
@@ -56,7 +55,7 @@ class States(Observer):
         if draw is None:
             publisher.state("spectrogram", b"")
 
-    def announce(self, config: HomeAssistantConfig, remembered: StateFile[Announced]) -> None:
+    def announce(self, config: HomeAssistantConfig, remembered: JsonStore[DiscoveryRecord]) -> None:
         """Make the node a device of Home Assistant, or no more one; forget what earlier bundles could name.
 
         Args:
@@ -99,11 +98,11 @@ class States(Observer):
         self._publisher.subscribe(f"{config.discovery_prefix}/status", born)
         return {key: component["platform"] for key, component in message["components"].items()}
 
-    def classified(self, look: Look) -> None:
+    def on_window(self, window: ClassifiedWindow) -> None:
         """Keep the log-mel, should an event come of it."""
-        self._log_mel = look.log_mel
+        self._log_mel = window.log_mel
 
-    def heard(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """A label begins to sound, or ends."""
         begins = event.end_time is None
         self._publisher.state(f"sound/{event.label}", "ON" if begins else "OFF")

@@ -13,7 +13,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.config.models import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.client_factory import connect, make_client
-from device.mqtt.connection_errors import NO_ANSWER, why_refused, why_unreachable
+from device.mqtt.connection_errors import NO_ANSWER, explain_connect_error, explain_refusal
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 10.0
@@ -48,7 +48,7 @@ class Subscriber:
         try:
             connect(self._client, self._config, _PROTOCOL)
         except OSError as error:
-            raise UnavailableError(f"{where} {why_unreachable(error)}") from error
+            raise UnavailableError(f"{where} {explain_connect_error(error)}") from error
         self._client.loop_start()
         try:
             problem = self._subscribed.get(timeout=_CONNECT_SECONDS)
@@ -74,7 +74,7 @@ class Subscriber:
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._subscribed.put(why_refused(reason))
+            self._subscribed.put(explain_refusal(reason))
         else:
             client.subscribe([(topic, 1) for topic in _FILTERS])
 

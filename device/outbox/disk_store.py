@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from device.config.models import OutboxConfig
 from device.errors import UnavailableError
-from device.outbox.sqlite_table import Entry, OutboxFile, Totals
-from device.util.log_throttle import Complaints
+from device.outbox.sqlite_table import Entry, SqliteTable, Totals
+from device.util.log_throttle import LogThrottle
 
 _MEGABYTE = 1024 * 1024
 _FEW = 100
@@ -31,7 +31,7 @@ _NOT_DAMAGED = {
 _T = TypeVar("_T")
 
 
-class NoDiskError(Exception):
+class DiskUnavailableError(Exception):
     """The file cannot be used now. The message holds why, and the cure."""
 
 
@@ -39,8 +39,10 @@ class _DamagedError(Exception):
     """The file holds something else than an outbox."""
 
 
-class OutboxDisk:
-    """The file, bounded, and replaced by a new one where it is damaged; all but `close` may raise `NoDiskError`.
+class DiskStore:
+    """Bounded database file on disk, replaced by a new one if damaged.
+
+    Every method but `close` may raise `DiskUnavailableError`.
 
     Args:
         path: the database file.
@@ -51,13 +53,13 @@ class OutboxDisk:
         UnavailableError: another process uses it.
     """
 
-    def __init__(self, path: Path, config: OutboxConfig, complaints: Complaints) -> None:
+    def __init__(self, path: Path, config: OutboxConfig, log_throttle: LogThrottle) -> None:
         self.dropped = 0
         self._path = path
         self._config = config
-        self._complaints = complaints
+        self._log_throttle = log_throttle
         self._waiting = 0
-        self._file: OutboxFile | None = None
+        self._file: SqliteTable | None = None
         self._refuse_to_share()
 
     def close(self) -> None:
@@ -68,14 +70,14 @@ class OutboxDisk:
 
     def totals(self) -> Totals:
         """Highest number, messages and bytes."""
-        totals = self._act(OutboxFile.totals)
+        totals = self._act(SqliteTable.totals)
         self._waiting = totals.waiting
         return totals
 
     def append(self, entries: list[Entry], last: int) -> None:
-        """Store entries; the oldest messages go where they are too many. See `OutboxFile.append`."""
+        """Store entries; the oldest messages go where they are too many. See `SqliteTable.append`."""
 
-        def store(file: OutboxFile) -> None:
+        def store(file: SqliteTable) -> None:
             self._make_room(file)
             file.append(entries, last)
 
@@ -89,7 +91,7 @@ class OutboxDisk:
         """Forget entries, also such as are not there."""
         self._act(lambda file: file.delete(sequences))
 
-    def _act(self, act: Callable[[OutboxFile], _T]) -> _T:
+    def _act(self, act: Callable[[SqliteTable], _T]) -> _T:
         try:
             return self._act_on_file(act)
         except _DamagedError as error:
@@ -97,30 +99,30 @@ class OutboxDisk:
         try:
             return self._act_on_file(act)
         except _DamagedError as error:
-            raise NoDiskError(f"a new file is damaged at once ({error}). Replace the disk") from error
+            raise DiskUnavailableError(f"a new file is damaged at once ({error}). Replace the disk") from error
 
-    def _act_on_file(self, act: Callable[[OutboxFile], _T]) -> _T:
+    def _act_on_file(self, act: Callable[[SqliteTable], _T]) -> _T:
         try:
-            self._file = self._file or OutboxFile(self._path)
+            self._file = self._file or SqliteTable(self._path)
             return act(self._file)
         except OSError as error:
-            raise NoDiskError(f"cannot be used ({error}). Check the disk") from error
+            raise DiskUnavailableError(f"cannot be used ({error}). Check the disk") from error
         except sqlite3.Error as error:
             code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_CORRUPT) & 0xFF
             if code in _NOT_DAMAGED:
-                raise NoDiskError(f"cannot be used ({error}). {_NOT_DAMAGED[code]}") from error
+                raise DiskUnavailableError(f"cannot be used ({error}). {_NOT_DAMAGED[code]}") from error
             raise _DamagedError(str(error)) from error
 
     def _refuse_to_share(self) -> None:
         try:
-            self._file = OutboxFile(self._path)
+            self._file = SqliteTable(self._path)
         except sqlite3.Error as error:  # the first use tells, but for this one
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise UnavailableError(
                     f"outbox {self._path}: another process uses it. End that, or set STATE_DIRECTORY for one of them"
                 ) from error
 
-    def _make_room(self, file: OutboxFile) -> None:
+    def _make_room(self, file: SqliteTable) -> None:
         """Drop the oldest messages, so that one more keeps within the limits."""
         totals, limit = file.totals(), self._config.messages
         why = f"outbox.messages is {limit}"
@@ -133,7 +135,7 @@ class OutboxDisk:
         if excess > 0:
             file.delete_oldest(excess)
             self.dropped += excess
-            self._complaints.say(f"outbox {self._path}: full, the oldest messages are dropped: {why}")
+            self._log_throttle.warning(f"outbox {self._path}: full, the oldest messages are dropped: {why}")
 
     def _set_aside(self, error: _DamagedError) -> None:
         """Put a damaged file out of the way of a new one."""
@@ -146,9 +148,9 @@ class OutboxDisk:
             for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*"))[:-_SET_ASIDE]:
                 old.unlink()
         except OSError as problem:
-            raise NoDiskError(f"damaged ({error}) and cannot be put aside ({problem}). Delete it") from problem
+            raise DiskUnavailableError(f"damaged ({error}) and cannot be put aside ({problem}). Delete it") from problem
         self.dropped += self._waiting
-        self._complaints.say(
+        self._log_throttle.warning(
             f"outbox {self._path}: damaged ({error}), with {self._waiting or 'perhaps some'} messages in it. "
             f"It is kept as {aside.name}, and a new one begun. Check the disk"
         )

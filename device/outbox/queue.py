@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from device.config.models import OutboxConfig
-from device.outbox.disk_store import NoDiskError, OutboxDisk
+from device.outbox.disk_store import DiskStore, DiskUnavailableError
 from device.outbox.sequence_file import SequenceFile
-from device.outbox.sqlite_table import Entry, OutboxFile
+from device.outbox.sqlite_table import Entry, SqliteTable
 from device.util.clock import Stamp
-from device.util.log_throttle import Complaints
+from device.util.log_throttle import LogThrottle
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -51,13 +51,13 @@ class Outbox:
     def __init__(self, path: Path, config: OutboxConfig = OutboxConfig()) -> None:  # noqa: B008 - it is frozen
         self._path = path
         self._config = config
-        self._memory: OutboxFile | None = None
+        self._memory: SqliteTable | None = None
         self._confirmed: set[int] = set()
         self._last = 0
         self._on_disk = 0
         self._dropped_in_memory = 0
         self._facts = OutboxFacts(0, 0, "")
-        self._complaints = Complaints()
+        self._log_throttle = LogThrottle()
 
     def __enter__(self) -> Self:
         """Open the queue, with what an earlier run left in it.
@@ -67,12 +67,12 @@ class Outbox:
         """
         with contextlib.suppress(OSError):  # the first use of the file tells
             self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._disk = OutboxDisk(self._path, self._config, self._complaints)
+        self._disk = DiskStore(self._path, self._config, self._log_throttle)
         self._sequence = SequenceFile(self._path.with_name("sequence"))
         stored = 0
         try:
             stored = self._disk.totals().last
-        except NoDiskError as error:
+        except DiskUnavailableError as error:
             self._degrade(error)
         self._last = max(stored, self._sequence.given) if stored else self._sequence.safe
         self.first_of_run = self._first_in_memory = self._last + 1
@@ -103,7 +103,7 @@ class Outbox:
         if self._memory is None:
             try:
                 self._disk.append([entry], sequence)
-            except NoDiskError as error:
+            except DiskUnavailableError as error:
                 self._degrade(error)
         if self._memory is not None:
             self._store_in(self._memory, entry)
@@ -117,7 +117,7 @@ class Outbox:
         entries: list[Entry] = []
         try:
             entries = self._disk.after(sequence, limit + len(self._confirmed))
-        except NoDiskError as error:
+        except DiskUnavailableError as error:
             self._degrade(error)
         entries = [entry for entry in entries if entry.sequence not in self._confirmed]
         if self._memory is not None:
@@ -135,7 +135,7 @@ class Outbox:
         try:
             self._disk.delete(self._confirmed)
             self._confirmed.clear()
-        except NoDiskError as error:
+        except DiskUnavailableError as error:
             self._degrade(error)
         self.count()
 
@@ -147,7 +147,7 @@ class Outbox:
         waiting = self._memory.after(0, _IN_MEMORY)
         try:
             self._disk.append(waiting, self._last)
-        except NoDiskError as error:
+        except DiskUnavailableError as error:
             self._degrade(error)
             return False
         self._memory.close()
@@ -161,7 +161,7 @@ class Outbox:
 
     def count(self) -> None:
         """Look what waits, for `facts`."""
-        with contextlib.suppress(NoDiskError):  # then as many as there were
+        with contextlib.suppress(DiskUnavailableError):  # then as many as there were
             self._on_disk = self._disk.totals().waiting
         self._facts = dataclasses.replace(
             self._facts,
@@ -170,19 +170,19 @@ class Outbox:
             dropped=self._disk.dropped + self._dropped_in_memory,
         )
 
-    def _degrade(self, error: NoDiskError) -> None:
+    def _degrade(self, error: DiskUnavailableError) -> None:
         """Go on in memory."""
         self._facts = dataclasses.replace(self._facts, trouble=str(error))
-        self._complaints.say(f"outbox {self._path}: {error}. Events wait in memory meanwhile")
+        self._log_throttle.warning(f"outbox {self._path}: {error}. Events wait in memory meanwhile")
         if self._memory is None:
-            self._memory = OutboxFile(None)
+            self._memory = SqliteTable(None)
             self._first_in_memory = self._last + 1
 
-    def _store_in(self, memory: OutboxFile, entry: Entry) -> None:
+    def _store_in(self, memory: SqliteTable, entry: Entry) -> None:
         if memory.totals().waiting >= _IN_MEMORY:
             memory.delete_oldest(1)
             self._dropped_in_memory += 1
-            self._complaints.say(
+            self._log_throttle.warning(
                 f"outbox {self._path}: more than {_IN_MEMORY} messages in memory, the oldest are dropped"
             )
         memory.append([entry], entry.sequence)

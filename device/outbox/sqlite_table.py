@@ -62,7 +62,7 @@ class Totals:
     bytes: int
 
 
-class OutboxFile:
+class SqliteTable:
     """Entries by their number, oldest first. Used from one thread at a time.
 
     Args:

@@ -1,132 +1,145 @@
-"""`earshot run`: builds the stages, joins them, and takes them down in reverse."""
+"""Daemon: `earshot run` builds the parts of the data path, joins them, and takes them down in reverse order."""
 
 import gc
 import logging
-import os
 import threading
 from dataclasses import asdict
-from pathlib import Path
 
-from device.audio.factory import STANDARD_INPUT, Input, make_source
+from device.audio.factory import STANDARD_INPUT, SourceOptions, make_source
 from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
+from device.config.paths import state_directory
 from device.errors import UnavailableError
 from device.model.bundle import Bundle
-from device.monitoring.health import Health, Reporter
-from device.monitoring.liveness import Pulse
-from device.monitoring.load_shedding import Load
+from device.monitoring.health import Health
+from device.monitoring.health_reporter import HealthReporter
+from device.monitoring.inference_timer import InferenceTimer
+from device.monitoring.liveness import Liveness
+from device.monitoring.load_shedding import LoadShedding
+from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
-from device.mqtt.spectrogram_image import painter
-from device.mqtt.state_topics import Announced, States
+from device.mqtt.spectrogram_image import spectrogram_encoder
+from device.mqtt.state_topics import DiscoveryRecord, StateTopics
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
-from device.service.remote_control import Controls, Switches
+from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import Settings
-from device.service.supervisor import Service, Stages
+from device.service.status_reporter import RunStatus
+from device.service.supervisor import Supervisor
 from device.types import Event, Observers
 from device.util.clock import CLOCK
-from device.util.json_store import StateFile
+from device.util.json_store import JsonStore
 
 _LOGGER = logging.getLogger(__name__)
 
 _DELIVERY_SECONDS = 15.0
-"""How long the last events may take to reach the broker when a run ends with its recording."""
+"""Time for the delivery of the last events when a run ends with its recording."""
 
 
-def serve(service: Service[Settings], sound: Input) -> None:
-    """Listen and publish until the service is stopped, the recording ends, or standard input does.
+def serve(supervisor: Supervisor[Settings], options: SourceOptions) -> None:
+    """Run until the supervisor stops, or the recording or standard input ends.
 
     Raises:
-        EarshotError: something that the user can put right.
+        EarshotError: a problem that the user can solve.
     """
-    health, pulse = Health(), Pulse()
-    for settings, stop in service.generations():
-        _run(settings, sound, service, health, pulse, stop)
-        gc.collect()  # the stages refer to one another: what they held goes before the next ones are there
+    health, liveness = Health(), Liveness()
+    for settings, stop in supervisor.generations():
+        _run(settings, options, supervisor, health, liveness, stop)
+        gc.collect()  # the parts refer to one another: their memory is freed before the next run needs its own
 
 
 def _run(
     settings: Settings,
-    sound: Input,
-    service: Service[Settings],
+    options: SourceOptions,
+    supervisor: Supervisor[Settings],
     health: Health,
-    pulse: Pulse,
+    liveness: Liveness,
     stop: threading.Event,
 ) -> None:
-    """Listen and publish with these settings until `stop` is set, or there is nothing more to hear."""
+    """Run with these settings until `stop` is set, or the source ends.
+
+    A block goes from `source` through `monitored` into the pipeline; its events go to the publisher.
+    """
     config, bundle = settings.config, settings.bundle
-    source = make_source(sound, config.audio, bundle.features.sample_rate, stop, health.diagnosed)
-    load = Load(
-        limit=config.load.maximum_stretch if sound.realtime else 1.0,
+    rate = bundle.features.sample_rate
+    source = make_source(options, config.audio, rate, stop, health.on_source_state)
+    load_shedding = LoadShedding(
+        limit=config.load.maximum_stretch if options.realtime else 1.0,
         hop_seconds=config.window.hop_seconds,
         queue_seconds=config.audio.queue_seconds,
         is_hot=lambda: is_hot(temperature_celsius(), throttling(), config.load.hot_celsius),
-        changed=health.changed.set,
+        on_change=health.changed.set,
     )
     with (
         source,
         Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
-        Reporter(lambda: _report(health, pulse, load, publisher, config.node, bundle), health.changed),
-        service.watching(
-            Stages(
-                lambda: _status(health, publisher, config),
-                {"listening": pulse.silent_seconds, "outbox": publisher.silent_seconds},
+        HealthReporter(
+            lambda: _publish_health(health, liveness, load_shedding, publisher, config.node, bundle), health.changed
+        ),
+        supervisor.reporting(
+            RunStatus(
+                lambda: _status_line(health, publisher, config),
+                {"listening": liveness.silent_seconds, "outbox": publisher.silent_seconds},
             )
         ),
     ):
-        draw = painter(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
-        states = States(publisher, config.node, bundle.labels, str(bundle), draw)
-        states.announce(config.home_assistant, StateFile(state_directory() / "home_assistant.json", Announced))
         clips = ClipFolder(state_directory() / "clips")
-        observers = Observers(health, states, *_recorder(config, clips, bundle))
-        classify = load.timed(health.timed(settings.classifier))
-        pipeline = Pipeline(config, bundle, classify, observers, load.factor)
-        controls = Controls(
-            StateFile(state_directory() / "switches.json", Switches),
+        observers = Observers(health, _state_topics(publisher, config, bundle), *_recorder(config, clips, bundle))
+        classify = InferenceTimer(settings.classifier, health.record_inference, load_shedding.record_inference)
+        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
+        remote_control = RemoteControl(
+            JsonStore(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
-            tell=publisher.state,
+            publish_state=publisher.state,
             correct=clips.correct,
         )
-        publisher.on_command(controls.command)
+        publisher.on_command(remote_control.execute)
+        monitored = SourceMonitor(
+            source,
+            rate,
+            liveness=liveness,
+            load_shedding=load_shedding,
+            is_listening=remote_control.is_listening,
+            on_first_item=supervisor.ready,
+        )
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
-        heard = load.through(pulse.through(source, bundle.features.sample_rate, service.ready))
-        lost_seconds = pulse.lost_seconds
-        for event in pipeline.run(controls.while_listening(heard)):
-            _log(event)
-            observers.heard(event)
+        lost_seconds = liveness.lost_seconds
+        for event in pipeline.run(monitored):
+            _log_event(event)
             publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK))
-            if pulse.lost_seconds > lost_seconds:
-                lost_seconds = pulse.lost_seconds
-                _LOGGER.warning("%.0f ms of sound were lost so far", lost_seconds * 1000)
-        pulse.rest()
-        if sound.exit_at_end or sound.name == STANDARD_INPUT:  # it will not come back, but a supervisor brings it
+            if liveness.lost_seconds > lost_seconds:
+                lost_seconds = liveness.lost_seconds
+                _LOGGER.warning("%.0f ms of audio were lost so far", lost_seconds * 1000)
+        liveness.expect_nothing()
+        if options.exit_at_end or options.name == STANDARD_INPUT:  # standard input does not return; a supervisor does
             _deliver(publisher, config)
         else:
             stop.wait()
 
 
-def state_directory() -> Path:
-    """Where what must survive a restart lies: systemd's folder, else the user's."""
-    if "STATE_DIRECTORY" in os.environ:
-        return Path(os.environ["STATE_DIRECTORY"])
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "earshot"
+def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
+    """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
+    draw = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
+    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), draw)
+    record = JsonStore(state_directory() / "home_assistant.json", DiscoveryRecord)
+    topics.announce(config.home_assistant, record)
+    return topics
 
 
 def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
-    """The recorder of clips, where they are on."""
+    """Make the recorder of clips, if they are enabled."""
     if not config.clips.enabled:
         return []
-    knows_none = bundle.manifest.unknown.output
-    return [Recorder(config.clips, clips, bundle.features, bundle.labels, knows_none=knows_none)]
+    unknown_output = bundle.manifest.unknown.output
+    return [Recorder(config.clips, clips, bundle.features, bundle.labels, unknown_output=unknown_output)]
 
 
-def _log(event: Event) -> None:
+def _log_event(event: Event) -> None:
     _LOGGER.info(
         "%s %s, confidence %.2f, %.0f dBFS, gate %s",
         event.label,
@@ -143,8 +156,8 @@ def _log(event: Event) -> None:
     )
 
 
-def _status(health: Health, publisher: Publisher, config: Config) -> str:
-    """How things are, as one line for a person: `systemctl status` shows it."""
+def _status_line(health: Health, publisher: Publisher, config: Config) -> str:
+    """Describe the state in one line for a person, as `systemctl status` shows it."""
     facts = publisher.facts()
     broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
     return ". ".join(
@@ -156,19 +169,26 @@ def _status(health: Health, publisher: Publisher, config: Config) -> str:
     )
 
 
-def _report(health: Health, pulse: Pulse, load: Load, publisher: Publisher, node_id: str, bundle: Bundle) -> None:
-    facts, slowed = publisher.facts(), throttling()
+def _publish_health(
+    health: Health,
+    liveness: Liveness,
+    load_shedding: LoadShedding,
+    publisher: Publisher,
+    node_id: str,
+    bundle: Bundle,
+) -> None:
+    facts, throttled = publisher.facts(), throttling()
     ago = facts.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
         "node_id": node_id,
         **health.report(),
-        "lost_audio_ms": round(pulse.lost_seconds * 1000),
+        "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "commands_dropped": facts.commands_dropped,
-        "stretch": {"factor": round(load.stretch.factor, 2), "reason": load.stretch.reason},
+        "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
         "temperature_celsius": temperature_celsius(),
-        "throttling": slowed and asdict(slowed),
+        "throttling": throttled and asdict(throttled),
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from device.config.loader import read_password
 from device.config.models import Config
+from device.config.secrets import read_password
 from device.errors import ConfigError
-from device.model.bundle import Bundle, load_bundle, self_test
+from device.model.bundle import Bundle, load_bundle
 from device.model.classifier import Classifier
+from device.model.self_test import self_test
 from device.mqtt.client_factory import make_client
 from device.util.text import did_you_mean
 

@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -25,7 +26,7 @@ class Stamp:
     offset: float
 
 
-def since_boot() -> float:
+def seconds_since_boot() -> float:
     """Seconds since boot, sleep included; nobody can set them."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
@@ -53,7 +54,7 @@ class Clock:
 
     def __init__(
         self,
-        steady: Callable[[], float] = since_boot,
+        steady: Callable[[], float] = seconds_since_boot,
         wall: Callable[[], float] = time.time,
         synced: Callable[[], bool] = kernel_synced,
     ) -> None:
@@ -86,6 +87,11 @@ def boot_id() -> str:
         return _BOOT_ID.read_text().strip()
     except OSError:  # not Linux
         return "unknown"
+
+
+def rfc3339(unix_seconds: float) -> str:
+    """Format a time as UTC with milliseconds, as in 2026-11-22T07:15:00.250Z (RFC 3339)."""
+    return datetime.fromtimestamp(round(unix_seconds, 3), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 CLOCK = Clock()

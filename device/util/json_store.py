@@ -14,7 +14,7 @@ _LOGGER = logging.getLogger(__name__)
 Content = TypeVar("Content", bound=BaseModel)
 
 
-class StateFile(Generic[Content]):
+class JsonStore(Generic[Content]):
     """One frozen model in one file; used from any thread.
 
     A file that cannot be read as the model is set aside under `.damaged` and told; one that cannot be written is

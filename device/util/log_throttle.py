@@ -9,7 +9,7 @@ _LOGGER = logging.getLogger(__name__)
 _REPEAT_SECONDS = 3600.0
 
 
-class Complaints:
+class LogThrottle:
     """Logs a warning, but the same one at most once an hour, or again once all has been well.
 
     Args:
@@ -20,7 +20,7 @@ class Complaints:
         self._clock = clock
         self._said_at: dict[str, float] = {}
 
-    def say(self, text: str) -> None:
+    def warning(self, text: str) -> None:
         """Log it, unless it was said lately."""
         now = self._clock()
         said_at = self._said_at.get(text)
@@ -28,6 +28,6 @@ class Complaints:
             _LOGGER.warning("%s", text)
             self._said_at[text] = now
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """All is well: whatever goes wrong from now on is news."""
         self._said_at.clear()

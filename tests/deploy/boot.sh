@@ -193,7 +193,7 @@ hangs() { # hangs PART
     before=$(pid)
     in_machine kill -USR1 "$before" && until_true 120 is_another_than "$before" || return
     in_machine systemctl stop play
-    journal | grep -q "in wait_for_ever" && journal_says "no sign of life"
+    journal | grep -q "in wait_for_ever" && journal_says "no progress"
     run_instead ""
 }
 

@@ -42,8 +42,8 @@ try_installer() {
     [ "$(main_process)" != "$process" ] || fail "the daemon was not restarted"
 
     say "--- a working upgrade"
-    cp "$repository/device/cli/main.py" "$root/root/earshot/device/cli/main.py"
-    echo "# the next version" >>"$root/root/earshot/device/cli/main.py"
+    cp "$repository/device/cli/run.py" "$root/root/earshot/device/cli/run.py"
+    echo "# the next version" >>"$root/root/earshot/device/cli/run.py"
     in_machine "$install" --upgrade
     runs "after an upgrade"
     [ "$(current)" != "$first" ] || fail "the upgrade changed nothing"
@@ -85,7 +85,7 @@ apt() {
 
 crash_at_start() {
     # Make the daemon crash while other commands work, a fault that no check before the start can find.
-    sed -i '/^def _run(/a\    raise SystemError("this version crashes at start")' "$root/root/earshot/device/cli/main.py"
+    sed -i '/^def run(/a\    raise SystemError("this version crashes at start")' "$root/root/earshot/device/cli/run.py"
 }
 
 current() { in_machine readlink /opt/earshot/current; }

@@ -191,8 +191,8 @@ def nothing_is_complained_about(home, node):
     """Neither Home Assistant nor the daemon had anything to complain about."""
     lines = [line for log in home.logs() for line in log.read_text().splitlines()]
     assert any("binary_sensor.earshot_balkon_sud_dog_bark" in line for line in lines), "the log does not tell of us"
-    complaints = [line for line in lines if "mqtt" in line and (" WARNING " in line or " ERROR " in line)]
-    assert complaints == [], "\n".join(complaints)
+    log_throttle = [line for line in lines if "mqtt" in line and (" WARNING " in line or " ERROR " in line)]
+    assert log_throttle == [], "\n".join(log_throttle)
     log = node.log.read_text()
     assert "Traceback" not in log, log
 

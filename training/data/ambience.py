@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from device.audio.files import read_samples
 from device.config.models import Config
-from device.model.bundle import FORMAT_VERSION, Bundle, Calibration, Manifest, Quantization, Threshold, Unknown
-from device.model.features import FeatureConfig, Samples
+from device.model.bundle import Bundle
+from device.model.features import FeatureConfig
+from device.model.manifest import FORMAT_VERSION, Calibration, Manifest, Quantization, Threshold, Unknown
 from device.pipeline import Classify, Pipeline
-from device.types import BLOCK_SECONDS, UNKNOWN, Block, Event, Look, Observer
+from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples
 from training.data.array_cache import Arrays, Cache, progress
 from training.data.dataset import Dataset
 from training.data.spectrograms import AMBIENCE_SECONDS, Spectrograms, quantize
@@ -53,7 +54,7 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
 
     def compute() -> Arrays:
         seconds = np.zeros(len(dataset.clips))
-        looks: list[tuple[int, Look]] = []
+        looks: list[tuple[int, ClassifiedWindow]] = []
         deaf = _deaf(features)
         for number in progress(negatives, len(negatives), "ambience through the gate"):
             samples = read_samples(dataset.clips[number].path, features.sample_rate)
@@ -65,7 +66,7 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
         return {
             "quantized": np.stack(log_mels) if looks else np.zeros((0, *features.shape), np.int8),
             "clip": np.array([number for number, _ in looks], np.int32),
-            "sound": np.array([look.sound_start for _, look in looks], np.int64),
+            "sound": np.array([look.span_start for _, look in looks], np.int64),
             "start": np.array([look.start for _, look in looks], np.int64),
             "rise_db": np.array([look.rise_db for _, look in looks], np.float64),
             "seconds": seconds,
@@ -78,7 +79,7 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
     return Ambience(windows, arrays["sound"], arrays["start"], arrays["rise_db"], arrays["seconds"])
 
 
-def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[Look]]:
+def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[ClassifiedWindow]]:
     """Let the pipeline, with the settings of a fresh install, hear samples, as if a recording were played to it.
 
     Args:
@@ -95,9 +96,9 @@ def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[E
 
 class _Watcher(Observer):
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.looks: list[ClassifiedWindow] = []
 
-    def classified(self, look: Look) -> None:
+    def on_window(self, look: ClassifiedWindow) -> None:
         self.looks.append(look)
 
 

@@ -65,13 +65,13 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """Pass items on and show on stderr how many are done and the time left: on a terminal as one moving line,
     in a log as a line every 30 s.
     """  # noqa: D205 - one thought
-    started = shown = time.monotonic()
+    started = one_line = time.monotonic()
     moving = sys.stderr.isatty()
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now - shown >= (0.2 if moving else 30.0) or (done == total and now - started >= 1.0):
+        if now - one_line >= (0.2 if moving else 30.0) or (done == total and now - started >= 1.0):
             left = (now - started) / done * (total - done)
             end = "\r" if moving and done < total else "\n"
             print(f"{what}: {done}/{total}, {left:.0f} s left   ", end=end, file=sys.stderr, flush=True)
-            shown = now
+            one_line = now

@@ -13,7 +13,7 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.model.features import FULL_SCALE, Samples
+from device.types import FULL_SCALE, Samples
 
 _FILTER_TAPS = 129
 """At 16 kHz this bends the spectrum on a scale of about 125 Hz: a microphone's colour, not a melody."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from device.audio.files import SUFFIXES
 from device.errors import InputError
-from device.model.bundle import is_label
+from device.model.manifest import is_label
 from device.types import UNKNOWN
 from training.data.dataset import OWN_FOLDS, Clip, Dataset, deal, sound_files
 from training.data.urbansound8k import TABLE

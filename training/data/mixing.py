@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from device.audio.files import SUFFIXES, read_samples
 from device.errors import InputError
-from device.model.features import FULL_SCALE, Samples
+from device.types import FULL_SCALE, Samples
 from training.data.array_cache import progress
 from training.data.augmentation import place, random_filter
 

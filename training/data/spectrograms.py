@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.model.features import FeatureConfig, LogMel, Samples, log_mel
+from device.model.features import FeatureConfig, log_mel
 from device.pipeline import clip_windows
-from device.types import UNKNOWN
+from device.types import UNKNOWN, LogMel, Samples
 from training.data.array_cache import Arrays, Cache, file_digest, progress
 from training.data.augmentation import AugmentConfig, augment
 from training.data.dataset import Clip, Dataset

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.features import FeatureConfig, Samples, log_mel
+from device.model.features import FeatureConfig, log_mel
+from device.types import Samples
 from training.data.array_cache import Arrays, Cache, file_digest, progress
 from training.data.mixing import MixtureConfig, Mixtures, at_peak
 from training.data.parallel import on_all_cores

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from device.errors import InputError
 from device.model.classifier import interpreter_class
-from device.model.features import FULL_SCALE, Samples
+from device.types import FULL_SCALE, Samples
 
 SAMPLE_RATE = 16000
 EMBEDDING = 1024

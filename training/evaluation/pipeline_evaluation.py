@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from device.model.bundle import Bundle
-from device.model.features import Samples
 from device.pipeline import Classify
-from device.types import Event
+from device.types import Event, Samples
 from training.data.ambience import listen
 from training.data.array_cache import progress
 from training.data.dataset import Dataset

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.model.features import FULL_SCALE, Samples
-from device.types import UNKNOWN
+from device.types import FULL_SCALE, UNKNOWN, Samples
 from training.data.dataset import Clip, Dataset
 from training.data.spectrograms import AMBIENCE_SECONDS
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from device.model.bundle import CARD, Bundle
+from device.model.bundle import Bundle
+from device.model.manifest import CARD
 from training.data.urbansound8k import NAME as URBANSOUND8K
 
 

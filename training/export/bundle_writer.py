@@ -11,19 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError
-from device.model.bundle import (
-    FORMAT_VERSION,
-    GOLDEN,
-    MANIFEST,
-    MODEL,
-    Bundle,
-    Threshold,
-    load_bundle,
-    manifest_digest,
-    self_test,
-)
+from device.model.bundle import Bundle, load_bundle
 from device.model.classifier import Classifier, interpreter_class, softmax
-from device.model.features import FeatureConfig, LogMel, Samples, log_mel
+from device.model.features import FeatureConfig, log_mel
+from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, Threshold, manifest_digest
+from device.model.self_test import self_test
+from device.types import LogMel, Samples
 from training.data.array_cache import file_digest
 from training.data.parallel import on_all_cores
 from training.fitting.thresholds import unknown_rule

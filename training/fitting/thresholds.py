@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.config.models import EventsConfig
-from device.model.bundle import Threshold, Unknown
 from device.model.features import FeatureConfig
-from device.model.scoring import heard_windows, pool_scores
+from device.model.manifest import Threshold, Unknown
+from device.model.scoring import independent_windows, pool_scores
 from training.data.ambience import Ambience
 
 FALSE_ALARMS_PER_HOUR = 5.0
@@ -61,7 +61,7 @@ class Sounding:
         for last in range(len(scores)):
             recent = slice(max(0, last + 1 - most), last + 1)
             start = self.start[recent]
-            heard = heard_windows(int(start[0]), int(start[-1]), window_length, len(start))
+            heard = independent_windows(int(start[0]), int(start[-1]), window_length, len(start))
             odds = unknown.odds(float(self.rise_db[recent].max()), label_odds)
             judged.append(pool_scores(scores[recent], heard, odds))
         return np.stack(judged)

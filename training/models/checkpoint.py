@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError
-from device.model.bundle import Threshold
+from device.model.manifest import Threshold
 from training.models.backbone import BackboneConfig, build_backbone
 from training.models.head import Head, attach_head
 

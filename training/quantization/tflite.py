@@ -39,9 +39,9 @@ def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.flo
 
 def evened_int8(network: Any, log_mels: NDArray[np.float32]) -> bytes:
     """Content of the TFLite file of a network whose channels are evened out first; arguments as for `quantize`."""
-    shown = log_mels[:RANGE_WINDOWS]
-    equalize(network, shown)
-    return convert(network, shown)
+    one_line = log_mels[:RANGE_WINDOWS]
+    equalize(network, one_line)
+    return convert(network, one_line)
 
 
 def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:

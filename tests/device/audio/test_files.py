@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.audio.files import FileSource, read_samples, sound_files
+from device.audio.file_source import FileSource
+from device.audio.files import read_samples, sound_files
 from device.errors import InputError
 
 SECOND = (np.sin(2 * np.pi * 440 * np.arange(16000) / 16000) * 8000).astype(np.int16)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.audio.level_meter import readings
+from device.audio.level_meter import read_levels
 from device.cli.devices import verdict
 from device.cli.main import main
 
@@ -29,7 +29,7 @@ def look(*steps, seconds=5, stop=None, **header):
         "sys.stdout.flush()",
     ]
     command = [sys.executable, "-c", "\n".join(lines)]
-    return list(readings(command, seconds, stop or threading.Event()))
+    return list(read_levels(command, seconds, stop or threading.Event()))
 
 
 def test_the_level_follows_the_sound():

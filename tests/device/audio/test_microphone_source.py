@@ -14,10 +14,9 @@ from support import wait_until
 
 from device.audio.devices import InputDevice, choose, input_devices
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.signal_diagnosis import Diagnosis
+from device.audio.signal_diagnosis import SignalDiagnosis
 from device.errors import UnavailableError
-from device.model.features import level_dbfs
-from device.types import SourceLost
+from device.types import SourceLost, level_dbfs
 
 RATE = 16000
 
@@ -266,7 +265,7 @@ def test_an_orphan_gives_the_microphone_back(plugged_in):
 
 def diagnose(frames, seconds=6.0, pace=1.0):
     """Feed the same tenth of a second over and over, at a pace."""
-    diagnosis = Diagnosis(RATE)
+    diagnosis = SignalDiagnosis(RATE)
     for tenth in range(round(seconds * 10)):
         diagnosis.feed(frames, tenth * 0.1 / pace)
     return diagnosis.state

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.audio.resampling import Blocker, Resampler, to_int16
+from device.audio.resampling import Blocker, Resampler
+from device.types import to_int16
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100).astype(np.float32)[:, np.newaxis] / 2
 

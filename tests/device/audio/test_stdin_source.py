@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device.audio.stdin_source import StreamSource
+from device.audio.stdin_source import StdinSource
 from device.errors import InputError, UnavailableError
 from device.types import SourceLost
 
@@ -29,7 +29,7 @@ def piped(monkeypatch, write, **options):
         monkeypatch.setattr("sys.stdin", stdin)
         writer = threading.Thread(target=feed)
         writer.start()
-        with StreamSource(options.pop("rate", RATE), RATE, **options) as source:
+        with StdinSource(options.pop("rate", RATE), RATE, **options) as source:
             yield source
         writer.join(timeout=10)
         assert not writer.is_alive(), "the source does not read to the end"
@@ -87,7 +87,7 @@ def test_an_input_without_sound_is_told(monkeypatch):
 def test_nothing_on_standard_input_is_told(monkeypatch):
     """A service has no standard input: one clear error with the cure."""
     monkeypatch.setattr("sys.stdin", None)
-    source = StreamSource(RATE, RATE, live=True, queue_seconds=1, stop=threading.Event())
+    source = StdinSource(RATE, RATE, live=True, queue_seconds=1, stop=threading.Event())
     with pytest.raises(InputError, match="nothing feeds standard input"), source:
         pass
 

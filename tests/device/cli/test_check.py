@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from support import free_port
 
-from device.audio.capture_process import capture_command, capturing
+from device.audio.capture_process import capture_command, find_capture_process
 from device.cli import check as check_command
 from device.cli.main import main
 from device.monitoring.system_metrics import Throttling, throttling
@@ -114,9 +114,9 @@ def test_a_label_that_the_bundle_lacks_is_a_fault(check):
 def test_a_microphone_that_the_daemon_has_is_not_broken(check, microphone, monkeypatch, state):
     """ALSA lets one program in: where that is the daemon all is well; where it is another, it is a fault."""
     microphone(BUSY | {"state": state})
-    monkeypatch.setattr(check_command, "capturing", lambda _device: None)  # others may run on this machine
+    monkeypatch.setattr(check_command, "find_capture_process", lambda _device: None)  # others may run on this machine
     assert check()[1]["microphone"] == ("fault", f"{state}: {BUSY['message']}")
-    monkeypatch.setattr(check_command, "capturing", lambda device: 4711 if device == "auto" else None)
+    monkeypatch.setattr(check_command, "find_capture_process", lambda device: 4711 if device == "auto" else None)
     state, message = check()[1]["microphone"]
     assert state == "ok"
     assert "the daemon has it (process 4711)" in message
@@ -134,8 +134,8 @@ def test_a_daemon_s_capture_program_is_known_by_its_arguments(tmp_path):
     process(20, "/opt/other/python", *capture_command("auto")[1:])
     process(3, "vim", "device.audio.capture_worker", "hw:1")
     (tmp_path / "40").mkdir()
-    assert capturing("auto", tmp_path) == 20
-    assert capturing("hw:1", tmp_path) is None
+    assert find_capture_process("auto", tmp_path) == 20
+    assert find_capture_process("hw:1", tmp_path) is None
 
 
 def test_a_state_directory_that_cannot_be_written_is_a_fault(check, monkeypatch, tmp_path):
@@ -198,7 +198,7 @@ def test_a_pi_s_firmware_tells_what_slows_it_down(tmp_path):
     firmware.mkdir(parents=True)
     (firmware / "get_throttled").write_text("d0005\n")
     assert throttling(tmp_path) == Throttling(
-        now=("under_voltage", "throttled"), since_boot=("under_voltage", "throttled", "soft_temperature_limit")
+        now=("under_voltage", "throttled"), seconds_since_boot=("under_voltage", "throttled", "soft_temperature_limit")
     )
     (firmware / "get_throttled").write_text("?")
     assert throttling(tmp_path) is None

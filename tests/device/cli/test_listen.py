@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import wait_until
 
-from device.cli.listen_view import View
+from device.cli.listen_view import ListenView
 from device.cli.main import main
-from device.types import Event, Look
+from device.types import ClassifiedWindow, Event
 
 LABELS = ("dog_bark", "siren", "car_horn", "jackhammer", "gun_shot", "a_label_with_a_very_long_name")
 COLOUR = re.compile(r"\033\[[0-9;]*m")
@@ -25,19 +25,19 @@ COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 def busy_view():
     """A view of a dog that barks, of whose event the start was told; live scores are half of a clip's."""
-    view = View("mic", LABELS, lambda scores: scores / 2)
+    view = ListenView("mic", LABELS, lambda scores: scores / 2)
     view.thresholds = dict.fromkeys(LABELS, 0.5)
-    view.diagnosed("ok", "listens to 'USB Audio'")
+    view.on_source_state("ok", "listens to 'USB Audio'")
     for _ in range(11):
-        view.listened(0.1, "level")
-    view.sounded(-60.0)
-    view.sounded(-24.0)
-    view.sounded(-70.0)
+        view.on_block(0.1, "level")
+    view.add_level(-60.0)
+    view.add_level(-24.0)
+    view.add_level(-70.0)
     log_mel = np.linspace(-1, 1, 64 * 90, dtype=np.float32).reshape(64, 90)
     scores = np.array([0.8, 0.1, 0.05, 0.02, 0.01, 0.6], np.float32)
-    view.classified(Look(0, 0.0, np.zeros(100, np.int16), log_mel, 2 * scores))
+    view.on_window(ClassifiedWindow(0, 0.0, np.zeros(100, np.int16), log_mel, 2 * scores))
     named = {label: float(score) for label, score in zip(LABELS, scores, strict=True)}
-    view.heard(Event("start", "1", "dog_bark", 0.8, named, 1e9, None, -24.0, "level"))
+    view.on_event(Event("start", "1", "dog_bark", 0.8, named, 1e9, None, -24.0, "level"))
     return view
 
 
@@ -63,10 +63,10 @@ def test_the_level_is_that_since_the_last_look():
 
 def test_the_picture_has_high_notes_above_and_later_ones_to_the_right():
     """Bands go up and frames to the right, from dark to bright."""
-    view = View("mic", LABELS, lambda scores: scores)
+    view = ListenView("mic", LABELS, lambda scores: scores)
     log_mel = np.full((64, 90), -1, np.float32)
     log_mel[48:, 60:] = 1  # high, and late
-    view.classified(Look(0, 0.0, np.zeros(100, np.int16), log_mel, np.zeros(6, np.float32)))
+    view.on_window(ClassifiedWindow(0, 0.0, np.zeros(100, np.int16), log_mel, np.zeros(6, np.float32)))
     picture = [line for line in view.lines(30, 40) if "\033[38" in line]
     dark, bright = "38;5;16", "38;5;230"
     assert bright in picture[0].split("\u2580")[25]

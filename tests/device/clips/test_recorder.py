@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.clips.recorder import Recorder, sounds_voiced
+from device.clips.recorder import Recorder
+from device.clips.speech_filter import has_voice
 from device.clips.store import ClipFolder
 from device.config.models import ClipsConfig
 from device.model.features import FeatureConfig
-from device.types import Event, Look
+from device.types import ClassifiedWindow, Event
 
 RATE = 16000
 STARTED = 1795590000.0
@@ -34,7 +35,7 @@ class Node:
     def __init__(self, folder, sound=SOUND, **config):
         self.folder = ClipFolder(folder / "clips")
         config = ClipsConfig(enabled=True, **config)
-        self.recorder = Recorder(config, self.folder, FEATURES, LABELS, knows_none=True)
+        self.recorder = Recorder(config, self.folder, FEATURES, LABELS, unknown_output=True)
         self.sound = sound
 
     def look(self, *starts, scores=(0.95, 0.01)):
@@ -43,14 +44,14 @@ class Node:
             samples = self.sound[max(position, 0) : position + 3 * RATE]
             samples = np.pad(samples, (3 * RATE - len(samples), 0))
             log_mel = np.zeros(FEATURES.shape, np.float32)
-            look = Look(position, STARTED + start, samples, log_mel, np.array(scores, np.float32))
-            self.recorder.classified(look)
+            look = ClassifiedWindow(position, STARTED + start, samples, log_mel, np.array(scores, np.float32))
+            self.recorder.on_window(look)
 
     def hear(self, start, end):
         event = Event("start", EVENT_ID, "siren", 0.9, {}, STARTED + start, None, -20.0, "level")
-        self.recorder.heard(event)
+        self.recorder.on_event(event)
         assert self.folder.clips() == []
-        self.recorder.heard(Event("end", EVENT_ID, "siren", 0.9, {}, STARTED + start, STARTED + end, -20.0, "level"))
+        self.recorder.on_event(Event("end", EVENT_ID, "siren", 0.9, {}, STARTED + start, STARTED + end, -20.0, "level"))
 
     def kept(self):
         """Seconds from where to where the clip was cut; None where there is none."""
@@ -100,7 +101,7 @@ def test_speech_is_not_kept_unless_asked(tmp_path, caplog, sound, scores, config
         node.look(4.5, 5.5, scores=scores)
         node.hear(5, 8)
     assert bool(node.folder.clips()) == is_kept
-    assert ("there may be speech in it" in caplog.text) != is_kept
+    assert ("it may contain speech" in caplog.text) != is_kept
 
 
 def test_one_window_with_a_voice_is_enough(tmp_path):
@@ -118,9 +119,9 @@ def test_one_window_with_a_voice_is_enough(tmp_path):
 
 def test_webrtcvad_hears_a_voice_in_vowels_and_none_in_silence():
     """The test's voice is one; quiet and short sounds are not."""
-    assert sounds_voiced(voice(2), RATE)
-    assert not sounds_voiced(np.zeros(2 * RATE, np.int16), RATE)
-    assert not sounds_voiced(voice(2)[:1000], RATE)
+    assert has_voice(voice(2), RATE)
+    assert not has_voice(np.zeros(2 * RATE, np.int16), RATE)
+    assert not has_voice(voice(2)[:1000], RATE)
 
 
 def test_a_full_disk_is_told_and_detection_goes_on(tmp_path, caplog):

@@ -1,10 +1,13 @@
+"""Tests of the loader: defaults, faults, overrides, paths, password."""
+
 from pathlib import Path
 
 import pytest
 import yaml
 
-from device.config.loader import CHECKOUT_CONFIG, load_config, read_password
+from device.config.loader import CHECKOUT_CONFIG, load_config
 from device.config.models import Config, ModelConfig
+from device.config.secrets import read_password
 from device.errors import ConfigError
 
 
@@ -20,19 +23,19 @@ def faults(tmp_path, text, **kwargs):
     return str(caught.value).splitlines()
 
 
-def test_the_shipped_file_holds_every_default():
-    """config.yaml at the root is complete and changes nothing: it and the code cannot drift apart."""
+def test_the_shipped_file_contains_every_default():
+    """config.yaml at the root has every key of the models, with the same default."""
     shipped = yaml.safe_load(CHECKOUT_CONFIG.read_text())
     assert shipped == Config().model_dump(mode="json")
 
 
 def test_an_empty_file_is_the_defaults(tmp_path):
-    """A user may delete what they do not change, up to the last line."""
+    """Keys that are absent from the file have their defaults."""
     assert load(tmp_path, "# nothing\n").model_copy(update={"model": ModelConfig()}) == Config()
 
 
-def test_every_fault_is_told_at_once(tmp_path):
-    """Each fault is one line with file, line, key, what is wrong and what is allowed."""
+def test_all_faults_are_reported_at_once(tmp_path):
+    """Each fault is one line with file, line, key, the fault and the allowed values."""
     lines = faults(
         tmp_path, "mqtt:\n  prot: 1883\n  keepalive_seconds: 1\nevents:\n  thresholds: {siren: 2}\nnode_id: a/b\n"
     )
@@ -48,13 +51,13 @@ def test_every_fault_is_told_at_once(tmp_path):
 
 @pytest.mark.parametrize("node_id", ["a/b", "a+b", "a#", "a\nb", " a", "", "x" * 65])
 def test_a_node_id_that_breaks_topics_is_refused(tmp_path, node_id):
-    """What names topics holds nothing that MQTT reads as something else."""
+    """The node's name contains no character with a meaning in MQTT topics."""
     assert "node_id" in faults(tmp_path, yaml.safe_dump({"node_id": node_id}))[0]
 
 
 @pytest.mark.parametrize("prefix", ["", "/ha", "ha/", "ha//mqtt", "ha/#", "h+", "h a", "ha\n"])
 def test_a_discovery_prefix_that_breaks_topics_is_refused(tmp_path, prefix):
-    """It begins a topic; one of several levels is fine."""
+    """The prefix begins a topic; it may have several levels."""
     (line,) = faults(tmp_path, yaml.safe_dump({"home_assistant": {"discovery_prefix": prefix}}))
     assert "begins an MQTT topic" in line
     text = "home_assistant: {discovery_prefix: my/ha}"
@@ -62,32 +65,32 @@ def test_a_discovery_prefix_that_breaks_topics_is_refused(tmp_path, prefix):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("mqtt: [", "not YAML"),
-        ("- a\n- b", "must hold `key: value` lines"),
+        ("- a\n- b", "must contain `key: value` lines"),
         ("gate: {vad_mode: null, level: false, probe_seconds: null}", "could never open"),
         ("gate: 5", "gate: must be a section"),
         ("gate: {vad_blocks: 13}", "more than vad_window_blocks"),
         ("gate: {floor: {maximum_db: 10}}", "less than level_db"),
         ("events: {quiet_hours: [22:00-24:00]}", 'events.quiet_hours: must be like "22:00-07:00"'),
         ("events: {quiet_hours: [22-7]}", "must be like"),
-        ("events: {quiet_hours: [07:00-07:00]}", "holds no time"),
+        ("events: {quiet_hours: [07:00-07:00]}", "is empty"),
         ("events: {quiet_hours: 22:00-07:00}", "must be a valid list"),
         ("events: {quiet_hours: [22:00]}", "events.quiet_hours"),
         ("mqtt: {password: secret}", "Did you mean password_file"),
     ],
 )
-def test_a_bad_file_is_told_with_its_cure(tmp_path, text, says):
-    """One line each, with the place."""
+def test_a_bad_file_is_reported_with_its_cure(tmp_path, text, message):
+    """Each fault is one line with its file, and never contains a password."""
     (line,) = faults(tmp_path, text)
-    assert says in line
+    assert message in line
     assert "config.yaml" in line
     assert "secret" not in line
 
 
 def test_the_command_line_wins_over_environment_over_file(tmp_path):
-    """Each layer overrides the one below, key by key."""
+    """Key by key, the command line has priority over the environment, the environment over the file."""
     config = load(
         tmp_path,
         "mqtt: {host: from-file, port: 1, username: from-file}",
@@ -98,28 +101,35 @@ def test_the_command_line_wins_over_environment_over_file(tmp_path):
 
 
 def test_faults_of_overrides_name_their_origin(tmp_path):
-    """A fault tells whether to look in the file, the environment or the command line."""
+    """A fault names the variable or the option that caused it."""
     lines = faults(tmp_path, "", environment={"EARSHOT_MQTT__PROT": "1"}, overrides=["gate.vad_mode=9"])
     assert any(line.startswith("EARSHOT_MQTT__PROT: mqtt.prot: no such key") for line in lines)
     assert any(line.startswith("--set gate.vad_mode=9: gate.vad_mode: is 9") for line in lines)
 
 
 def test_relative_paths_start_at_the_file(tmp_path):
-    """The bundle is found wherever the daemon is started from; an override starts where it was typed."""
+    """Relative paths start at the file's folder, those of an override at the working directory."""
     config = load(tmp_path, "mqtt: {password_file: secret.txt}")
     assert config.model.bundle == tmp_path / "models" / "urbansound8k"
     assert config.mqtt.password_file == tmp_path / "secret.txt"
     assert load(tmp_path, "", overrides=["model.bundle=mine"]).model.bundle == Path.cwd() / "mine"
 
 
-def test_a_missing_file_is_told(tmp_path):
-    """A config file that was named must exist."""
+def test_off_needs_no_quotation_marks(tmp_path):
+    """`spectrogram: off` turns the spectrogram off, though YAML 1.1 reads `off` as false."""
+    assert load(tmp_path, "mqtt: {spectrogram: off}").mqtt.spectrogram == "off"
+    assert load(tmp_path, "", overrides=["mqtt.spectrogram=off"]).mqtt.spectrogram == "off"
+    assert "must be 'blurred', 'sharp' or 'off'" in faults(tmp_path, "mqtt: {spectrogram: on}")[0]
+
+
+def test_a_missing_file_is_reported(tmp_path):
+    """A config file that was named on the command line must exist."""
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
         load_config(tmp_path / "nowhere.yaml", environment={})
 
 
 def test_the_password_comes_from_a_file(tmp_path):
-    """First line, without its line break; an unreadable or empty file is told, never its content."""
+    """The password is the first line, without line break; an unreadable or empty file is a fault."""
     (tmp_path / "password").write_text("s3cret\n")
     assert read_password(load(tmp_path, "mqtt: {password_file: password}").mqtt) == "s3cret"
     assert read_password(load(tmp_path, "").mqtt) is None
@@ -131,7 +141,7 @@ def test_the_password_comes_from_a_file(tmp_path):
 
 
 def test_the_password_comes_from_a_systemd_credential(tmp_path):
-    """Where the file is not set; a service without the credential has no password."""
+    """Without `password_file`, the credential is read; without credential, there is no password."""
     config = load(tmp_path, "").mqtt
     assert read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
     (tmp_path / "mqtt_password").write_text("s3cret\n")
@@ -141,9 +151,9 @@ def test_the_password_comes_from_a_systemd_credential(tmp_path):
         read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
-def test_root_at_a_terminal_has_the_service_s_password(tmp_path, monkeypatch):
-    """`sudo earshot check` enters the broker as the service does: with what lies where its unit takes it from."""
-    monkeypatch.setattr("device.config.loader.CREDENTIAL", tmp_path / "earshot.mqtt_password")
+def test_root_at_a_terminal_has_the_password_of_the_service(tmp_path, monkeypatch):
+    """`sudo earshot check` reads the credential from the path that the service's unit names."""
+    monkeypatch.setattr("device.config.secrets.CREDENTIAL", tmp_path / "earshot.mqtt_password")
     config = load(tmp_path, "").mqtt
     assert read_password(config, {}) is None
     (tmp_path / "earshot.mqtt_password").write_text("s3cret\n")
@@ -151,14 +161,14 @@ def test_root_at_a_terminal_has_the_service_s_password(tmp_path, monkeypatch):
     assert read_password(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is None
 
 
-def test_a_key_that_stands_twice_is_told(tmp_path):
-    """YAML would take the later one, and forget the first without a word."""
+def test_a_repeated_key_is_reported(tmp_path):
+    """A repeated key is a fault, though YAML would silently use the later one."""
     (line,) = faults(tmp_path, "mqtt:\n  port: 1884\nnode_id: a\nmqtt:\n  host: there\n")
-    assert line == f"{tmp_path / 'config.yaml'}:4: mqtt: is there twice. Delete one"
+    assert line == f"{tmp_path / 'config.yaml'}:4: mqtt: is set twice. Delete one of them"
 
 
-def test_faults_of_the_file_and_of_overrides_are_told_together(tmp_path):
-    """What is wrong in the file, in a variable and on the command line, in one go."""
+def test_faults_of_the_file_and_of_overrides_are_reported_together(tmp_path):
+    """Faults of the file, of a variable and of the command line are reported in one error."""
     lines = faults(
         tmp_path, "node_id: a/b\nnode_id: a/b\n", environment={"EARSHOT_GATE": "1"}, overrides=["x", "y.z=1"]
     )
@@ -167,27 +177,27 @@ def test_faults_of_the_file_and_of_overrides_are_told_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("a: &a {b: *a}", "config.yaml:1: not YAML (*a is an alias)"),
-        ("\nnode_id: 2024-13-45", "config.yaml:2: not YAML (a value that looks like timestamp and is none)"),
-        ("node_id: " + "9" * 5000, "looks like int and is none"),
-        ("%YAML " + "9" * 5000, "not YAML (a number that is none)"),
-        ("[" * 3000, "sections within sections without end"),
+        ("\nnode_id: 2024-13-45", "config.yaml:2: not YAML (an invalid timestamp)"),
+        ("node_id: " + "9" * 5000, "not YAML (an invalid int)"),
+        ("%YAML " + "9" * 5000, "not YAML (an invalid number)"),
+        ("[" * 3000, "too many nested sections"),
         ("mqtt: {host: broker..local}", "mqtt.host: is 'broker..local', must be a host's name"),
-        ('model: {bundle: "a\\0b"}', "holds a NUL"),
+        ('model: {bundle: "a\\0b"}', "contains a NUL"),
         ("gate: {minimum_seconds: .nan}", "must be a finite number"),
         ('"a\\nb": 1', r"config.yaml:1: 'a\nb': no such key"),
     ],
 )
-def test_what_breaks_yaml_or_the_system_is_told_in_a_line(tmp_path, text, says):
-    """Found by the fuzz tests: each of these was a traceback, or passed and broke something later."""
+def test_unusual_faults_are_reported_in_one_line(tmp_path, text, message):
+    """Inputs that fuzz tests found, which once caused a traceback, are one line each."""
     (line,) = faults(tmp_path, text)
-    assert says in line
+    assert message in line
 
 
 def test_relative_paths_of_a_file_that_is_named_relatively(tmp_path, monkeypatch):
-    """They start at the file's folder, too."""
+    """Relative paths start at the file's folder, also if the file's own path is relative."""
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc" / "config.yaml").write_text("model: {bundle: mine}")
     monkeypatch.chdir(tmp_path)

@@ -8,25 +8,25 @@ LABELS = ("dog_bark", "siren")
 RATE, LENGTH, HOP = 100, 300, 100
 
 
-def decide(probabilities):
-    """A bundle's rule: below 0.3 nothing is known."""
-    return LABELS[int(np.argmax(probabilities))] if probabilities.max() >= 0.3 else UNKNOWN
+class Scorer:
+    """Rules of a bundle: `unknown` below 0.3; live scores are the mean, and 0 for a faint sound."""
+
+    labels = LABELS
+
+    def decide(self, scores):
+        return LABELS[int(np.argmax(scores))] if scores.max() >= 0.3 else UNKNOWN
+
+    def live_scores(self, scores, windows, rise_db):
+        return scores.mean(axis=0) * (rise_db >= 10)
 
 
-def live(scores, heard, rise_db):
-    """The mean, and of what is faint nothing."""
-    return scores.mean(axis=0) * (rise_db >= 10)
-
-
-def tracker(refuse=lambda _refusal: None, live=live, **config):
+def tracker(on_refusal=lambda _refusal: None, scorer=None, **config):
     return EventTracker(
         EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config}),
-        labels=LABELS,
         bundle_thresholds={"dog_bark": 0.5, "siren": 0.8},
-        live=live,
-        decide=decide,
+        scorer=scorer or Scorer(),
         sample_rate=RATE,
-        refuse=refuse,
+        on_refusal=on_refusal,
     )
 
 
@@ -117,19 +117,20 @@ def test_smoothing_judges_windows_together():
 
 
 def test_windows_are_told_apart_by_what_they_add():
-    """The bundle hears how much of the sound its windows covered, and the highest rise in any of them."""
-    told = []
+    """The scorer receives the covered time in windows, and the highest rise in any of them."""
+    received = []
 
-    def ask(scores, heard, rise_db):
-        told.append((len(scores), round(heard, 2), rise_db))
-        return scores.mean(axis=0)
+    class Recorder(Scorer):
+        def live_scores(self, scores, windows, rise_db):
+            received.append((len(scores), round(windows, 2), rise_db))
+            return scores.mean(axis=0)
 
-    tracked = tracker(smoothing_windows=3, live=ask)
+    tracked = tracker(smoothing_windows=3, scorer=Recorder())
     sound = Span(1000, 1000, "level", is_open=True)
     for start, rise_db in ((950, 12.0), (1050, 25.0), (1150, 8.0), (1250, 9.0), (5000, 9.0)):
         window = Window(start, start + LENGTH, sound, HOP)
         list(tracked.update(window, np.array([0.1, 0.1], np.float32), rise_db, -20.0, lambda p: p / RATE))
-    assert told == [(1, 1.0, 12.0), (2, 1.33, 25.0), (3, 1.67, 25.0), (3, 1.67, 25.0), (3, 3, 9.0)]
+    assert received == [(1, 1.0, 12.0), (2, 1.33, 25.0), (3, 1.67, 25.0), (3, 1.67, 25.0), (3, 3, 9.0)]
 
 
 def test_a_faint_sound_is_judged_as_such():

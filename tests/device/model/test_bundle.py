@@ -8,8 +8,11 @@ import pytest
 from support import make_bundle
 
 from device.errors import ConfigError
-from device.model.bundle import load_bundle, manifest_digest, self_test
+from device.model.bundle import load_bundle
 from device.model.features import FeatureConfig, log_mel
+from device.model.manifest import manifest_digest
+from device.model.scoring import Scorer
+from device.model.self_test import self_test
 from device.service.runtime import open_bundle
 from device.types import UNKNOWN
 
@@ -112,8 +115,8 @@ def test_the_rule_for_unknown(scores, output, minimum, decision):
     """Unknown is a best score below the minimum, or below the network's "none of them"."""
     bundle = make_bundle(FeatureConfig())
     unknown = bundle.manifest.unknown.model_copy(update={"output": output, "min_confidence": minimum})
-    bundle.manifest = bundle.manifest.model_copy(update={"unknown": unknown})
-    assert bundle.decide(np.array(scores, np.float32)) == decision
+    scorer = Scorer(bundle.manifest.model_copy(update={"unknown": unknown}))
+    assert scorer.decide(np.array(scores, np.float32)) == decision
 
 
 def test_a_network_for_other_features_is_refused(copy):
@@ -133,7 +136,11 @@ def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(cop
     manifest = json.loads((copy / "bundle.json").read_text())
     rewrite(copy, unknown={**manifest["unknown"], "output": False, "live_odds": 1000.0})
     scores = np.array([[0.59999, 0.39999, *[1e-6] * 8]], np.float32)
-    assert np.allclose(load_bundle(copy).live(scores), scores, atol=1e-4)
+    assert np.allclose(scorer_of(copy).live_scores(scores), scores, atol=1e-4)
+
+
+def scorer_of(folder):
+    return Scorer(load_bundle(folder).manifest)
 
 
 def of_even_odds(copy):
@@ -147,10 +154,10 @@ def test_a_faint_sound_needs_more_evidence(copy):
     unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
     unknown = {**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
     rewrite(copy, unknown=unknown, thresholds=of_even_odds(copy))
-    bundle, scores = load_bundle(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
-    assert bundle.live(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
-    assert bundle.live(scores, rise_db=15.0)[0] == bundle.live(scores)[0]
-    assert bundle.live(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
+    scorer, scores = scorer_of(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
+    assert scorer.live_scores(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
+    assert scorer.live_scores(scores, rise_db=15.0)[0] == scorer.live_scores(scores)[0]
+    assert scorer.live_scores(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
 
 
 def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
@@ -159,16 +166,20 @@ def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
     first, second = json.loads((copy / "bundle.json").read_text())["labels"][:2]
     thresholds[first]["live_odds"] = 8.0
     rewrite(copy, thresholds=thresholds, unknown={"output": True, "min_confidence": 0.0, "live_odds": 2.0})
-    bundle = load_bundle(copy)
-    assert bundle.labels[:2] == (first, second)
+    scorer = scorer_of(copy)
+    assert scorer.labels[:2] == (first, second)
     rest = [0.0] * 8
-    assert bundle.live(np.array([[0.8, 0.0, *rest]], np.float32))[0] == pytest.approx(0.8 / (0.8 + 16 * 0.2), abs=1e-3)
-    assert bundle.live(np.array([[0.0, 0.8, *rest]], np.float32))[1] == pytest.approx(0.8 / (0.8 + 2 * 0.2), abs=1e-3)
+    assert scorer.live_scores(np.array([[0.8, 0.0, *rest]], np.float32))[0] == pytest.approx(
+        0.8 / (0.8 + 16 * 0.2), abs=1e-3
+    )
+    assert scorer.live_scores(np.array([[0.0, 0.8, *rest]], np.float32))[1] == pytest.approx(
+        0.8 / (0.8 + 2 * 0.2), abs=1e-3
+    )
 
 
 def test_no_rise_and_no_odds_are_too_much(copy):
     """The least likely sound that a bundle can ask for has scores still, not NaN."""
     unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
     rewrite(copy, unknown={**unknown, "live_odds": 1e30, "clear_db": 100.0, "faint_odds": 2.0})
-    scores = load_bundle(copy).live(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
+    scores = scorer_of(copy).live_scores(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
     assert np.isfinite(scores).all()

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.audio.files import read_samples
-from device.model.features import FeatureConfig, level_dbfs, log_mel
+from device.model.features import FeatureConfig, log_mel
+from device.types import level_dbfs
 
 CONFIG = FeatureConfig()
 

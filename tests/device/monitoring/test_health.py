@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from support import wait_until
 
-from device.monitoring.health import TRACE, Health, Reporter
+from device.monitoring.health import TRACE, Health
+from device.monitoring.health_reporter import HealthReporter
+from device.monitoring.inference_timer import InferenceTimer
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, versions
 from device.types import Refusal
 
@@ -18,7 +20,7 @@ def test_the_gate_s_time_is_counted():
     """Seconds listened, seconds open, and how often each reason opened the gate."""
     health = Health()
     for gate in [None] * 10 + ["level"] * 5 + [None] * 3 + ["vad"] * 2:
-        health.listened(0.03, gate)
+        health.on_block(0.03, gate)
     assert health.report()["gate"] == {
         "listened_seconds": 0.6,
         "open_seconds": 0.2,
@@ -30,8 +32,8 @@ def test_each_refusal_is_counted_by_its_reason():
     """Counts go by reason; what came near is kept with what it lacked, and only the last ten."""
     health = Health()
     for number in range(25):
-        health.refused(refusal(time=1000.0 + number))
-    health.refused(refusal("unknown", confidence=0.1))
+        health.on_refusal(refusal(time=1000.0 + number))
+    health.on_refusal(refusal("unknown", confidence=0.1))
     report = health.report()
     assert report["windows"]["refused"] == {
         "below_threshold": 25,
@@ -56,7 +58,7 @@ def test_inference_is_timed():
     """Windows are counted and their latency told; before the first there is none to tell."""
     health = Health()
     assert health.report()["inference_ms"] is None
-    classify = health.timed(lambda log_mel: log_mel.sum(axis=1))
+    classify = InferenceTimer(lambda log_mel: log_mel.sum(axis=1), health.record_inference)
     for _ in range(3):
         np.testing.assert_array_equal(classify(np.ones((2, 3), np.float32)), [3, 3])
     report = health.report()
@@ -77,7 +79,7 @@ def test_inference_is_timed():
 def test_the_trace_says_why_not(caplog, reason, says):
     """One line for each thing turned away, with the reason."""
     caplog.set_level(logging.DEBUG, TRACE.name)
-    Health().refused(refusal(reason))
+    Health().on_refusal(refusal(reason))
     (record,) = caplog.records
     assert says in record.getMessage()
 
@@ -87,7 +89,7 @@ def test_the_trace_sums_up_the_gate(caplog):
     caplog.set_level(logging.DEBUG, TRACE.name)
     health = Health()
     for gate in [None] * 1000 + ["probe"] * 100 + [None]:
-        health.listened(0.03, gate)
+        health.on_block(0.03, gate)
     assert [record.getMessage() for record in caplog.records] == [
         "gate: was shut for 30.0 s",
         "gate: was open (probe) for 3.0 s",
@@ -102,8 +104,8 @@ def test_counters_can_be_read_while_they_change():
         number = 0
         while not stop.is_set():
             number += 1
-            health.refused(refusal(time=float(number)))
-            health.listened(0.03, "level" if number % 2 else None)
+            health.on_refusal(refusal(time=float(number)))
+            health.on_block(0.03, "level" if number % 2 else None)
 
     thread = threading.Thread(target=change)
     thread.start()
@@ -119,7 +121,7 @@ def test_counters_can_be_read_while_they_change():
 def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
     """What is wrong with the microphone is in the report, in the log once, and does not wait for the minute."""
     health = Health()
-    health.diagnosed("silent", "microphone 'x' delivers digital silence")
+    health.on_source_state("silent", "microphone 'x' delivers digital silence")
     assert health.report()["microphone"] == {"state": "silent", "message": "microphone 'x' delivers digital silence"}
     assert health.changed.is_set()
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
@@ -130,7 +132,7 @@ def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
 def test_reports_come_at_once_and_at_the_end():
     """One report at the start, one as soon as something changes, one at the end, from a thread of its own."""
     reported, changed = [], threading.Event()
-    with Reporter(lambda: reported.append(threading.current_thread().name), changed):
+    with HealthReporter(lambda: reported.append(threading.current_thread().name), changed):
         wait_until(lambda: len(reported) == 1, 10, "the first report")
         changed.set()
         wait_until(lambda: len(reported) == 2, 10, "the report of the change")
@@ -140,9 +142,9 @@ def test_reports_come_at_once_and_at_the_end():
 
 def test_reports_come_again(monkeypatch):
     """Reports go on while nothing changes."""
-    monkeypatch.setattr("device.monitoring.health._REPORT_SECONDS", 0.01)
+    monkeypatch.setattr("device.monitoring.health_reporter._REPORT_SECONDS", 0.01)
     reported = []
-    with Reporter(lambda: reported.append(None), threading.Event()):
+    with HealthReporter(lambda: reported.append(None), threading.Event()):
         wait_until(lambda: len(reported) > 3, 10, "the fourth report")
 
 

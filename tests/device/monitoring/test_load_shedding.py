@@ -9,7 +9,10 @@ from support import make_bundle
 
 from device.config.models import Config
 from device.model.features import FeatureConfig
-from device.monitoring.load_shedding import Load, Stretch
+from device.monitoring.inference_timer import InferenceTimer
+from device.monitoring.liveness import Liveness
+from device.monitoring.load_shedding import LoadShedding, Stretch
+from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import Throttling, is_hot
 from device.pipeline import Pipeline
 from device.types import BLOCK_SECONDS, Block, Observer, SourceLost
@@ -17,6 +20,15 @@ from device.types import BLOCK_SECONDS, Block, Observer, SourceLost
 FEATURES = FeatureConfig(window_seconds=3.0, mel_bands=16)
 LENGTH = round(BLOCK_SECONDS * FEATURES.sample_rate)
 QUEUE_SECONDS = 10.0
+
+
+class Items(list):
+    """A source of given items."""
+
+    lost_samples = 0
+
+    def __init__(self, *items):
+        super().__init__(items)
 
 
 class Machine:
@@ -40,14 +52,14 @@ class Machine:
         self._inference_seconds = inference_seconds
         self._block_seconds = block_seconds
         self._noise = np.random.default_rng(0).integers(-9000, 9000, LENGTH, np.int16)
-        self.load = Load(
+        self.load = LoadShedding(
             limit=limit,
             hop_seconds=1.0,
             queue_seconds=QUEUE_SECONDS,
             is_hot=lambda: hot(self.time),
-            changed=self._changed,
+            on_change=self._changed,
             now=lambda: self.time,
-            steady=lambda: self.time,
+            monotonic=lambda: self.time,
         )
 
     def _changed(self):
@@ -73,6 +85,12 @@ class Machine:
             samples = self._noise if begun > 3 else np.zeros(LENGTH, np.int16)
             yield Block(samples, number * LENGTH, begun)
 
+    def monitored(self, source):
+        """Yield the source's items, each block reported to load shedding."""
+        for item in source:
+            self.load.record_block(item)
+            yield item
+
     def classify(self, _log_mel):
         """Take as long as the network does now."""
         self.time += self._inference_seconds
@@ -85,11 +103,12 @@ class Machine:
         factors = []
 
         class Watch(Observer):
-            def listened(_self, *_):  # noqa: N805
+            def on_block(_self, *_):  # noqa: N805
                 factors.append(self.load.factor())
 
-        pipeline = Pipeline(config, bundle, self.load.timed(self.classify), Watch(), self.load.factor)
-        self.events = list(pipeline.run(self.load.through(self.microphone(seconds))))
+        timer = InferenceTimer(self.classify, self.load.record_inference, clock=lambda: self.time)
+        pipeline = Pipeline(config, bundle, timer, Watch(), self.load.factor)
+        self.events = list(pipeline.run(self.monitored(self.microphone(seconds))))
         return factors
 
 
@@ -123,7 +142,7 @@ def test_what_waits_for_other_reasons_stretches_too(caplog):
     assert machine.lost == 0
     assert (factors[-1], machine.load.stretch.reason, machine.changes) == (1.0, "none", 2)
     said = [record.getMessage() for record in caplog.records]
-    assert [line.split(":")[0] for line in said] == ["sound waits to be looked at", "keeps up again"]
+    assert [line.split(":")[0] for line in said] == ["audio waits for classification", "keeps up again"]
 
 
 def test_a_hot_machine_is_spared_and_recovers_slowly():
@@ -142,15 +161,23 @@ def test_a_delay_that_was_always_there_is_no_backlog():
     for number in range(300):
         machine.time += BLOCK_SECONDS
         late = 10.0 if number < 100 else 20.0
-        list(machine.load.through([Block(np.zeros(LENGTH, np.int16), number * LENGTH, machine.time - late)]))
+        machine.load.record_block(Block(np.zeros(LENGTH, np.int16), number * LENGTH, machine.time - late))
         assert number >= 100 or machine.load.stretch == Stretch()
     assert machine.load.stretch.reason == "behind"
 
 
-def test_a_loss_of_the_source_passes_through():
-    """What is no block tells nothing of the machine."""
+def test_a_break_of_the_source_is_no_load():
+    """Only blocks are reported to load shedding; a `SourceLost` passes through."""
     machine = Machine()
-    assert list(machine.load.through([SourceLost(0)])) == [SourceLost(0)]
+    monitor = SourceMonitor(
+        Items(SourceLost(0)),
+        FEATURES.sample_rate,
+        liveness=Liveness(),
+        load_shedding=machine.load,
+        is_listening=lambda: True,
+        on_first_item=lambda: None,
+    )
+    assert list(monitor) == [SourceLost(0)]
 
 
 @given(
@@ -167,19 +194,19 @@ def test_the_factor_stays_within_its_limits(waits, heat, windows, limit):
         nonlocal time
         time += seconds
 
-    load = Load(
+    load = LoadShedding(
         limit=limit,
         hop_seconds=1.0,
         queue_seconds=QUEUE_SECONDS,
         is_hot=lambda: is_hot_now,
         now=lambda: time,
-        steady=lambda: time,
+        monotonic=lambda: time,
     )
-    timed = load.timed(classify)
+    timed = InferenceTimer(classify, load.record_inference, clock=lambda: time)
     for number, wait in enumerate(waits):
         is_hot_now, time, before, judged_at = heat[number % len(heat)], time + 2.5, load.factor(), time
         timed(windows[number % len(windows)])
-        list(load.through([Block(np.zeros(LENGTH, np.int16), 0, time - wait - BLOCK_SECONDS)]))
+        load.record_block(Block(np.zeros(LENGTH, np.int16), 0, time - wait - BLOCK_SECONDS))
         assert 1.0 <= load.factor() <= limit
         assert load.factor() >= before - (time - judged_at) / 60.0 - 1e-9
         assert not is_hot_now or load.factor() >= min(2.0, limit)
@@ -198,5 +225,5 @@ def test_the_factor_stays_within_its_limits(waits, heat, windows, limit):
 )
 def test_heat_is_what_the_sensor_or_the_firmware_says(celsius, now, limit, hot):
     """A temperature from the limit on, or that the firmware slows the processor down now; not that it did earlier."""
-    assert is_hot(celsius, Throttling(now, since_boot=("throttled",)), limit) is hot
+    assert is_hot(celsius, Throttling(now, seconds_since_boot=("throttled",)), limit) is hot
     assert is_hot(celsius, None, limit) is (hot and not now)

@@ -3,9 +3,9 @@ import json
 import re
 from datetime import datetime
 
-from device.mqtt.messages import corrected, encode, event_message, rfc3339
+from device.mqtt.messages import corrected, encode, event_message
 from device.types import Event
-from device.util.clock import CLOCK, Clock
+from device.util.clock import CLOCK, Clock, rfc3339
 
 START = Event(
     type="start",
@@ -70,15 +70,15 @@ class SettableClock:
     """A machine that boots in 1970 and learns the time later."""
 
     def __init__(self):
-        self.since_boot, self.unix, self.is_set = 100.0, 1000.0, False
-        self.clock = Clock(lambda: self.since_boot, lambda: self.unix, lambda: self.is_set)
+        self.seconds_since_boot, self.unix, self.is_set = 100.0, 1000.0, False
+        self.clock = Clock(lambda: self.seconds_since_boot, lambda: self.unix, lambda: self.is_set)
 
     def pass_time(self, seconds):
-        self.since_boot += seconds
+        self.seconds_since_boot += seconds
         self.unix += seconds
 
     def learn_the_time(self):
-        self.unix, self.is_set = 1795590000.0 + self.since_boot, True
+        self.unix, self.is_set = 1795590000.0 + self.seconds_since_boot, True
 
 
 def message_of(machine, start, end=None):

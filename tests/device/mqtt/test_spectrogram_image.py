@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.config.models import MqttConfig
-from device.mqtt.spectrogram_image import blurred, painter, png
+from device.mqtt.spectrogram_image import blurred, png, spectrogram_encoder
 
 
 def read_png(content):
@@ -61,11 +61,13 @@ def test_what_is_published_is_blurred_unless_asked_for():
     log_mel[:, 50] = 1
 
     def columns(detail):
-        return (np.diff(read_png(painter(detail, 0.016)(log_mel)).astype(int).sum(axis=2)[0]) != 0).nonzero()[0]
+        return (
+            np.diff(read_png(spectrogram_encoder(detail, 0.016)(log_mel)).astype(int).sum(axis=2)[0]) != 0
+        ).nonzero()[0]
 
     assert list(columns("sharp")) == [149, 152]
     assert list(columns("blurred")) == [143, 191]
-    assert painter("off", 0.016) is None
+    assert spectrogram_encoder("off", 0.016) is None
     assert MqttConfig().spectrogram == "blurred"
 
 

@@ -7,10 +7,10 @@ from support import wait_until
 from device.config.models import HomeAssistantConfig, MqttConfig
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import png
-from device.mqtt.state_topics import Announced, States
+from device.mqtt.state_topics import DiscoveryRecord, StateTopics
 from device.outbox.queue import Outbox
-from device.types import Event, Look
-from device.util.json_store import StateFile
+from device.types import ClassifiedWindow, Event
+from device.util.json_store import JsonStore
 
 TOPIC = "homeassistant/device/earshot_balcony/config"
 
@@ -24,8 +24,8 @@ def publisher(mosquitto, tmp_path):
 
 
 def states(publisher, folder, labels=("siren", "dog_bark"), draw=png, **config):
-    made = States(publisher, "balcony", labels, "urban@1", draw)
-    made.announce(HomeAssistantConfig(**config), StateFile(folder / "home_assistant.json", Announced))
+    made = StateTopics(publisher, "balcony", labels, "urban@1", draw)
+    made.announce(HomeAssistantConfig(**config), JsonStore(folder / "home_assistant.json", DiscoveryRecord))
     return made
 
 
@@ -38,11 +38,13 @@ def test_each_label_is_off_until_it_sounds(peer, publisher, tmp_path):
     node = states(publisher, tmp_path)
     for label in ("siren", "dog_bark"):
         peer.until(f"earshot/balcony/sound/{label}", b"OFF")
-    node.classified(Look(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32)))
-    node.heard(event("siren"))
+    node.on_window(
+        ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32))
+    )
+    node.on_event(event("siren"))
     peer.until("earshot/balcony/sound/siren", b"ON")
     wait_until(lambda: (peer.last("earshot/balcony/spectrogram") or b"").startswith(b"\x89PNG"), 10, "the picture")
-    node.heard(event("siren", end_time=1002.0))
+    node.on_event(event("siren", end_time=1002.0))
     peer.until("earshot/balcony/sound/siren", b"OFF")
     assert peer.last("earshot/balcony/sound/dog_bark") == b"OFF"
 
@@ -56,8 +58,10 @@ def test_without_pictures_none_is_left(peer, publisher, tmp_path):
     peer.until("earshot/balcony/spectrogram", b"", 10)
     wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
     assert json.loads(peer.last(TOPIC))["components"]["spectrogram"] == {"platform": "image"}
-    node.classified(Look(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32)))
-    node.heard(event("siren"))
+    node.on_window(
+        ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32))
+    )
+    node.on_event(event("siren"))
     peer.until("earshot/balcony/sound/siren", b"ON", 10)
     assert peer.last("earshot/balcony/spectrogram") == b""
 

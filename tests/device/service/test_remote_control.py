@@ -6,9 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device.service.remote_control import Controls, Switches
-from device.types import Block, SourceLost
-from device.util.json_store import StateFile
+from device.service.remote_control import RemoteControl, Switches
+from device.util.json_store import JsonStore
 
 DEFAULTS = {"siren": 0.5, "dog_bark": 0.7}
 EVENT_ID = "01a203db-acf5-764e-a16f-af94604912d3"
@@ -20,14 +19,14 @@ class Node:
     def __init__(self, folder):
         self.thresholds, self.states, self.filed = dict(DEFAULTS), {}, []
         self.file = folder / "switches.json"
-        self.controls = Controls(
-            StateFile(self.file, Switches),
+        self.controls = RemoteControl(
+            JsonStore(self.file, Switches),
             DEFAULTS,
             set_threshold=self.thresholds.__setitem__,
-            tell=self.states.__setitem__,
+            publish_state=self.states.__setitem__,
             correct=self.correct,
         )
-        self.command = self.controls.command
+        self.command = self.controls.execute
 
     def correct(self, event_id, label):
         if event_id != EVENT_ID:
@@ -35,7 +34,7 @@ class Node:
         self.filed.append(label)
 
     def all(self):
-        return (self.thresholds, self.states, self.filed, self.controls.listening, self.file.exists())
+        return (self.thresholds, self.states, self.filed, self.controls.is_listening(), self.file.exists())
 
 
 def test_it_tells_where_everything_stands(tmp_path):
@@ -49,13 +48,13 @@ def test_what_is_set_holds_after_a_restart(tmp_path):
     node.command("listening", b"OFF")
     node.command("threshold/siren", b"0.25")
     for each in (node, Node(tmp_path)):
-        assert not each.controls.listening
+        assert not each.controls.is_listening()
         assert each.thresholds == {"siren": 0.25, "dog_bark": 0.7}
         assert each.states == {"listening": "OFF", "threshold/siren": "0.25", "threshold/dog_bark": "0.7"}
     node.command("listening", b"ON")
     node.command("threshold/siren", b"default")
     for each in (node, Node(tmp_path)):
-        assert each.controls.listening
+        assert each.controls.is_listening()
         assert each.thresholds == DEFAULTS
         assert each.states["threshold/siren"] == "0.5"
 
@@ -141,24 +140,3 @@ def test_a_flood_of_good_commands_is_cut(tmp_path):
     assert node.thresholds["siren"] < 0.1
     assert node.states["threshold/siren"] == f"{node.thresholds['siren']:g}"
     assert Node(tmp_path).thresholds == node.thresholds
-
-
-def test_nothing_passes_while_listening_is_off(tmp_path):
-    """Blocks stop at once; what was sounding is told to be over, once; and they go on where they are by then."""
-    node = Node(tmp_path)
-    blocks = [Block([0] * 10, position, 0.0) for position in range(0, 60, 10)]
-    passed = []
-    for item in node.controls.while_listening(blocks):
-        passed.append(item)
-        if isinstance(item, Block) and item.position == 10:
-            node.command("listening", b"OFF")
-        if isinstance(item, SourceLost):
-            node.command("listening", b"ON")
-    assert passed == [*blocks[:2], SourceLost(20), *blocks[3:]]
-
-
-def test_a_node_that_was_switched_off_starts_deaf(tmp_path):
-    """Nothing is looked at before the first block, either."""
-    Node(tmp_path).command("listening", b"OFF")
-    node = Node(tmp_path)
-    assert list(node.controls.while_listening([Block([0] * 10, 0, 0.0)])) == [SourceLost(0)]

@@ -13,23 +13,12 @@ from support import wait_until
 
 from device.cli.main import main
 from device.errors import ConfigError
-from device.monitoring.liveness import Pulse
-from device.service.supervisor import Service, Stages, journal_handler, systemd_notify, watchdog_seconds
-from device.types import BLOCK_SECONDS, Block, SourceLost
+from device.service.status_reporter import RunStatus
+from device.service.supervisor import Supervisor
+from device.service.systemd import journal_handler, systemd_notify, watchdog_seconds
 
 RATE = 16000
 BLOCK = np.zeros(480, np.int16)
-
-
-class Source:
-    """Yields what it is given."""
-
-    def __init__(self, *items):
-        self._items = items
-        self.lost_samples = 0
-
-    def __iter__(self):
-        return iter(self._items)
 
 
 class Daemon:
@@ -38,7 +27,7 @@ class Daemon:
     def __init__(self, load, watchdog=None):
         self.told, self.ran_with = [], []
         self.silent = {"listening": 0.0, "outbox": 0.0}
-        self.service = Service(load, self.told.append, watchdog)
+        self.service = Supervisor(load, self.told.append, watchdog)
         self._thread = threading.Thread(target=self._run)
 
     def _run(self):
@@ -46,7 +35,7 @@ class Daemon:
         with self.service as service:
             for settings, stop in service.generations():
                 self.ran_with.append(settings)
-                with service.watching(Stages(lambda settings=settings: f"runs with {settings}", parts)):
+                with service.reporting(RunStatus(lambda settings=settings: f"runs with {settings}", parts)):
                     service.ready()
                     stop.wait()
 
@@ -135,39 +124,8 @@ def test_the_watchdog_is_fed_only_while_all_parts_live(caplog, part):
         daemon.silent[part] = 0.03
         daemon.until_told("WATCHDOG=1", fed + 1)
     hangs, lives = [record.getMessage() for record in caplog.records]
-    assert hangs.startswith(f"{part}: no sign of life")
-    assert lives == "all parts show life again"
-
-
-def test_sound_that_is_lost_between_two_sources_is_counted(monkeypatch):
-    """The pulse adds what each source lost and what nobody heard from one source to the next."""
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    pulse, firsts = Pulse(), []
-    source = Source(SourceLost(0), Block(BLOCK, 0, 0.0), Block(BLOCK, 1280, 0.0))
-    for item in pulse.through(source, RATE, lambda: firsts.append("old")):
-        source.lost_samples = 800 if isinstance(item, Block) else 0
-        now += BLOCK_SECONDS
-    assert firsts == ["old"]
-    assert pulse.lost_seconds == pytest.approx(0.05)
-    now += 2.0
-    list(pulse.through(Source(SourceLost(0), Block(BLOCK, 0, 0.0)), RATE, lambda: firsts.append("new")))
-    assert firsts == ["old", "new"]
-    assert pulse.lost_seconds == pytest.approx(2.05)
-
-
-def test_the_pulse_is_felt(monkeypatch):
-    """It tells how long ago the last item came, be it sound or the word that there is none; rest is not silence."""
-    now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    pulse = Pulse()
-    now += 7.0
-    assert pulse.silent_seconds() == 7.0
-    items = pulse.through(Source(SourceLost(0)), RATE, lambda: None)
-    next(items)
-    assert pulse.silent_seconds() == 0.0
-    pulse.rest()
-    assert pulse.silent_seconds() < 0
+    assert hangs.startswith(f"{part}: no progress")
+    assert lives == "all parts make progress again"
 
 
 def test_nobody_is_told_outside_systemd():
@@ -195,7 +153,7 @@ def test_a_socket_of_nobody_is_told(monkeypatch, capsys, tmp_path):
     """A variable that was inherited and leads nowhere is named."""
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     assert main(["run"]) == 69
-    assert capsys.readouterr().err.startswith("earshot: $NOTIFY_SOCKET: cannot be told anything")
+    assert capsys.readouterr().err.startswith("earshot: $NOTIFY_SOCKET: cannot be notified")
 
 
 @pytest.fixture

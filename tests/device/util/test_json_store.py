@@ -3,7 +3,7 @@ import logging
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from device.util.json_store import StateFile
+from device.util.json_store import JsonStore
 
 
 class Lamp(BaseModel):
@@ -18,16 +18,16 @@ class Lamp(BaseModel):
 def test_what_is_set_is_there_after_a_restart(tmp_path):
     """An update is read back by the next run; the folder is made where it is missing."""
     path = tmp_path / "state" / "lamp.json"
-    assert StateFile(path, Lamp).content == Lamp()
-    StateFile(path, Lamp).update(is_on=True)
-    again = StateFile(path, Lamp)
+    assert JsonStore(path, Lamp).content == Lamp()
+    JsonStore(path, Lamp).update(is_on=True)
+    again = JsonStore(path, Lamp)
     again.update(colours={"red": 3})
-    assert StateFile(path, Lamp).content == again.content == Lamp(is_on=True, colours={"red": 3})
+    assert JsonStore(path, Lamp).content == again.content == Lamp(is_on=True, colours={"red": 3})
 
 
 def test_a_value_that_the_model_refuses_changes_nothing(tmp_path):
     """A wrong value is refused before anything is written."""
-    lamp = StateFile(tmp_path / "lamp.json", Lamp)
+    lamp = JsonStore(tmp_path / "lamp.json", Lamp)
     with pytest.raises(ValidationError):
         lamp.update(colours={"red": "much"})
     assert lamp.content == Lamp()
@@ -36,7 +36,7 @@ def test_a_value_that_the_model_refuses_changes_nothing(tmp_path):
 
 def test_nothing_is_written_where_nothing_changes(tmp_path):
     """Setting what holds already spares the card."""
-    lamp = StateFile(tmp_path / "lamp.json", Lamp)
+    lamp = JsonStore(tmp_path / "lamp.json", Lamp)
     lamp.update(is_on=True)
     written = (tmp_path / "lamp.json").stat().st_mtime_ns
     lamp.update(is_on=True)
@@ -49,19 +49,19 @@ def test_a_damaged_file_is_set_aside(tmp_path, caplog, content):
     path = tmp_path / "lamp.json"
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
-        lamp = StateFile(path, Lamp)
+        lamp = JsonStore(path, Lamp)
     assert lamp.content == Lamp()
     assert (tmp_path / "lamp.damaged").read_bytes() == content
     (line,) = caplog.messages
     assert str(path) in line
     lamp.update(is_on=True)
-    assert StateFile(path, Lamp).content.is_on
+    assert JsonStore(path, Lamp).content.is_on
 
 
 def test_a_file_that_cannot_be_written_is_told(tmp_path, caplog):
     """What is set holds for this run at least, and a line says that it will be forgotten."""
     (tmp_path / "file").touch()
-    lamp = StateFile(tmp_path / "file" / "lamp.json", Lamp)
+    lamp = JsonStore(tmp_path / "file" / "lamp.json", Lamp)
     with caplog.at_level(logging.WARNING):
         lamp.update(is_on=True)
     assert lamp.content.is_on

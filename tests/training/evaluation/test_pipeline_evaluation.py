@@ -6,7 +6,8 @@ import pytest
 import soundfile
 from support import make_bundle
 
-from device.model.features import FeatureConfig, level_dbfs
+from device.model.features import FeatureConfig
+from device.types import level_dbfs
 from training.data.ambience import listen
 from training.data.dataset import Clip, Dataset
 from training.evaluation.pipeline_evaluation import Heard, hear, pipeline_figures

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from device.errors import ConfigError
-from device.model.bundle import load_bundle, self_test
+from device.model.bundle import load_bundle
+from device.model.self_test import self_test
 from training.export import bundle_writer as export
 from training.export.bundle_writer import decide, export_bundle, golden_waveforms, load_classifier
 from training.models.head import LOGITS, attach_head, predict

@@ -6,7 +6,8 @@ import random
 import numpy as np
 import pytest
 
-from device.model.bundle import load_bundle, self_test
+from device.model.bundle import load_bundle
+from device.model.self_test import self_test
 from device.types import UNKNOWN
 from training.data.urbansound8k import load_urbansound8k
 from training.evaluation.metrics import classify_files

@@ -1,0 +1,100 @@
+"""`earshot config`: explanation of settings, and their JSON Schema for editors."""
+
+import argparse
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from device.config.schema import Setting, config_schema, find_setting, settings
+from device.errors import EXIT_DONE
+
+_TYPES = {"boolean": "true or false", "string": "text", "null": "null"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `earshot config explain` or `earshot config schema`, and return the exit code.
+
+    Raises:
+        InputError: no such key.
+    """
+    if arguments.action == "schema":
+        print(schema_text(), end="")
+    elif arguments.key is None:
+        print("\n".join(_summary(setting) for setting in settings() if not setting.is_section))
+    else:
+        print("\n".join(explain(arguments.key)))
+    return EXIT_DONE
+
+
+def schema_text() -> str:
+    """Return the content of docs/schemas/config.schema.json."""
+    return json.dumps(config_schema(), ensure_ascii=False, indent=2) + "\n"
+
+
+def explain(name: str) -> Iterator[str]:
+    """Yield the lines that explain a key, or a section and its keys.
+
+    Args:
+        name: dotted name, as in `mqtt.port`.
+
+    Raises:
+        InputError: no such key.
+    """
+    setting = find_setting(name)
+    yield setting.name
+    yield f"  {setting.description}"
+    if setting.is_section:
+        for inner in settings():
+            if not inner.is_section and inner.key[: len(setting.key)] == setting.key:
+                yield f"  {_summary(inner)}"
+        return
+    yield f"  allowed:      {allowed(setting.schema)}"
+    if unit := setting.schema.get("unit"):
+        yield f"  unit:         {unit}"
+    yield f"  default:      {setting.default}"
+    yield f"  environment:  {setting.variable}={shlex.quote(_typed(setting))}"
+    yield f"  command line: --set {shlex.quote(f'{setting.name}={_typed(setting)}')}"
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """Return type and range of a value in words, as in `integer, 0 to 3, or null`."""
+    if "anyOf" in schema:
+        return ", or ".join(allowed(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    kind: str = schema["type"]
+    if kind == "array":
+        return f"list of {allowed(schema['items'])}"
+    if kind == "object":
+        return f"mapping of names to {allowed(schema['additionalProperties'])}"
+    if schema.get("format") == "path":
+        kind = "path"
+    return "".join([_TYPES.get(kind, kind), *_range(schema)])
+
+
+def _range(schema: dict[str, Any]) -> Iterator[str]:
+    """Yield the limits of a number, or of the length of a text."""
+    if "minimum" in schema:
+        yield f", {schema['minimum']} to {schema['maximum']}"
+    elif "exclusiveMinimum" in schema:
+        yield f", above {schema['exclusiveMinimum']} and up to {schema['maximum']}"
+    if "maxLength" in schema:
+        yield f", {schema.get('minLength', 0)} to {schema['maxLength']} characters"
+    elif "minLength" in schema:
+        yield f", at least {schema['minLength']} character"
+    if "pattern" in schema:
+        yield f", matching {schema['pattern']}"
+
+
+def _summary(setting: Setting) -> str:
+    """Return a key, its default with its unit, and the first sentence of its description, on one line."""
+    unit = setting.schema.get("unit", "none")
+    default = setting.default if unit == "none" or setting.default == "null" else f"{setting.default} {unit}"
+    return f"{setting.name} ({default}): {setting.description.split('. ')[0].rstrip('.')}"
+
+
+def _typed(setting: Setting) -> str:
+    """Return the default as a user would type it: text without quotation marks."""
+    default = setting.schema["default"]
+    return default if isinstance(default, str) else setting.default

@@ -1,0 +1,77 @@
+"""Speech filter: keeps clips with possible speech off the disk."""
+
+from collections import deque
+
+import numpy as np
+import webrtcvad
+
+from device.types import BLOCK_SECONDS, ClassifiedWindow, Samples
+
+_VAD_MODE = 3
+"""webrtcvad's strictest mode."""
+_VOICED, _BLOCKS = 10, 12
+"""Voiced blocks of 30 ms, and the successive blocks among which they count as possible speech."""
+_VOICE_SCORE = 0.1
+"""Probability of a voice, or of `unknown`, from which a window may contain speech."""
+
+
+class SpeechFilter:
+    """Decides whether a stretch of sound may contain speech. Used from the pipeline's thread.
+
+    webrtcvad takes most sirens and engines for voices, and the network has no label for speech. So both must agree.
+
+    Args:
+        labels: labels of the bundle.
+        voice_labels: those of them that contain voices.
+        sample_rate: Hz.
+        unknown_output: whether the network has an output for `unknown`.
+    """
+
+    def __init__(
+        self, labels: tuple[str, ...], voice_labels: tuple[str, ...], sample_rate: int, *, unknown_output: bool
+    ) -> None:
+        self._is_voice = np.array([label in voice_labels for label in labels])
+        self._sample_rate = sample_rate
+        self._unknown_output = unknown_output
+        self._windows: deque[tuple[int, int, float]] = deque()
+
+    def add_window(self, window: ClassifiedWindow, oldest: int) -> None:
+        """Store a window's probability of a voice.
+
+        Args:
+            window: the next one.
+            oldest: position before which windows are dropped.
+        """
+        unknown = 1.0 - float(window.scores.sum()) if self._unknown_output else 0.0
+        voice = unknown + float(window.scores[self._is_voice].sum())
+        self._windows.append((window.start, window.start + len(window.samples), voice))
+        while self._windows[0][1] < oldest:
+            self._windows.popleft()
+
+    def may_contain_speech(self, samples: Samples, start: int, end: int) -> bool:
+        """Return whether the sound at positions [start, end) may contain speech.
+
+        Args:
+            samples: shape (end - start,), int16.
+            start: position of the first sample.
+            end: position after the last sample.
+        """
+        voice = max((v for first, last, v in self._windows if first < end and last > start), default=1.0)
+        return voice >= _VOICE_SCORE and has_voice(samples, self._sample_rate)
+
+
+def has_voice(samples: Samples, sample_rate: int) -> bool:
+    """Return whether webrtcvad finds a third of a second of voice.
+
+    Args:
+        samples: shape (n,), int16.
+        sample_rate: Hz; 8000, 16000, 32000 or 48000.
+    """
+    vad = webrtcvad.Vad(_VAD_MODE)
+    length = round(BLOCK_SECONDS * sample_rate)
+    voiced: deque[bool] = deque(maxlen=_BLOCKS)
+    for start in range(0, len(samples) - length + 1, length):
+        voiced.append(vad.is_speech(samples[start : start + length].tobytes(), sample_rate))
+        if sum(voiced) >= _VOICED:
+            return True
+    return False

@@ -1,0 +1,39 @@
+"""Health reporter: the thread that has the health message published."""
+
+import threading
+from collections.abc import Callable
+from typing import Self
+
+_REPORT_SECONDS = 60.0
+"""Time between two reports while nothing changes."""
+
+
+class HealthReporter:
+    """Reports at the start, every minute, at once when the diagnosis changes, and at the end; a context manager.
+
+    Args:
+        report: publishes the health message; called on this class's thread.
+        changed: event that makes a report due.
+    """
+
+    def __init__(self, report: Callable[[], None], changed: threading.Event) -> None:
+        self._report = report
+        self._changed = changed
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="health", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        self._changed.set()
+        self._thread.join()
+        self._report()
+
+    def _work(self) -> None:
+        while not self._stopping:
+            self._report()
+            self._changed.wait(_REPORT_SECONDS)
+            self._changed.clear()

@@ -1,0 +1,116 @@
+"""Commands: the payloads of `command/<name>`, parsed and checked. See docs/mqtt.md."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from device.types import UNKNOWN
+from device.util.text import did_you_mean, quoted
+
+ON, OFF = "ON", "OFF"
+DEFAULT = "default"
+"""Payload of a threshold: the one of config.yaml and the bundle."""
+NONE = "none"
+"""Corrected label of an event that was none of the labels."""
+
+_NEW_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
+"""Names for a label that the bundle does not have; it becomes a folder."""
+_COMMANDS = ("listening", "threshold/<label>", "correct")
+_NAME_LENGTH = 60
+"""Characters of a foreign name that are compared with known names."""
+
+
+class CommandRefusedError(Exception):
+    """A command that cannot be obeyed. The message contains the reason and the cure."""
+
+
+@dataclass(frozen=True)
+class ListeningCommand:
+    """`command/listening`: whether blocks are processed."""
+
+    listening: bool
+
+
+@dataclass(frozen=True)
+class ThresholdCommand:
+    """`command/threshold/<label>`: the confidence from which a label becomes an event; None for the default."""
+
+    label: str
+    threshold: float | None
+
+
+class CorrectCommand(BaseModel):
+    """`command/correct`: the right label of an event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    event_id: Annotated[UUID, Field(strict=False)]
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+Command = ListeningCommand | ThresholdCommand | CorrectCommand
+
+
+def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command:
+    """Parse a command. Name and payload come from outside, so they may contain anything.
+
+    Args:
+        name: the topic after `command/`.
+        payload: the message.
+        labels: labels of the bundle.
+
+    Raises:
+        CommandRefusedError: it is no valid command.
+    """
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandRefusedError("its payload is not UTF-8") from error
+    kind, _, label = name.partition("/")
+    if name == "listening":
+        return _parse_listening(text)
+    if kind == "threshold":
+        return _parse_threshold(label, text, labels)
+    if name == "correct":
+        return _parse_correct(text, labels)
+    raise CommandRefusedError(f"no such command. {did_you_mean(name[:_NAME_LENGTH], _COMMANDS)}")
+
+
+def _parse_listening(text: str) -> ListeningCommand:
+    if text not in (ON, OFF):
+        raise CommandRefusedError(f"is {quoted(text)}, must be {ON} or {OFF}")
+    return ListeningCommand(text == ON)
+
+
+def _parse_threshold(label: str, text: str, labels: Collection[str]) -> ThresholdCommand:
+    if label not in labels:
+        raise CommandRefusedError(f"no such label. {did_you_mean(label[:_NAME_LENGTH], labels)}")
+    if text == DEFAULT:
+        return ThresholdCommand(label, None)
+    try:
+        threshold = float(text[:_NAME_LENGTH])
+    except ValueError:
+        threshold = float("nan")
+    if not 0 <= threshold <= 1:  # NaN fails too
+        raise CommandRefusedError(f"is {quoted(text)}, must be 0 to 1, or {DEFAULT}")
+    return ThresholdCommand(label, threshold)
+
+
+def _parse_correct(text: str, labels: Collection[str]) -> CorrectCommand:
+    try:
+        command = CorrectCommand.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"])) or "it"
+        raise CommandRefusedError(f'{key}: {fault["msg"]}. Send {{"event_id": "...", "label": "..."}}') from error
+    if command.label == UNKNOWN:
+        raise CommandRefusedError(f"label: is {UNKNOWN!r}, which is no label. Send {NONE!r} for none of the labels")
+    if command.label not in labels and not _NEW_LABEL.fullmatch(command.label):
+        raise CommandRefusedError(
+            f"label: is {quoted(command.label)}, must consist of letters, digits, '_', '-' and spaces"
+        )
+    return command

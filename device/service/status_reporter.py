@@ -1,0 +1,72 @@
+"""Status reporter: the status line and the watchdog of systemd, from the state of the running parts."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from device.service.systemd import Notify
+from device.util.log_throttle import LogThrottle
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class RunStatus(NamedTuple):
+    """State of a run, read while it lasts.
+
+    Attributes:
+        summary: returns the status line.
+        silent_seconds: by part, a function that returns how long it has shown no progress, s.
+    """
+
+    summary: Callable[[], str]
+    silent_seconds: Mapping[str, Callable[[], float]]
+
+
+class StatusReporter:
+    """Notifies systemd of the status, and feeds its watchdog while all parts make progress. Used from one thread.
+
+    Args:
+        notify: sends a message in the format of sd_notify(3); None without systemd.
+        patience: time without progress after which a part counts as hung, s; None without a watchdog.
+    """
+
+    def __init__(self, notify: Notify | None, patience: float | None) -> None:
+        self._notify = notify
+        self._patience = patience
+        self._hanging = ""
+        self._reported = ""
+        self._log_throttle = LogThrottle()
+
+    def report(self, run: RunStatus, refused_reload: str) -> None:
+        """Send the status line if it changed, and feed the watchdog.
+
+        Args:
+            run: state of the run.
+            refused_reload: appended to the status line; empty if the last reload succeeded.
+        """
+        status = run.summary() + refused_reload
+        if status != self._reported:
+            self._reported = status
+            self.send(f"STATUS={status}")
+        if self._patience is not None and self._makes_progress(run, self._patience):
+            self.send("WATCHDOG=1")
+
+    def send(self, message: str) -> None:
+        """Send a message to systemd. A failure is logged, because detection must continue."""
+        if self._notify is None:
+            return
+        try:
+            self._notify(message)
+        except OSError as error:
+            self._log_throttle.warning(f"systemd cannot be notified ({error})")
+
+    def _makes_progress(self, run: RunStatus, patience: float) -> bool:
+        silent = {part: seconds() for part, seconds in run.silent_seconds.items()}
+        hanging = ", ".join(part for part, seconds in silent.items() if seconds > patience)
+        if hanging != self._hanging:
+            self._hanging = hanging
+            if hanging:
+                _LOGGER.error("%s: no progress for %.0f s. systemd will restart the service", hanging, patience)
+            else:
+                _LOGGER.warning("all parts make progress again")
+        return not hanging
