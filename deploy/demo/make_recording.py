@@ -1,9 +1,9 @@
-"""Mixes street.flac from the recordings that CREDITS.md names.
+"""Mixer of street.flac, from the recordings in CREDITS.md.
 
     python deploy/demo/make_recording.py --sounds DIR
 
-DIR holds the recordings, one folder a class, 32 kHz mono. Nobody needs this to run the demo: the mix is in
-the repository. It is here so that what was done to the recordings can be seen, and done again.
+DIR contains the recordings, one folder for each class, 32 kHz mono. The demo does not need this script,
+because the mix is in the repository. The script documents the changes to the recordings and can repeat them.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def repeated(signal: np.ndarray, length: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Mix and write."""
+    """Mix the recordings and write street.flac."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sounds", type=Path, required=True, metavar="DIR")
     sounds = parser.parse_args().sounds

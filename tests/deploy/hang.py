@@ -1,4 +1,4 @@
-"""The daemon, of which one part hangs on SIGUSR1; boot.sh runs it as the service: hang.py PART ARGUMENTS..."""
+"""Daemon with one part that hangs on SIGUSR1, run as the service by boot.sh: hang.py PART ARGUMENTS..."""
 
 import signal
 import sys
@@ -13,7 +13,7 @@ PARTS = {"gate": (SoundGate, "update"), "network": (Classifier, "__call__"), "ou
 
 
 def wait_for_ever():
-    """Named so in the journal when the watchdog ends it."""
+    """Hang; boot.sh searches the journal for this name after the watchdog has ended the daemon."""
     threading.Event().wait()
 
 
@@ -23,13 +23,13 @@ works = getattr(owner, name)
 hangs = threading.Event()
 
 
-def works_until_told(*given):
-    """Do what the part does, until the signal has come."""
+def works_until_signal(*given):
+    """Call the original method; hang once the signal was received."""
     if hangs.is_set():
         wait_for_ever()
     return works(*given)
 
 
-setattr(owner, name, works_until_told)
+setattr(owner, name, works_until_signal)
 signal.signal(signal.SIGUSR1, lambda *_: hangs.set())
 sys.exit(main(arguments))

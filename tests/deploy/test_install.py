@@ -42,7 +42,7 @@ restart*)
     ! grep -q crashes "$current/device/__init__.py" || exit 1
     echo "$current" >"$MACHINE/running" ;;
 esac""",
-    "journalctl": "echo 'its last words'",
+    "journalctl": "echo 'a line of the journal'",
     "sleep": "",
 }
 PYTHON = """
@@ -238,7 +238,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_version(machine):
 
 
 def test_a_version_that_crashes_gives_way(machine):
-    """The old version is back and runs, with its unit; the new one's last words are shown, and the exit code is 70."""
+    """The old version runs again, with its unit; the last log lines of the new one are shown; the exit code is 70."""
     machine.install()
     first = machine.running
     unit = (machine.root / "etc/systemd/system/earshot.service").read_text()
@@ -247,15 +247,17 @@ def test_a_version_that_crashes_gives_way(machine):
     said = machine.install("--upgrade", code=70)
     assert machine.running == machine.current == first
     assert (machine.root / "etc/systemd/system/earshot.service").read_text() == unit
-    assert "its last words" in said
+    assert "its last log lines" in said
+    assert "a line of the journal" in said
     assert [folder.name for folder in (machine.root / "opt/earshot/versions").iterdir()] == [first]
 
 
 def test_a_first_version_that_crashes_says_so(machine):
-    """There is nothing to go back to: it stays, for its user to mend what the last words say."""
+    """There is nothing to go back to: it stays, for its user to correct the fault in the last log lines."""
     machine.change("# crashes\n")
     said = machine.install(code=69)
-    assert "its last words" in said
+    assert "its last log lines" in said
+    assert "a line of the journal" in said
     assert "does not become ready" in said
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from device.model.bundle import FORMAT_VERSION
+from device.model.manifest import FORMAT_VERSION
 from device.mqtt.messages import SCHEMA
 
 ROOT = Path(__file__).resolve().parent.parent.parent

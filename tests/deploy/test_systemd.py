@@ -67,9 +67,7 @@ def test_the_unit_is_confined(installed, name):
 def test_an_instance_is_the_service_with_a_name():
     """The template has the lines of the plain unit, but for what an instance has of its own."""
     own = {
-        "Description=Earshot, names what the microphone hears": (
-            'Description=Earshot, names what the microphone "%i" hears'
-        ),
+        "Description=Earshot sound sensor": 'Description=Earshot sound sensor, microphone "%i"',
         f"ExecStart={PROGRAM} run --config /etc/earshot/config.yaml": (
             f"ExecStart={PROGRAM} run --config /etc/earshot/%i.yaml"
         ),
