@@ -24,9 +24,10 @@ from sklearn.preprocessing import StandardScaler
 
 from device.audio.files import read_samples
 from device.model.features import FeatureConfig, Samples, log_mel
-from training.data.array_cache import Cache, file_digest, progress
+from training.data.array_cache import Cache, file_digest
 from training.data.dataset import Clip, Dataset
 from training.data.parallel import on_all_cores
+from training.data.progress import progress
 from training.data.urbansound8k import load_urbansound8k
 from training.distillation.yamnet import SAMPLE_RATE, Teacher
 from training.fitting.head_trainer import targets

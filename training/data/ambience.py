@@ -13,8 +13,9 @@ from device.model.bundle import FORMAT_VERSION, Bundle, Calibration, Manifest, Q
 from device.model.features import FeatureConfig, Samples
 from device.pipeline import Classify, Pipeline
 from device.types import BLOCK_SECONDS, UNKNOWN, Block, Event, Look, Observer
-from training.data.array_cache import Arrays, Cache, progress
+from training.data.array_cache import Arrays, Cache
 from training.data.dataset import Dataset
+from training.data.progress import progress
 from training.data.spectrograms import AMBIENCE_SECONDS, Spectrograms, quantize
 
 

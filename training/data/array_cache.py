@@ -3,16 +3,13 @@
 import hashlib
 import json
 import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Item = TypeVar("Item")
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -59,19 +56,3 @@ class Cache:
             return arrays
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-
-
-def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass items on and show on stderr how many are done and the time left: on a terminal as one moving line,
-    in a log as a line every 30 s.
-    """  # noqa: D205 - one thought
-    started = shown = time.monotonic()
-    moving = sys.stderr.isatty()
-    for done, item in enumerate(items, start=1):
-        yield item
-        now = time.monotonic()
-        if now - shown >= (0.2 if moving else 30.0) or (done == total and now - started >= 1.0):
-            left = (now - started) / done * (total - done)
-            end = "\r" if moving and done < total else "\n"
-            print(f"{what}: {done}/{total}, {left:.0f} s left   ", end=end, file=sys.stderr, flush=True)
-            shown = now

@@ -20,7 +20,7 @@ import soundfile
 
 from device.audio.files import SUFFIXES, read_samples
 from device.errors import EarshotError
-from training.data.array_cache import progress
+from training.data.progress import progress
 
 PACKAGES = Path(__file__).with_name("debian_sounds.txt")
 SAMPLE_RATE = 16000

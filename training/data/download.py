@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import requests
 
 from device.errors import UnavailableError
-from training.data.array_cache import progress
+from training.data.progress import progress
 from training.data.urbansound8k import TABLE
 
 URL = "https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from device.audio.files import SUFFIXES, read_samples
 from device.errors import InputError
 from device.model.features import FULL_SCALE, Samples
-from training.data.array_cache import progress
 from training.data.augmentation import place, random_filter
+from training.data.progress import progress
 
 _STRETCH_SECONDS = 5.0
 """Of a long recording, before speed and a window's place are drawn."""

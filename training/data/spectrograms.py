@@ -14,9 +14,10 @@ from device.audio.files import read_samples
 from device.model.features import FeatureConfig, LogMel, Samples, log_mel
 from device.pipeline import clip_windows
 from device.types import UNKNOWN
-from training.data.array_cache import Arrays, Cache, file_digest, progress
+from training.data.array_cache import Arrays, Cache, file_digest
 from training.data.augmentation import AugmentConfig, augment
 from training.data.dataset import Clip, Dataset
+from training.data.progress import progress
 
 AMBIENCE_SECONDS = 10.0
 """A negative at least this long is ambience: a place, not one sound. It serves as background, and to count

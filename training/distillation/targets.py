@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.model.features import FeatureConfig, Samples, log_mel
-from training.data.array_cache import Arrays, Cache, file_digest, progress
+from training.data.array_cache import Arrays, Cache, file_digest
 from training.data.mixing import MixtureConfig, Mixtures, at_peak
 from training.data.parallel import on_all_cores
+from training.data.progress import progress
 from training.data.spectrograms import SpectrogramMaker, quantize
 from training.distillation.yamnet import EMBEDDING, Teacher
 

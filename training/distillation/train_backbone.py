@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.array_cache import progress
+from training.data.progress import progress
 from training.data.spectrograms import dequantize
 from training.distillation.targets import Lesson
 from training.distillation.yamnet import EMBEDDING

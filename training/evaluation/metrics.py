@@ -12,9 +12,9 @@ from device.model.bundle import Bundle
 from device.model.classifier import softmax
 from device.pipeline import Classify, classify_clip
 from device.types import UNKNOWN
-from training.data.array_cache import progress
 from training.data.dataset import Clip, Dataset
 from training.data.parallel import on_all_cores
+from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import Heard, pipeline_figures
 from training.export.bundle_writer import decide, load_classifier
 from training.fitting.calibration import clip_means

@@ -11,9 +11,9 @@ from device.model.features import Samples
 from device.pipeline import Classify
 from device.types import Event
 from training.data.ambience import listen
-from training.data.array_cache import progress
 from training.data.dataset import Dataset
 from training.data.parallel import on_all_cores
+from training.data.progress import progress
 from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
 from training.export.bundle_writer import load_classifier
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError
-from training.data.array_cache import progress
 from training.data.dataset import Dataset
+from training.data.progress import progress
 from training.data.spectrograms import Spectrograms
 from training.fitting.calibration import clip_means
 from training.models.head import predict

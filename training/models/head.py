@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.array_cache import progress
+from training.data.progress import progress
 from training.data.spectrograms import Spectrograms
 from training.models.tf import BATCH, tensorflow
 
