@@ -39,7 +39,8 @@ from device.model.features import Samples
 from device.mqtt.subscriber import Subscriber
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
+from training.data.signals import to_int16
+from training.evaluation.scenes import at_level, draw_clips, read_ambience, stretch
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -108,7 +109,7 @@ def make_street(
         signal[start : start + len(sound)] += at_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
         truth.append((str(label), position))
         position += len(sound) / RATE + rng.uniform(*GAP_SECONDS)
-    return as_samples(signal), truth
+    return to_int16(signal), truth
 
 
 def try_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) -> list[Side]:

@@ -13,7 +13,8 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.model.features import FULL_SCALE, Samples
+from device.model.features import Samples
+from training.data.signals import to_float, to_int16
 
 _FILTER_TAPS = 129
 """At 16 kHz this bends the spectrum on a scale of about 125 Hz: a microphone's colour, not a melody."""
@@ -60,20 +61,19 @@ def augment(
     """
     speed = np.exp(rng.uniform(*np.log(config.speed)))
     # Played at `speed` times its rate, the clip gets shorter by that factor.
-    signal = soxr.resample(samples.astype(np.float32) / np.float32(FULL_SCALE), speed, 1.0)
+    signal = soxr.resample(to_float(samples), speed, 1.0)
     lay = cut if rng.random() < config.cut_share else place
     signal = lay(signal, window_length, rng)
     signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
     if backgrounds and rng.random() < config.background_share:
         background = place(
-            backgrounds[rng.integers(len(backgrounds))].astype(np.float32) / np.float32(FULL_SCALE),
+            to_float(backgrounds[rng.integers(len(backgrounds))]),
             window_length,
             rng,
         )
         signal = signal + background * _ratio(signal, background, rng.uniform(*config.background_db))
     gain = 10.0 ** (rng.uniform(*config.gain_db) / 20.0)
-    quantized: Samples = np.clip(np.rint(signal * gain * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    return quantized
+    return to_int16(signal * gain)
 
 
 def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:

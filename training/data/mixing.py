@@ -10,11 +10,13 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.audio.files import SUFFIXES, read_samples
+from device.audio.files import read_samples
 from device.errors import InputError
 from device.model.features import FULL_SCALE, Samples
 from training.data.augmentation import place, random_filter
+from training.data.dataset import sound_files
 from training.data.progress import progress
+from training.data.signals import to_float
 
 _STRETCH_SECONDS = 5.0
 """Of a long recording, before speed and a window's place are drawn."""
@@ -64,7 +66,7 @@ class Mixtures:
         self._sounds: list[Samples] = []
         shares = []
         for folder in folders:
-            paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+            paths = sound_files(folder)
             if not paths:
                 raise InputError(f"{folder}: no sound file in or below this folder. Check the path")
             limit = int(config.kept_seconds * sample_rate)
@@ -88,7 +90,7 @@ class Mixtures:
         config = self._config
         while True:
             samples = self._sounds[rng.choice(len(self._sounds), p=self._share)]
-            signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+            signal = to_float(samples)
             if len(signal) > stretch:
                 signal = place(signal, stretch, rng)
             speed = np.exp(rng.uniform(*np.log(config.speed)))

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from device.errors import InputError
 from device.model.classifier import interpreter_class
-from device.model.features import FULL_SCALE, Samples
+from device.model.features import Samples
+from training.data.signals import to_float
 
 SAMPLE_RATE = 16000
 EMBEDDING = 1024
@@ -53,7 +54,7 @@ class Teacher:
         Returns:
             Shape (1024 + 521,), float32: the embedding, 0 and above, and the scores, 0 to 1.
         """
-        signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+        signal = to_float(samples)
         count = len(signal) // _WINDOW
         starts = np.linspace(0, len(signal) - _WINDOW, count).astype(int)
         heard: NDArray[np.float32] = np.mean([self._part(signal[start : start + _WINDOW]) for start in starts], axis=0)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.model.features import FULL_SCALE, Samples
+from device.model.features import Samples
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
+from training.data.signals import to_float, to_int16
 from training.data.spectrograms import AMBIENCE_SECONDS
 
 
@@ -72,7 +73,7 @@ def make_scene(
     bed = stretch(ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng)
     mixed = at_level(bed, config.ambience_dbfs)
     mixed[start : start + len(sound)] += at_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
-    return Scene(as_samples(mixed), clip.label, start, start + len(sound))
+    return Scene(to_int16(mixed), clip.label, start, start + len(sound))
 
 
 def draw_clips(dataset: Dataset, fold: int, count: int, rng: np.random.Generator) -> list[Clip]:
@@ -103,12 +104,6 @@ def stretch(recording: Samples, length: int, rng: np.random.Generator) -> Sample
 
 def at_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
     """Samples at an RMS level, shape (n,), float32, full scale 1; silence stays silence."""
-    signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+    signal = to_float(samples)
     rms = float(np.sqrt(np.mean(signal**2)))
     return signal * np.float32(10.0 ** (dbfs / 20.0) / rms if rms else 0.0)
-
-
-def as_samples(signal: NDArray[np.float32]) -> Samples:
-    """Full scale 1 to int16, clipped as a sound card clips."""
-    quantized: Samples = np.clip(np.rint(signal * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    return quantized

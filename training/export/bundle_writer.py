@@ -26,6 +26,7 @@ from device.model.classifier import Classifier, interpreter_class, softmax
 from device.model.features import FeatureConfig, LogMel, Samples, log_mel
 from training.data.array_cache import file_digest
 from training.data.parallel import on_all_cores
+from training.data.signals import to_int16
 from training.fitting.thresholds import unknown_rule
 from training.quantization.tflite import quantize
 
@@ -133,7 +134,7 @@ def golden_waveforms(features: FeatureConfig) -> list[Samples]:
     clicks = noise * (np.modf(time * 12)[0] < 0.2)
     bark = wail * np.exp(-8 * np.modf(time * 1.5)[0]) + 0.1 * noise
     signals = (0.3 * wail, 0.2 * clicks, 0.3 * bark, 0.02 * noise)
-    return [np.clip(np.rint(signal * 32768), -32768, 32767).astype(np.int16) for signal in signals]
+    return [to_int16(signal) for signal in signals]
 
 
 def _write_golden(path: Path, info: BundleInfo, classifier: Classifier) -> None:
