@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
 from training.evaluation import plots
 from training.evaluation.metrics import Verdicts, reliability
+from training.evaluation.templates import render
 from training.fitting.thresholds import CANDIDATES, FALSE_ALARMS_PER_HOUR
 
 WORST = 24
@@ -86,16 +86,8 @@ def write_report(
         _mistake(clips[row], outcomes[decided[row]], scores[row].max(), features)
         for row in worst_mistakes(clips, target, decided, scores)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: "-" if share is None else f"{100 * share:.1f} %"
-    page = environment.get_template("report.html").render(
-        evaluation=evaluation, dataset=dataset, figures=figures, mistakes=mistakes, command=command
+    page = render(
+        "report.html", evaluation=evaluation, dataset=dataset, figures=figures, mistakes=mistakes, command=command
     )
     path.write_text(page, encoding="utf-8")
 

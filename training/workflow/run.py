@@ -28,8 +28,8 @@ from training.distillation.targets import LessonConfig
 from training.distillation.train_backbone import TeachConfig
 from training.evaluation.html_report import Learning, write_report
 from training.evaluation.metrics import Verdicts, cross_validation, judge
+from training.evaluation.model_card import write_model_card
 from training.evaluation.pipeline_evaluation import Heard, hear
-from training.evaluation.summary import model_card
 from training.evaluation.tensorboard import Summaries, read_curves
 from training.export.bundle_writer import BundleInfo, export_bundle
 from training.fitting.backbone_features import Examples
@@ -156,7 +156,7 @@ class Run:
         folder = self.output / "bundle"
         agreement = self._export(network, keras, folder, version, evaluation, name)
         bundle = load_bundle(folder)
-        model_card(bundle, evaluation, agreement, self._command)
+        write_model_card(bundle, evaluation, agreement, self._command)
         return bundle
 
     def _summarise(self, name: str, network: Network) -> None:

@@ -1,0 +1,34 @@
+"""The bundle's model card: MODEL_CARD.md, for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from device.model.bundle import CARD, Bundle
+from training.data.urbansound8k import NAME as URBANSOUND8K
+from training.evaluation.summary import false_events
+from training.evaluation.templates import render
+
+
+def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, command: str) -> None:
+    """Write MODEL_CARD.md into a bundle's folder.
+
+    Args:
+        bundle: written already.
+        evaluation: content of evaluation.json.
+        agreement: share of training windows on which the int8 network decides like the float one, 0 to 1.
+        command: command line of the run.
+    """
+    pooled = evaluation["pooled"]
+    card = render(
+        "model_card.md.jinja",
+        bundle=bundle,
+        manifest=bundle.manifest,
+        model_bytes=bundle.model_path.stat().st_size,
+        evaluation=evaluation,
+        folds={**evaluation["folds"], "pooled": pooled},
+        agreement=agreement,
+        command=command,
+        urbansound8k=bundle.manifest.training["data"].startswith(URBANSOUND8K),
+        false_events=false_events(pooled["pipeline"]) if pooled["pipeline"] else "",
+    )
+    (bundle.path / CARD).write_text(card + "\n", encoding="utf-8")
