@@ -69,6 +69,31 @@ def make_urbansound8k():
 
 
 @pytest.fixture(scope="session")
+def write_silence():
+    """The function that writes silent sound files of given names below a folder."""
+
+    def write(folder: Path, names: list[str]) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.zeros(800), 8000)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_class_folders(write_silence):
+    """The function that writes a folder of numbered silent clips for each label."""
+
+    def make(folder: Path, *labels: str, count: int = 20) -> Path:
+        for label in labels:
+            write_silence(folder / label, [f"{label}_{number}.wav" for number in range(count)])
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def urbansound8k(tmp_path_factory) -> Path:
     return write_urbansound8k(tmp_path_factory.mktemp("urbansound8k"))
 

@@ -12,7 +12,7 @@ each two folds would take a backbone for each pair.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,12 +175,3 @@ def targets(dataset: Dataset) -> NDArray[np.int64]:
     """Output number of each clip's label, shape (clips,); `unknown` is the last output."""
     number = {label: index for index, label in enumerate((*dataset.labels, UNKNOWN))}
     return np.array([number[clip.label] for clip in dataset.clips])
-
-
-def splits(dataset: Dataset) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """Each (test fold, validation fold, training folds) that `HeadTrainer` uses; for tests and reports."""
-    folds = sorted({clip.fold for clip in dataset.clips})
-    for test in dataset.judged_folds:
-        for validation in dataset.judged_folds:
-            if validation != test:
-                yield test, validation, tuple(fold for fold in folds if fold not in (test, validation))

@@ -1,3 +1,5 @@
+"""Bundles that are exported, or refused."""
+
 import json
 from dataclasses import replace
 
@@ -95,16 +97,6 @@ def test_manifest_tells_how_it_was_made(trained):
     assert manifest["training"]["train_folds"] == [1, 3, 10]
     assert set(manifest["accuracy"]["folds"]) == {"1", "3", "10"}
     assert str(trained.output) not in text
-
-
-def test_the_last_bias_takes_the_shift_back(trained):
-    """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
-    _, keras, windows = parts(trained)
-    content = quantize.convert(keras, windows)
-    mean = quantize.int8_outputs(content, windows).mean(axis=0)
-    by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
-    lowered = quantize.int8_outputs(quantize.lower_last_bias(content, by), windows).mean(axis=0)
-    assert mean - lowered == pytest.approx(by, abs=0.05)
 
 
 def test_what_an_export_compares_with_is_what_the_network_says(trained, monkeypatch, tmp_path):

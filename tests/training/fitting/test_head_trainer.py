@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device.types import UNKNOWN
 from training.data.array_cache import Cache
@@ -128,13 +132,6 @@ def test_a_temperature_suits_heads_of_any_size(tmp_path):
     assert loudness(3) == pytest.approx(loudness(1, 2, 3), rel=0.35)
 
 
-def test_clip_means_are_over_windows():
-    """Rows of one clip are averaged, clips come sorted."""
-    clips, means = clip_means(np.array([[2.0], [0.0], [4.0]], np.float32), np.array([7, 3, 7], np.int32))
-    assert clips.tolist() == [3, 7]
-    assert means.ravel().tolist() == [0.0, 3.0]
-
-
 def test_fits_are_taken_from_the_cache(tmp_path):
     """A second run with the same key fits nothing anew: a killed run resumes."""
     dataset, examples = made()
@@ -177,3 +174,23 @@ def test_a_head_speaks_of_a_fold_from_a_backbone_that_never_heard_it(tmp_path):
     right = fitted.head(rolled(1)).argmax(axis=1) == trainer.targets
     assert right[labelled & tested].mean() > 0.9
     assert (fitted.head(rolled(3)).argmax(axis=1) == trainer.targets)[labelled & tested].mean() < 0.9
+
+
+LABELS = ("a", "b")
+clips = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 30)), min_size=1, max_size=80)
+
+
+@given(clips)
+def test_splits_share_neither_fold_nor_recording(drawn):
+    """Whatever the clips, test, validation and training folds are disjoint, and so are their recordings."""
+    made = tuple(Clip(Path(f"{i}.wav"), label, f"r{number}", number % 5) for i, (label, number) in enumerate(drawn))
+    dataset = Dataset("drawn", LABELS, made, "")
+    trainer = HeadTrainer(dataset, pytest.fail, HeadConfig(), Cache(Path("unused")))
+    for test in dataset.judged_folds:
+        for validation in trainer.validation_folds(test):
+            train = {clip.fold for clip in made} - {test, validation}
+            parts = [{test}, {validation}, train]
+            recordings = [{clip.recording for clip in made if clip.fold in part} for part in parts]
+            for left, right in ((0, 1), (0, 2), (1, 2)):
+                assert not parts[left] & parts[right]
+                assert not recordings[left] & recordings[right]
