@@ -10,10 +10,12 @@ import soundfile
 from device.model.features import FeatureConfig
 from training.data.loading import load_dataset
 from training.data.spectrograms import SpectrogramConfig
+from training.distillation.yamnet import EMBEDDING
 from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
+from training.models.tf import tensorflow
 from training.workflow.experiment_data import Recipe
 from training.workflow.run import Run
 
@@ -131,3 +133,54 @@ def trained(urbansound8k, negatives, recipe, tmp_path_factory) -> Run:
     run.evaluate()
     run.export("tiny", "0.1.0")
     return run
+
+
+@pytest.fixture(scope="session")
+def small_features() -> FeatureConfig:
+    """Features of 16 kHz, just above the smallest spectrogram that Inception V3 takes."""
+    return FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """A folder of tones and noises, one of them silent, one shorter than a window."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    time = np.arange(16000 * 4) / 16000
+    for number in range(4):
+        soundfile.write(folder / f"tone{number}.wav", 0.3 * np.sin(2 * np.pi * 300 * (number + 1) * time), 16000)
+        soundfile.write(folder / f"noise{number}.flac", 0.1 * rng.normal(size=16000 * (number + 1)), 16000)
+    (folder / "below").mkdir()
+    soundfile.write(folder / "below" / "silence.wav", np.zeros(16000), 16000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory):
+    """Teacher of YAMNet's shape, as the real one is not part of the project.
+
+    15,600 samples -> 1024 energies in bands of time and frequency -> 521 scores.
+    """
+    tf = tensorflow()
+    keras = tf.keras
+    keras.utils.set_random_seed(0)
+    samples = keras.Input(batch_shape=(1, 15600))
+    parts = keras.layers.Reshape((15600, 1))(samples)
+    bands = keras.layers.Conv1D(64, 160, strides=160, activation="relu")(parts)
+    embedding = keras.layers.Dense(EMBEDDING, activation="relu")(keras.layers.GlobalAveragePooling1D()(bands))
+    model = keras.Model(samples, keras.layers.Dense(521, activation="sigmoid")(embedding))
+    path = tmp_path_factory.mktemp("teacher") / "teacher.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
+
+
+@pytest.fixture(scope="session")
+def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
+    """A run that has clips to adapt to."""
+    recipe = Recipe(
+        SpectrogramConfig(features=small_features, copies=1),
+        BackboneConfig("random", ("mixed0",)),
+        HeadConfig(),
+        FineTuneConfig(),
+    )
+    return Run(load_dataset(urbansound8k, [negatives]), recipe, tmp_path_factory.mktemp("street"), "")
