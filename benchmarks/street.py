@@ -62,7 +62,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder to keep the streets in, to listen to")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
-    folds = options.folds or dataset.judged_folds
+    folds = options.folds or dataset.evaluation_folds
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:

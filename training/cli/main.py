@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, command: str) -> None:
     run = _open(options, command)
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
-    _say(run.dataset.found)
+    _say(run.dataset.description)
     if "prepare" in steps:
         examples = run.prepare()
         _say(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
@@ -90,7 +90,7 @@ def _adapt(options: argparse.Namespace) -> None:
     from training.distillation.train_backbone import ADAPT
 
     run, config = _open(options, ""), replace(ADAPT, **_given(options, "seed", "passes"))
-    _say(run.dataset.found)
+    _say(run.dataset.description)
     rehearsal = replace(REHEARSAL, **_given(options, "seed", "windows"))
     folder = run.adapt(options.teacher, options.sounds, rehearsal, config)
     _say(f"wrote {folder}: give it to retrain as --weights")

@@ -25,20 +25,20 @@ class Ambience:
 
     Attributes:
         windows: n of them.
-        sound: shape (n,), int64, where the gate opened: windows of one sounding share it.
+        span_start: shape (n,), int64, where the gate opened: windows of one sounding share it.
         start: shape (n,), int64, first sample.
         rise_db: shape (n,), float64, above the noise floor.
         seconds: shape (clips,), float64, of each of the dataset's clips; 0 for one that is no ambience.
     """
 
     windows: Spectrograms
-    sound: NDArray[np.int64]
+    span_start: NDArray[np.int64]
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
-def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
+def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
     """Let the gate of a fresh install, behind which nothing has a name, hear each ambience.
 
     Args:
@@ -54,21 +54,21 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
 
     def compute() -> Arrays:
         seconds = np.zeros(len(dataset.clips))
-        looks: list[tuple[int, Look]] = []
-        deaf = _deaf(features)
+        windows: list[tuple[int, Look]] = []
+        bundle = _placeholder_bundle(features)
         for number in progress(negatives, len(negatives), "ambience through the gate"):
             samples = read_samples(dataset.clips[number].path, features.sample_rate)
             if len(samples) >= AMBIENCE_SECONDS * features.sample_rate:
                 seconds[number] = len(samples) / features.sample_rate
-                _, heard = listen(samples, deaf, lambda _: np.zeros(1, np.float32))
-                looks += [(number, look) for look in heard]
-        log_mels = [quantize(look.log_mel) for _, look in looks]
+                _, classified_windows = run_pipeline(samples, bundle, lambda _: np.zeros(1, np.float32))
+                windows += [(number, look) for look in classified_windows]
+        log_mels = [quantize(look.log_mel) for _, look in windows]
         return {
-            "quantized": np.stack(log_mels) if looks else np.zeros((0, *features.shape), np.int8),
-            "clip": np.array([number for number, _ in looks], np.int32),
-            "sound": np.array([look.sound_start for _, look in looks], np.int64),
-            "start": np.array([look.start for _, look in looks], np.int64),
-            "rise_db": np.array([look.rise_db for _, look in looks], np.float64),
+            "quantized": np.stack(log_mels) if windows else np.zeros((0, *features.shape), np.int8),
+            "clip": np.array([number for number, _ in windows], np.int32),
+            "sound": np.array([look.sound_start for _, look in windows], np.int64),
+            "start": np.array([look.start for _, look in windows], np.int64),
+            "rise_db": np.array([look.rise_db for _, look in windows], np.float64),
             "seconds": seconds,
         }
 
@@ -79,7 +79,7 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
     return Ambience(windows, arrays["sound"], arrays["start"], arrays["rise_db"], arrays["seconds"])
 
 
-def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[Look]]:
+def run_pipeline(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[Look]]:
     """Let the pipeline, with the settings of a fresh install, hear samples, as if a recording were played to it.
 
     Args:
@@ -90,16 +90,16 @@ def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[E
     Returns:
         Event messages, times in seconds since the first sample; and the windows that the network saw.
     """
-    watcher = _Watcher()
-    return list(Pipeline(Config(), bundle, classify, watcher).run(_blocks(samples, bundle.features))), watcher.looks
+    recorder = _WindowRecorder()
+    return list(Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.features))), recorder.windows
 
 
-class _Watcher(Observer):
+class _WindowRecorder(Observer):
     def __init__(self) -> None:
-        self.looks: list[Look] = []
+        self.windows: list[Look] = []
 
     def classified(self, look: Look) -> None:
-        self.looks.append(look)
+        self.windows.append(look)
 
 
 def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
@@ -108,7 +108,7 @@ def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
         yield Block(samples[start : start + length], start, start / features.sample_rate)
 
 
-def _deaf(features: FeatureConfig) -> Bundle:
+def _placeholder_bundle(features: FeatureConfig) -> Bundle:
     """A bundle without files, which names nothing: its network is yet to be trained."""
     return Bundle(
         Path(),

@@ -37,15 +37,15 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def arrays(self, what: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+    def arrays(self, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
         """Return the arrays of this key, from disk or else computed and kept.
 
         Args:
-            what: first part of the file's name, for people.
+            name: first part of the file's name, for people.
             key: everything that the arrays depend on, as JSON.
             compute: makes them.
         """
-        path = self._folder / f"{what}-{digest(dict(key))}.npz"
+        path = self._folder / f"{name}-{digest(dict(key))}.npz"
         if not path.exists():
             arrays = compute()
             self._folder.mkdir(parents=True, exist_ok=True)

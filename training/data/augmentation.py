@@ -62,21 +62,21 @@ def augment(
     speed = np.exp(rng.uniform(*np.log(config.speed)))
     # Played at `speed` times its rate, the clip gets shorter by that factor.
     signal = soxr.resample(to_float(samples), speed, 1.0)
-    lay = cut if rng.random() < config.cut_share else place
-    signal = lay(signal, window_length, rng)
+    extract = cut if rng.random() < config.cut_share else crop_or_pad
+    signal = extract(signal, window_length, rng)
     signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
     if backgrounds and rng.random() < config.background_share:
-        background = place(
+        background = crop_or_pad(
             to_float(backgrounds[rng.integers(len(backgrounds))]),
             window_length,
             rng,
         )
-        signal = signal + background * _ratio(signal, background, rng.uniform(*config.background_db))
+        signal = signal + background * _background_gain(signal, background, rng.uniform(*config.background_db))
     gain = 10.0 ** (rng.uniform(*config.gain_db) / 20.0)
     return to_int16(signal * gain)
 
 
-def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def crop_or_pad(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Cut `length` samples out of a longer signal, or set a shorter one among zeros, at a random place."""
     spare = len(signal) - length
     if spare >= 0:
@@ -108,10 +108,10 @@ def random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float
     return taps
 
 
-def _ratio(signal: NDArray[np.float32], background: NDArray[np.float32], above_db: float) -> float:
+def _background_gain(signal: NDArray[np.float32], background: NDArray[np.float32], above_db: float) -> float:
     """Factor that brings the background `above_db` below the sounding part of the signal."""
-    sounding = signal[np.abs(signal) > 0]
-    if not sounding.size or not np.any(background):
+    active = signal[np.abs(signal) > 0]
+    if not active.size or not np.any(background):
         return 0.0
-    level, background_level = np.sqrt(np.mean(sounding**2)), np.sqrt(np.mean(background**2))
+    level, background_level = np.sqrt(np.mean(active**2)), np.sqrt(np.mean(background**2))
     return float(level / background_level * 10.0 ** (-above_db / 20.0))

@@ -11,7 +11,7 @@ from device.audio.files import SUFFIXES
 from device.errors import InputError
 from device.model.bundle import is_label
 from device.types import UNKNOWN
-from training.data.dataset import OWN_FOLDS, Clip, Dataset, deal, sound_files
+from training.data.dataset import DEFAULT_FOLD_COUNT, Clip, Dataset, assign_folds, sound_files
 from training.data.urbansound8k import TABLE
 
 FEW_CLIPS = 20
@@ -22,7 +22,7 @@ _PART = re.compile(r"-[A-Z]$|(?<=\d)[-_]\d{1,3}$")
 `20240501_123000`."""
 
 
-def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1, OWN_FOLDS + 1))) -> Dataset:
+def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1, DEFAULT_FOLD_COUNT + 1))) -> Dataset:
     """Read one folder of sound files for each class.
 
     Files in a subfolder are one recording; so are files whose names differ in a last `-A`, `-B`, or in a last number
@@ -51,36 +51,38 @@ def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1
     rng = random.Random(seed)
     clips: list[Clip] = []
     for label in labels:
-        files = [(path, recording(path, data / label)) for path in folders[label]]
-        dealt = deal({name for _, name in files}, folds, rng)
+        files = [(path, recording_name(path, data / label)) for path in folders[label]]
+        dealt = assign_folds({name for _, name in files}, folds, rng)
         clips += [Clip(path, label, f"{label}/{name}", dealt[name]) for path, name in files]
-    return Dataset(data.resolve().name, labels, tuple(clips), _found(labels, clips), warnings=_warnings(data, clips))
+    return Dataset(
+        data.resolve().name, labels, tuple(clips), _description(labels, clips), warnings=_warnings(data, clips)
+    )
 
 
-def on_top_of(base: Dataset, own: Path, seed: int) -> Dataset:
+def add_class_folders(base: Dataset, own: Path, seed: int) -> Dataset:
     """A dataset with the user's own classes beside its own; a folder named like one of its labels adds to it.
 
     Recordings are dealt to the folds of `base` that are judged, so that a network is tested on both at once.
     """
-    added = load_folders(own, seed, base.judged_folds)
+    added = load_folders(own, seed, base.evaluation_folds)
     labels = base.labels + tuple(label for label in added.labels if label not in base.labels)
     return replace(
         base,
         name=f"{base.name} and {added.name}",
         labels=labels,
         clips=base.clips + added.clips,
-        found=f"{base.found}; {added.found}",
+        description=f"{base.description}; {added.description}",
         warnings=base.warnings + added.warnings,
     )
 
 
-def recording(path: Path, folder: Path) -> str:
+def recording_name(path: Path, folder: Path) -> str:
     """Name that the files of one recording below a folder share (see `load_folders`)."""
     group = path.relative_to(folder).parts[:-1]
     return "/".join(group) if group else _PART.sub("", path.stem)
 
 
-def _found(labels: Sequence[str], clips: Sequence[Clip]) -> str:
+def _description(labels: Sequence[str], clips: Sequence[Clip]) -> str:
     recordings: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         recordings[clip.label].add(clip.recording)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from device.audio.files import SUFFIXES
 from device.types import UNKNOWN
 
-OWN_FOLDS = 5
+DEFAULT_FOLD_COUNT = 5
 """Folds that recordings are dealt to where nobody has done so."""
 
 
@@ -43,7 +43,7 @@ class Dataset:
         name: for reports.
         labels: what a network trained on it can name.
         clips: in a fixed order, negatives last.
-        found: which clips and folds of the table were found, in words.
+        description: which clips and folds of the table were found, in words.
         leaks: whether its folds share recordings after all (`split_at_random`): figures on them mean nothing, and what
             was trained on them must not ship.
         warnings: what the user should know of it before a long run, a line each.
@@ -52,7 +52,7 @@ class Dataset:
     name: str
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
-    found: str
+    description: str
     leaks: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -62,7 +62,7 @@ class Dataset:
         return np.array([clip.fold for clip in self.clips], np.int64)
 
     @property
-    def judged_folds(self) -> tuple[int, ...]:
+    def evaluation_folds(self) -> tuple[int, ...]:
         """Folds that hold every label. The others have too few clips to judge by, and only train."""
         present: dict[int, set[str]] = defaultdict(set)
         for clip in self.clips:
@@ -77,12 +77,12 @@ def split_at_random(dataset: Dataset, seed: int) -> Dataset:
     for label in (*dataset.labels, UNKNOWN):
         numbers = [number for number, clip in enumerate(dataset.clips) if clip.label == label]
         rng.shuffle(numbers)
-        folds |= {number: place % OWN_FOLDS + 1 for place, number in enumerate(numbers)}
+        folds |= {number: place % DEFAULT_FOLD_COUNT + 1 for place, number in enumerate(numbers)}
     clips = tuple(replace(clip, fold=folds[number]) for number, clip in enumerate(dataset.clips))
     return replace(dataset, clips=clips, leaks=True)
 
 
-def deal(recordings: set[str], folds: Sequence[int], rng: random.Random) -> dict[str, int]:
+def assign_folds(recordings: set[str], folds: Sequence[int], rng: random.Random) -> dict[str, int]:
     """Deal recordings to folds like shuffled cards, so that each fold gets as many, give or take one."""
     shuffled = sorted(recordings)
     rng.shuffle(shuffled)

@@ -10,8 +10,8 @@ import soundfile
 from device.audio.files import SUFFIXES
 from device.errors import InputError
 from device.types import UNKNOWN
-from training.data.class_folders import load_folders, on_top_of, recording
-from training.data.dataset import Clip, Dataset, deal, sound_files
+from training.data.class_folders import add_class_folders, load_folders, recording_name
+from training.data.dataset import Clip, Dataset, assign_folds, sound_files
 from training.data.urbansound8k import TABLE, load_urbansound8k
 
 
@@ -31,15 +31,15 @@ def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0, base
     if not data.is_dir():
         raise InputError(f"no data at {data}: not a folder. Set --data to the folder that holds the clips")
     if base is not None:
-        dataset = on_top_of(load_urbansound8k(base), data, seed)
+        dataset = add_class_folders(load_urbansound8k(base), data, seed)
     else:
         dataset = load_urbansound8k(data) if (data / TABLE).exists() else load_folders(data, seed)
     if len(dataset.labels) < 2:
         raise InputError(f"{data}: {dataset.labels[0]} is the only class, there is nothing to tell it from. Add one")
-    if len(dataset.judged_folds) < 3:
+    if len(dataset.evaluation_folds) < 3:
         raise InputError(
-            f"{data}: {len(dataset.judged_folds)} folds hold every label, needed are 3: one to test, one to "
-            f"choose by, one to train. {dataset.found}. Add clips of other recordings"
+            f"{data}: {len(dataset.evaluation_folds)} folds hold every label, needed are 3: one to test, one to "
+            f"choose by, one to train. {dataset.description}. Add clips of other recordings"
         )
     dataset = replace(dataset, clips=dataset.clips + tuple(_negatives(negatives, dataset, random.Random(seed))))
     _check_readable(dataset.clips)
@@ -68,12 +68,12 @@ def _negatives(folders: Iterable[Path], dataset: Dataset, rng: random.Random) ->
         files = [p for p in sound_files(folder) if not set(p.relative_to(folder).parts) & set(dataset.labels)]
         if not files:
             raise InputError(f"{folder}: no sound ({', '.join(sorted(SUFFIXES))}) found. Set --negatives anew")
-        names = [f"{folder.name}/{recording(path, path.parent)}" for path in files]
-        if len(set(names)) < len(dataset.judged_folds):
+        names = [f"{folder.name}/{recording_name(path, path.parent)}" for path in files]
+        if len(set(names)) < len(dataset.evaluation_folds):
             raise InputError(
-                f"{folder}: {len(set(names))} recordings are too few to deal to {len(dataset.judged_folds)} folds. "
+                f"{folder}: {len(set(names))} recordings are too few to deal to {len(dataset.evaluation_folds)} folds. "
                 "Add recordings"
             )
-        folds = deal(set(names), dataset.judged_folds, rng)
+        folds = assign_folds(set(names), dataset.evaluation_folds, rng)
         clips += [Clip(path, UNKNOWN, name, folds[name]) for path, name in zip(files, names, strict=True)]
     return clips

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.errors import InputError
 from device.model.features import FULL_SCALE, Samples
-from training.data.augmentation import place, random_filter
+from training.data.augmentation import crop_or_pad, random_filter
 from training.data.dataset import sound_files
 from training.data.progress import progress
 from training.data.signals import to_float
@@ -82,7 +82,7 @@ class Mixtures:
         if rng.random() < self._config.second_share:
             below_db = rng.uniform(*self._config.second_db)
             window = window + self._sound(length, rng) * np.float32(10.0 ** (-below_db / 20.0))
-        return at_peak(window)
+        return normalize_peak(window)
 
     def _sound(self, length: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """A sound by itself, in the window, RMS 1; silence is drawn again."""
@@ -92,11 +92,11 @@ class Mixtures:
             samples = self._sounds[rng.choice(len(self._sounds), p=self._share)]
             signal = to_float(samples)
             if len(signal) > stretch:
-                signal = place(signal, stretch, rng)
+                signal = crop_or_pad(signal, stretch, rng)
             speed = np.exp(rng.uniform(*np.log(config.speed)))
             if rng.random() < config.speed_share:
                 signal = soxr.resample(signal, speed, 1.0)
-            signal = place(signal, length, rng)
+            signal = crop_or_pad(signal, length, rng)
             if rng.random() < config.filter_share:
                 signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
             level = float(np.sqrt(np.mean(signal**2)))
@@ -104,7 +104,7 @@ class Mixtures:
                 return (signal / level).astype(np.float32)
 
 
-def at_peak(signal: NDArray[Any]) -> Samples:
+def normalize_peak(signal: NDArray[Any]) -> Samples:
     """A signal, shape (n,), as loud as the teacher hears all of them; silence stays silence."""
     peak = max(float(np.abs(signal.astype(np.float32)).max()), _SILENT_RMS)
     quantized: Samples = (signal * (_PEAK * FULL_SCALE / peak)).astype(np.int16)

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def on_all_cores(
+def parallel_map(
     tool: Callable[[], Tool], work: Callable[[Tool, Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
     """What work gives for each item, in their order. It must release Python's lock to gain from cores.

@@ -58,7 +58,7 @@ class Spectrograms:
         """Number of windows."""
         return len(self.clip)
 
-    def of(self, rows: NDArray[np.intp]) -> "Spectrograms":
+    def subset(self, rows: NDArray[np.intp]) -> "Spectrograms":
         """Some of the windows."""
         key = {"rows": rows.tolist(), "of": self.key}
         return Spectrograms(self.quantized[rows], self.clip[rows], self.copy[rows], key)
@@ -164,7 +164,7 @@ class SpectrogramMaker:
                     found[clip.fold].append(samples)
         return found
 
-    def _each(self, what: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
+    def _each(self, description: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
         """Log-mels of each clip's windows, on all cores: decoding, resampling and transforms release Python's lock."""
         clips = self._dataset.clips
 
@@ -172,11 +172,11 @@ class SpectrogramMaker:
             return np.stack([quantize(log_mel(window, self._config.features)) for window in cut(number, clip)])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(progress(pool.map(make, range(len(clips)), clips), len(clips), what))
+            return list(progress(pool.map(make, range(len(clips)), clips), len(clips), description))
 
 
 @dataclass(frozen=True)
-class Drawn:
+class WindowSample:
     """Some windows of several parts.
 
     Attributes:
@@ -193,7 +193,7 @@ class Drawn:
         return dequantize(self.quantized)
 
 
-def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> Drawn:
+def draw_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> WindowSample:
     """At most `count` windows drawn evenly from the parts, none of them silent.
 
     Args:
@@ -211,7 +211,7 @@ def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], coun
         rows.append(before + drawn[sounding])
         before += len(part)
     order = rng.permutation(sum(map(len, rows)))
-    return Drawn(np.concatenate(quantized)[order], np.concatenate(rows)[order])
+    return WindowSample(np.concatenate(quantized)[order], np.concatenate(rows)[order])
 
 
 def quantize(log_mel: LogMel) -> NDArray[np.int8]:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from device.model.features import FeatureConfig, Samples, log_mel
 from training.data.array_cache import Arrays, Cache, file_digest
-from training.data.mixing import MixtureConfig, Mixtures, at_peak
-from training.data.parallel import on_all_cores
+from training.data.mixing import MixtureConfig, Mixtures, normalize_peak
+from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.data.spectrograms import SpectrogramMaker, quantize
 from training.distillation.yamnet import EMBEDDING, Teacher
@@ -103,7 +103,7 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: LessonConfig,
         return cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, compute)
 
     count = math.ceil(config.windows / _CHUNK)
-    heard = on_all_cores(lambda: Teacher(teacher), chunk, range(count))
+    heard = parallel_map(lambda: Teacher(teacher), chunk, range(count))
     chunks = list(progress(heard, count, f"windows for the teacher, {_CHUNK} each"))
     return Lesson(
         np.concatenate([each["windows"] for each in chunks]),
@@ -127,11 +127,11 @@ def hear_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Lesson:
 
     def part(heard_by: Teacher, copy: int) -> NDArray[np.float16]:
         def compute() -> Arrays:
-            return {"embeddings": _embeddings(heard_by, map(at_peak, maker.samples(copy)))}
+            return {"embeddings": _embeddings(heard_by, map(normalize_peak, maker.samples(copy)))}
 
         return cache.arrays("heard", {**key, "windows": dict(parts[copy].key)}, compute)["embeddings"]
 
-    heard = on_all_cores(lambda: Teacher(teacher), part, range(len(parts)))
+    heard = parallel_map(lambda: Teacher(teacher), part, range(len(parts)))
     embeddings = list(progress(heard, len(parts), "clips and copies for the teacher"))
     return Lesson(np.concatenate([each.quantized for each in parts]), np.concatenate(embeddings))
 

@@ -13,7 +13,7 @@ from device.model.classifier import softmax
 from device.pipeline import Classify, classify_clip
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import Heard, pipeline_figures
 from training.export.bundle_writer import decide, load_classifier
@@ -84,7 +84,7 @@ def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]
         samples = read_samples(clip.path, bundle.features.sample_rate)
         return classify_clip(samples, bundle.features, classifier)
 
-    scores = on_all_cores(lambda: load_classifier(bundle), classify, clips)
+    scores = parallel_map(lambda: load_classifier(bundle), classify, clips)
     return np.stack(list(progress(scores, len(clips), "int8 on the device's code")))
 
 
@@ -144,7 +144,7 @@ def cross_validation(
     return {
         "protocol": _RANDOM if dataset.leaks else _BY_FOLDS,
         "leaks": dataset.leaks,
-        "data": dataset.found,
+        "data": dataset.description,
         "folds": folds,
         "pooled": of(list(verdicts)),
         "mean": {kind: round(float(np.mean(values)), 4) for kind, values in by_kind.items()},

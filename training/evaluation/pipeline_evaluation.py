@@ -10,9 +10,9 @@ from device.model.bundle import Bundle
 from device.model.features import Samples
 from device.pipeline import Classify
 from device.types import Event
-from training.data.ambience import listen
+from training.data.ambience import run_pipeline
 from training.data.dataset import Dataset
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
 from training.export.bundle_writer import load_classifier
@@ -63,15 +63,15 @@ def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed:
 
     def scene(classify: Classify, number: int) -> tuple[bool, bool]:
         made = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        events, looks = listen(made.samples, bundle, classify)
+        events, looks = run_pipeline(made.samples, bundle, classify)
         return _judge(made, events, [look.start + bundle.features.window_length for look in looks], bundle)
 
     def alone(classify: Classify, samples: Samples) -> list[str]:
-        return [event.label for event in listen(samples, bundle, classify)[0] if event.type == "start"]
+        return [event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"]
 
-    scenes = on_all_cores(classifier, scene, range(len(clips)))
+    scenes = parallel_map(classifier, scene, range(len(clips)))
     found = list(progress(scenes, len(clips), "clips through the pipeline"))
-    places = on_all_cores(classifier, alone, ambience)
+    places = parallel_map(classifier, alone, ambience)
     heard = progress(places, len(ambience), "ambience through the pipeline")
     false_events = [label for labels in heard for label in labels]
     by_label = {label: [n for n, clip in enumerate(clips) if clip.label == label] for label in dataset.labels}

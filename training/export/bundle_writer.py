@@ -25,7 +25,7 @@ from device.model.bundle import (
 from device.model.classifier import Classifier, interpreter_class, softmax
 from device.model.features import FeatureConfig, LogMel, Samples, log_mel
 from training.data.array_cache import file_digest
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 from training.data.signals import to_int16
 from training.fitting.thresholds import unknown_rule
 from training.quantization.tflite import quantize
@@ -107,7 +107,7 @@ def compare(
 ) -> float:
     """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
     exact = softmax(logits / info.temperature)[:, : len(info.labels)]
-    quantized = np.stack(list(on_all_cores(load, lambda classifier, window: classifier(window), log_mels)))
+    quantized = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
     alike = decide(exact, info.unknown_output) == decide(quantized, info.unknown_output)
     return float(alike.mean())
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.array_cache import Arrays, Cache
-from training.data.spectrograms import Spectrograms, varied_windows
+from training.data.spectrograms import Spectrograms, draw_windows
 from training.models.backbone import BackboneConfig, build_backbone
 from training.models.head import pool
 from training.quantization.feature_noise import rounding_errors
@@ -105,7 +105,7 @@ class Sight:
 
         def compute() -> Arrays:
             every_clip = np.ones(clip.max() + 1, bool)
-            drawn = varied_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
+            drawn = draw_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
             errors = rounding_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 

@@ -125,7 +125,7 @@ def tune(
     """
     folds = dataset.clip_folds
     curves = []
-    for validation in (each for each in dataset.judged_folds if each != test_fold):
+    for validation in (each for each in dataset.evaluation_folds if each != test_fold):
         train = np.flatnonzero((folds != validation) & (folds != test_fold))
         follow = np.flatnonzero((folds == validation) & (pool.target < len(dataset.labels)))
         curves.append(fine_tune(start(validation), pool, train, follow, config, seed))

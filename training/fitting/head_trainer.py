@@ -133,7 +133,7 @@ class HeadTrainer:
         logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
             rows = np.flatnonzero(self._folds[windows.clip] == fold)
-            features = self._sight(fold).features(windows.of(rows), what)
+            features = self._sight(fold).features(windows.subset(rows), what)
             logits[rows] = self.head(fold, test_fold, fitted.shrinkage)(features)
         judged = np.flatnonzero(~np.isnan(logits[:, 0]))
         if logits.shape[1] > len(self._dataset.labels):
@@ -142,7 +142,7 @@ class HeadTrainer:
 
     def validation_folds(self, test_fold: int | None) -> list[int]:
         """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
-        return [fold for fold in self._dataset.judged_folds if fold != test_fold]
+        return [fold for fold in self._dataset.evaluation_folds if fold != test_fold]
 
     def _validate(self, test_fold: int | None, fold: int) -> list[Judgement]:
         """What heads that saw neither fold say of the second, for each shrinkage."""

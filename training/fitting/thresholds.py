@@ -85,7 +85,7 @@ def soundings(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.flo
         rows: shape (n,), which windows, in their order.
         scores: shape (n, outputs), theirs.
     """
-    which = np.stack([ambience.windows.clip[rows], ambience.sound[rows]], axis=1)
+    which = np.stack([ambience.windows.clip[rows], ambience.span_start[rows]], axis=1)
     bounds = np.flatnonzero(np.any(which[1:] != which[:-1], axis=1)) + 1
     parts = np.split(np.arange(len(rows)), bounds) if len(rows) else []
     return [Sounding(scores[part], ambience.start[rows[part]], ambience.rise_db[rows[part]]) for part in parts]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from device.model.classifier import infer, interpreter_class
 from device.util.native_stderr import silent_stderr
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 from training.models.tf import tensorflow
 from training.quantization.channel_equalization import equalize
 
@@ -92,4 +92,4 @@ def int8_outputs(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.fl
             interpreter.allocate_tensors()
         return interpreter, interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-    return np.array(list(on_all_cores(load, lambda loaded, window: infer(*loaded, window), log_mels)), np.float32)
+    return np.array(list(parallel_map(load, lambda loaded, window: infer(*loaded, window), log_mels)), np.float32)

@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from training.data.ambience import Ambience, hear_ambience
+from training.data.ambience import Ambience, gate_ambience
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
-from training.data.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, WindowSample, draw_windows
 from training.evaluation.scenes import SceneConfig
 from training.fitting.backbone_features import EXPORT_WINDOWS, Examples, Sight
 from training.fitting.fine_tuning import FineTuneConfig
@@ -46,7 +46,7 @@ class Material:
     @property
     def networks(self) -> dict[str, int | None]:
         """Names of the networks to train, and the fold that each never sees: none for the one that ships."""
-        return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
+        return {**{f"fold-{fold}": fold for fold in self.dataset.evaluation_folds}, "all": None}
 
     @cached_property
     def parts(self) -> list[Spectrograms]:
@@ -65,7 +65,7 @@ class Material:
     @cached_property
     def ambience(self) -> Ambience:
         """What the device looks at in ambience."""
-        return hear_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
+        return gate_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
 
     def sight(self, fold: int | None) -> Sight:
         """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
@@ -74,12 +74,12 @@ class Material:
             self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
         return self._last_sight
 
-    def fold_windows(self, fold: int) -> Drawn:
+    def fold_windows(self, fold: int) -> WindowSample:
         """All windows of a fold's clips as they are."""
         rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
-        return Drawn(self.parts[0].quantized[rows], rows)
+        return WindowSample(self.parts[0].quantized[rows], rows)
 
-    def training_windows(self, folds: list[int]) -> Drawn:
+    def training_windows(self, folds: list[int]) -> WindowSample:
         """Varied windows of some folds, to calibrate an export with."""
         clips = np.isin(self.dataset.clip_folds, folds)
-        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
+        return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)

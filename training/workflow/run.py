@@ -23,7 +23,7 @@ from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset, split_at_random
-from training.data.spectrograms import Drawn
+from training.data.spectrograms import WindowSample
 from training.distillation.targets import LessonConfig
 from training.distillation.train_backbone import TeachConfig
 from training.evaluation.html_report import Learning, write_report
@@ -196,7 +196,7 @@ class Run:
             live_odds=network.live_odds,
             training={
                 "data": self.dataset.name,
-                "found": self.dataset.found,
+                "found": self.dataset.description,
                 "command": self._command,
                 **network.settings,
             },
@@ -205,7 +205,7 @@ class Run:
         drawn = self.material.training_windows(network.settings["train_folds"])
         return export_bundle(keras, drawn.log_mels, self._logits(network, keras, drawn), info, folder)
 
-    def _logits(self, network: Network, keras: Any, drawn: Drawn) -> NDArray[np.float32]:
+    def _logits(self, network: Network, keras: Any, drawn: WindowSample) -> NDArray[np.float32]:
         """What the float network says of windows; the backbone has seen them already, unless fine-tuning changed it."""
         tuned = network.settings.get("fine_tune_epochs")
         if tuned:

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from device.model.features import FeatureConfig
-from training.data.ambience import hear_ambience
+from training.data.ambience import gate_ambience
 from training.data.array_cache import Cache
 from training.data.dataset import Clip, Dataset
 
@@ -26,13 +26,13 @@ def place(tmp_path) -> Dataset:
 
 def test_the_gate_hears_what_stands_out_in_ambience(place, tmp_path):
     """Each hum is a sounding of windows a second apart that rises far above the floor; short negatives are no place."""
-    found = hear_ambience(place, FEATURES, Cache(tmp_path / "cache"), {})
+    found = gate_ambience(place, FEATURES, Cache(tmp_path / "cache"), {})
     assert found.seconds.tolist() == [0, 0, 30]
     assert set(found.windows.clip.tolist()) == {2}
-    opened = sorted(set(found.sound.tolist()))
+    opened = sorted(set(found.span_start.tolist()))
     assert [pytest.approx(second * RATE, abs=0.3 * RATE) for second in (8, 20)] == opened
     for sound in opened:
-        rows = found.sound == sound
+        rows = found.span_start == sound
         assert set(np.diff(found.start[rows]).tolist()) <= {RATE}
         assert found.rise_db[rows].max() > 30
 
@@ -40,6 +40,6 @@ def test_the_gate_hears_what_stands_out_in_ambience(place, tmp_path):
 def test_without_ambience_there_is_no_window(place, tmp_path):
     """No long negative: no windows, no seconds, no failure."""
     bare = Dataset("bare", place.labels, place.clips[:2], "")
-    found = hear_ambience(bare, FEATURES, Cache(tmp_path / "cache"), {})
+    found = gate_ambience(bare, FEATURES, Cache(tmp_path / "cache"), {})
     assert (len(found.windows), found.seconds.sum()) == (0, 0)
     assert found.windows.quantized.shape == (0, *FEATURES.shape)

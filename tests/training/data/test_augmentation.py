@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data.augmentation import AugmentConfig, augment, cut, place
+from training.data.augmentation import AugmentConfig, augment, crop_or_pad, cut
 
 WINDOW = 4000
 TONE = (8000 * np.sin(np.arange(6000) * 0.3)).astype(np.int16)
@@ -50,7 +50,7 @@ def test_silence_stays_silence_with_no_background():
 def test_place_keeps_a_short_signal_whole():
     """A clip shorter than the window stands in it unchanged, at a random place."""
     short = np.arange(1, 11, dtype=np.float32)
-    placed = place(short, 30, np.random.default_rng(3))
+    placed = crop_or_pad(short, 30, np.random.default_rng(3))
     assert placed.shape == (30,)
     start = int(np.flatnonzero(placed)[0])
     assert np.array_equal(placed[start : start + 10], short)

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from device.errors import InputError
-from training.data.class_folders import load_folders, recording
+from training.data.class_folders import load_folders, recording_name
 from training.data.loading import load_dataset
 
 
@@ -38,7 +38,7 @@ def test_own_sounds_keep_a_group_in_one_fold(tmp_path, write_silence):
 def test_names_tell_which_files_are_one_recording(names, recordings):
     """Parts of a recording are told from numbered recordings, and from times, by the end of the name."""
     folder = Path("frog")
-    assert len({recording(folder / f"{name}.wav", folder) for name in names}) == recordings
+    assert len({recording_name(folder / f"{name}.wav", folder) for name in names}) == recordings
 
 
 def test_few_clips_and_files_that_are_no_sound_warn(tmp_path, make_class_folders):
@@ -75,9 +75,9 @@ def test_own_classes_on_top_of_urbansound8k(urbansound8k, tmp_path, make_class_f
     data = make_class_folders(tmp_path, "frog", "hiss", count=6)
     dataset = load_dataset(data, base=urbansound8k)
     assert dataset.labels == ("clicks", "hiss", "tone", "frog")
-    assert dataset.judged_folds == (1, 3, 10)
+    assert dataset.evaluation_folds == (1, 3, 10)
     count = {label: sum(clip.label == label for clip in dataset.clips) for label in dataset.labels}
     assert count == {"clicks": 18, "hiss": 24, "tone": 18, "frog": 6}
-    assert dataset.found.startswith("54 of the table's 55")
-    assert "frog (6 of 6 recordings)" in dataset.found
+    assert dataset.description.startswith("54 of the table's 55")
+    assert "frog (6 of 6 recordings)" in dataset.description
     assert dataset.warnings[0].startswith("frog: 6 clips are few")

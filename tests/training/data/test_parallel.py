@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 
 
 def test_each_thread_has_a_tool_of_its_own_and_results_keep_their_order(monkeypatch):
@@ -23,7 +23,7 @@ def test_each_thread_has_a_tool_of_its_own_and_results_keep_their_order(monkeypa
             both.wait()
         return item * item, owner == threading.get_ident()
 
-    results = list(on_all_cores(tool, work, range(20)))
+    results = list(parallel_map(tool, work, range(20)))
     assert results == [(item * item, True) for item in range(20)]
     assert len(made) == len(set(made)) == 2
 
@@ -35,4 +35,4 @@ def test_what_work_raises_is_raised():
         return 1 / item
 
     with pytest.raises(ZeroDivisionError):
-        list(on_all_cores(object, work, [1, 0, 2]))
+        list(parallel_map(object, work, [1, 0, 2]))

@@ -10,9 +10,9 @@ def test_finds_clips_by_stem_and_says_which(urbansound8k):
     dataset = load_urbansound8k(urbansound8k)
     assert dataset.labels == ("clicks", "hiss", "tone")
     assert len(dataset.clips) == 54
-    assert "54 of the table's 55" in dataset.found
-    assert "folds missing: 2" in dataset.found
-    assert dataset.judged_folds == (1, 3, 10)
+    assert "54 of the table's 55" in dataset.description
+    assert "folds missing: 2" in dataset.description
+    assert dataset.evaluation_folds == (1, 3, 10)
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg"])

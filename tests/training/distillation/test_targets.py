@@ -5,7 +5,7 @@ import pytest
 
 from device.model.features import FeatureConfig, log_mel
 from training.data.array_cache import Cache
-from training.data.mixing import at_peak
+from training.data.mixing import normalize_peak
 from training.data.spectrograms import quantize
 from training.distillation.targets import LessonConfig, hear_clips, prepare_lesson
 from training.distillation.yamnet import EMBEDDING, Teacher
@@ -34,6 +34,6 @@ def test_the_teacher_hears_clips_and_copies_as_loud_as_sounds(adaptation_run, te
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
         for heard in (window, window // 2):
             assert lesson.embeddings[row] == pytest.approx(
-                Teacher(teacher)(at_peak(heard))[:EMBEDDING], rel=0.02, abs=0.02
+                Teacher(teacher)(normalize_peak(heard))[:EMBEDDING], rel=0.02, abs=0.02
             )
     assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), lesson.windows[last])

@@ -7,7 +7,7 @@ import soundfile
 from support import make_bundle
 
 from device.model.features import FeatureConfig, level_dbfs
-from training.data.ambience import listen
+from training.data.ambience import run_pipeline
 from training.data.dataset import Clip, Dataset
 from training.evaluation.pipeline_evaluation import Heard, hear, pipeline_figures
 from training.evaluation.scenes import SceneConfig, draw_clips, make_scene, stretch
@@ -103,7 +103,7 @@ def test_a_network_that_cries_wolf_is_counted(places):
     samples = (noise(30) * 32768).astype(np.int16)
     samples[20 * RATE : 22 * RATE] *= 5
     bundle = make_bundle(FEATURES, ("low", "high"))
-    events, looks = listen(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
+    events, looks = run_pipeline(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
     assert [event.label for event in events if event.type == "start"][:1] == ["low"]
     assert any(20 * RATE < end <= 24 * RATE for end in (look.start + FEATURES.window_length for look in looks))
 

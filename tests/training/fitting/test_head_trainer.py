@@ -186,7 +186,7 @@ def test_splits_share_neither_fold_nor_recording(drawn):
     made = tuple(Clip(Path(f"{i}.wav"), label, f"r{number}", number % 5) for i, (label, number) in enumerate(drawn))
     dataset = Dataset("drawn", LABELS, made, "")
     trainer = HeadTrainer(dataset, pytest.fail, HeadConfig(), Cache(Path("unused")))
-    for test in dataset.judged_folds:
+    for test in dataset.evaluation_folds:
         for validation in trainer.validation_folds(test):
             train = {clip.fold for clip in made} - {test, validation}
             parts = [{test}, {validation}, train]

@@ -79,7 +79,7 @@ def test_training_leaves_curves_for_tensorboard(trained):
 
 def test_the_random_protocol_says_that_it_leaks_and_never_ships(trained, monkeypatch):
     """It is evaluated apart, beside the honest figures, tells so in every report, and cannot be exported."""
-    monkeypatch.setattr("training.data.dataset.OWN_FOLDS", 3)  # time
+    monkeypatch.setattr("training.data.dataset.DEFAULT_FOLD_COUNT", 3)  # time
     honest = (trained.output / "evaluation.json").read_text()
     leaky = trained.at_random()
     leaky.train()
