@@ -31,7 +31,7 @@ from training.data.progress import progress
 from training.data.urbansound8k import load_urbansound8k
 from training.distillation.yamnet import SAMPLE_RATE, Teacher
 from training.fitting.head_trainer import targets
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 
 STRENGTHS = (0.001, 0.01, 0.1)
 SIDE = 299
@@ -102,7 +102,7 @@ def heard_by_yamnet(dataset: Dataset, model: Path) -> np.ndarray:
 
 def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
     """Frozen Inception V3's 2048 features of the log-mel stretched to 299x299, shape (clips, 2048)."""
-    tf = tensorflow()
+    tf = import_tensorflow()
     model = original_inception(tf.keras, weights)
     run = tf.function(lambda x: model(tf.repeat(tf.image.resize(x[..., None], (SIDE, SIDE)), 3, axis=-1)))
 

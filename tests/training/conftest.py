@@ -15,7 +15,7 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 from training.workflow.experiment_data import Recipe
 from training.workflow.run import Run
 
@@ -161,7 +161,7 @@ def teacher(tmp_path_factory):
 
     15,600 samples -> 1024 energies in bands of time and frequency -> 521 scores.
     """
-    tf = tensorflow()
+    tf = import_tensorflow()
     keras = tf.keras
     keras.utils.set_random_seed(0)
     samples = keras.Input(batch_shape=(1, 15600))

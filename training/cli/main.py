@@ -108,7 +108,7 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     from training.fitting.fine_tuning import FineTuneConfig
     from training.fitting.head_trainer import HeadConfig
     from training.models.backbone import BackboneConfig
-    from training.models.tf import tensorflow
+    from training.models.tf import import_tensorflow
     from training.workflow.experiment_data import Recipe
     from training.workflow.run import Run
 
@@ -119,7 +119,7 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     dataset = load_dataset(options.data, options.negatives, options.seed, options.on_top_of)
     for warning in dataset.warnings:
         print(f"earshot-train: warning: {warning}", file=sys.stderr)
-    tensorflow()
+    import_tensorflow()
     layers = tuple(options.layers.split(",")) if options.layers else ()
     copies = {} if options.copies is None else {"copies": options.copies}
     recipe = Recipe(

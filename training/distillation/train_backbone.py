@@ -26,9 +26,9 @@ from training.data.spectrograms import dequantize
 from training.distillation.targets import Lesson
 from training.distillation.yamnet import EMBEDDING
 from training.fitting.lda import solve_ridge
-from training.models.backbone import BackboneConfig, build_backbone, load_colour, save_weights
-from training.models.head import Head, standardisation, standardise
-from training.models.tf import BATCH, tensorflow
+from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
+from training.models.head import Head, feature_statistics, standardize
+from training.models.tf import BATCH_SIZE, import_tensorflow
 
 TAUGHT = ("mixed6",)
 """Layers that tell the embedding when the backbone is first taught: the last alone, so that it learns most."""
@@ -67,10 +67,10 @@ def look(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.floa
         windows: shape (n, mel_bands, frames), 127 times the log-mels.
     """
     grey = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
-    stem = tensorflow().keras.Model(grey.input, _stem_end(grey))
-    run = tensorflow().function(stem, reduce_retracing=True)
+    stem = import_tensorflow().keras.Model(grey.input, _stem_end(grey))
+    run = import_tensorflow().function(stem, reduce_retracing=True)
     seen = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
-    batches = [slice(start, start + BATCH) for start in range(0, len(windows), BATCH)]
+    batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(windows), BATCH_SIZE)]
     for rows in progress(batches, len(batches), "stem"):
         seen[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
     return seen
@@ -105,12 +105,12 @@ def teach(
     Returns:
         The weights file.
     """
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     shape = (lesson.windows.shape[1], lesson.windows.shape[2])
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy(config.precision or _precision())
     try:
-        pupil = load_colour(backbone, shape)
+        pupil = load_rgb_backbone(backbone, shape)
         keras.utils.set_random_seed(config.seed)
         before = pupil.get_weights()
         rows = np.arange(len(lesson)) if rows is None else rows
@@ -132,16 +132,16 @@ def first_guess(features: NDArray[np.float16], targets: NDArray[np.float32]) -> 
         features: shape (n, features), of the backbone before it is taught.
         targets: shape (n, 1024).
     """
-    mean, scale = standardisation(features)
-    standardised, bias = standardise(features, mean, scale), targets.mean(axis=0)
-    ridge = _RIDGE * float(np.square(standardised).sum()) / features.shape[1]
-    weights = solve_ridge(standardised, (targets - bias).T @ standardised, 1.0, ridge)
+    mean, scale = feature_statistics(features)
+    standardized, bias = standardize(features, mean, scale), targets.mean(axis=0)
+    ridge = _RIDGE * float(np.square(standardized).sum()) / features.shape[1]
+    weights = solve_ridge(standardized, (targets - bias).T @ standardized, 1.0, ridge)
     return Head(mean, scale, weights.astype(np.float32), bias)
 
 
 def _precision() -> str:
     """Keras's policy: bfloat16 takes half the time where GPU or CPU compute in it, elsewhere ten times as long."""
-    config = tensorflow().config
+    config = import_tensorflow().config
     cpu = Path("/proc/cpuinfo")
     if gpus := config.list_physical_devices("GPU"):
         fast = config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) >= (8, 0)
@@ -152,13 +152,13 @@ def _precision() -> str:
 
 def _stem_end(backbone: Any) -> Any:
     """Output of the second pooling, which ends the stem (Szegedy et al., CVPR 2016, table 1)."""
-    pooling = tensorflow().keras.layers.MaxPooling2D
+    pooling = import_tensorflow().keras.layers.MaxPooling2D
     return [layer for layer in backbone.layers if isinstance(layer, pooling)][1].output
 
 
 def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) -> Any:
     """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     layers = keras.layers
     above = keras.Model(_stem_end(pupil), [pupil.get_layer(layer).output for layer in backbone.pooled])
     seen = layers.Input(above.input_shape[1:])
@@ -178,7 +178,7 @@ def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) ->
 
 def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: str) -> None:
     """Teach; goes on after the checkpoint of an interrupted run."""
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     warm_up = min(config.warm_up, config.passes * len(batches) // 2)
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, config.passes * len(batches) - warm_up, warmup_target=config.rate, warmup_steps=warm_up
@@ -198,17 +198,17 @@ def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: st
 def _batches(seen: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray[np.float32], seed: int) -> Any:
     """Batches of some rows of what was seen, and of their targets, in another order each pass, for `fit`."""
 
-    class Batches(tensorflow().keras.utils.PyDataset):  # type: ignore[misc] # the class exists once TensorFlow is loaded
+    class Batches(import_tensorflow().keras.utils.PyDataset):  # type: ignore[misc] # the class exists once TensorFlow is loaded
         def __init__(self) -> None:
             super().__init__()
             self._rng = np.random.default_rng(seed)
             self.on_epoch_end()
 
         def __len__(self) -> int:
-            return math.ceil(len(rows) / BATCH)
+            return math.ceil(len(rows) / BATCH_SIZE)
 
         def __getitem__(self, number: int) -> tuple[Any, Any]:
-            drawn = self._order[number * BATCH : (number + 1) * BATCH]
+            drawn = self._order[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]
             return seen[rows[drawn]].astype(np.float32), targets[drawn]
 
         def on_epoch_end(self) -> None:

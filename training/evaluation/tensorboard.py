@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 
 
 class Summaries:
@@ -17,7 +17,7 @@ class Summaries:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._writer = tensorflow().summary.create_file_writer(str(folder))
+        self._writer = import_tensorflow().summary.create_file_writer(str(folder))
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """Add one point of a curve; it can be seen at once.
@@ -28,7 +28,7 @@ class Summaries:
             step: epoch or batch, from 0.
         """
         with self._writer.as_default():
-            tensorflow().summary.scalar(name, value, step=step)
+            import_tensorflow().summary.scalar(name, value, step=step)
         self._writer.flush()
 
     def curve(self, name: str, values: Sequence[float]) -> None:
@@ -39,7 +39,7 @@ class Summaries:
 
 def read_curves(folder: Path) -> dict[str, dict[int, float]]:
     """What `Summaries` wrote into a folder: name of each curve -> step -> value, the last that was written."""
-    tf = tensorflow()
+    tf = import_tensorflow()
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for path in sorted(folder.glob("events.*"), key=lambda each: each.stat().st_mtime):
         for record in tf.data.TFRecordDataset(str(path)):

@@ -28,7 +28,7 @@ from training.data.array_cache import file_digest
 from training.data.parallel import parallel_map
 from training.data.signals import to_int16
 from training.fitting.thresholds import unknown_rule
-from training.quantization.tflite import quantize
+from training.quantization.tflite import quantize_network
 
 LEAST_AGREEMENT = 0.97
 """Share of windows on which the int8 network must decide like the float one. On fewer, export refuses."""
@@ -71,7 +71,7 @@ def export_bundle(
     Raises:
         ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
     """
-    content = quantize(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
+    content = quantize_network(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
     if len(content) > LARGEST_MODEL_BYTES:
         raise ConfigError(
             f"not exported: the network takes {len(content)} bytes, at most {LARGEST_MODEL_BYTES} are allowed. "

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from training.data.array_cache import Arrays, Cache
 from training.data.spectrograms import Spectrograms, draw_windows
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import pool
-from training.quantization.feature_noise import rounding_errors
+from training.models.head import extract_features
+from training.quantization.feature_noise import quantization_errors
 
 EXPORT_WINDOWS = 800
 """Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
@@ -81,15 +81,17 @@ class Sight:
         copy = np.concatenate([part.copy for part in self._parts])
         return Examples(features, clip, copy, self._rounding(features, clip))
 
-    def features(self, windows: Spectrograms, what: str) -> NDArray[np.float16]:
+    def features(self, windows: Spectrograms, description: str) -> NDArray[np.float16]:
         """Features of windows, shape (n, features), from the cache if they are there.
 
         Args:
             windows: whose key names them.
-            what: for the progress line.
+            description: for the progress line.
         """
         found: NDArray[np.float16] = self._cache.arrays(
-            "features", self._made_of(dict(windows.key)), lambda: {"features": pool(self._network, windows, what)}
+            "features",
+            self._made_of(dict(windows.key)),
+            lambda: {"features": extract_features(self._network, windows, description)},
         )["features"]
         return found
 
@@ -106,7 +108,7 @@ class Sight:
         def compute() -> Arrays:
             every_clip = np.ones(clip.max() + 1, bool)
             drawn = draw_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
-            errors = rounding_errors(self._build(), drawn.log_mels, features[drawn.rows])
+            errors = quantization_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 
         return Rounding(**self._cache.arrays("rounding", self.key, compute))

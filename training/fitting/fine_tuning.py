@@ -17,8 +17,8 @@ from training.data.dataset import Dataset
 from training.data.progress import progress
 from training.data.spectrograms import Spectrograms
 from training.fitting.calibration import clip_means
-from training.models.head import predict
-from training.models.tf import tensorflow
+from training.models.head import predict_logits
+from training.models.tf import import_tensorflow
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def fine_tune(
     Raises:
         ConfigError: `frozen_up_to` is no layer of the network.
     """
-    tf = tensorflow()
+    tf = import_tensorflow()
     _freeze(network, config.frozen_up_to)
     optimizer = tf.keras.optimizers.AdamW(config.rate, weight_decay=1e-3, clipnorm=1.0)
     loss_of = tf.keras.losses.CategoricalCrossentropy(True, label_smoothing=config.label_smoothing)
@@ -147,7 +147,7 @@ def _freeze(network: Any, frozen_up_to: str) -> None:
     names = [layer.name for layer in network.layers]
     if frozen_up_to not in names:
         raise ConfigError(f"cannot freeze up to {frozen_up_to}: the network has no such layer. Choose one it has")
-    normalisation = tensorflow().keras.layers.BatchNormalization
+    normalisation = import_tensorflow().keras.layers.BatchNormalization
     for number, layer in enumerate(network.layers):
         layer.trainable = number > names.index(frozen_up_to) and not isinstance(layer, normalisation)
 
@@ -156,5 +156,5 @@ def _accuracy(network: Any, pool: Pool, clips: NDArray[np.int64]) -> float:
     """Share of clips whose mean logits name the target."""
     windows = pool.parts[0]
     rows = np.flatnonzero(np.isin(windows.clip, clips))
-    numbers, logits = clip_means(predict(network, windows.log_mels(rows)), windows.clip[rows])
+    numbers, logits = clip_means(predict_logits(network, windows.log_mels(rows)), windows.clip[rows])
     return float((logits.argmax(axis=1) == pool.target[numbers]).mean())

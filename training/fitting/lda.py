@@ -8,7 +8,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from training.models.head import Head, standardisation, standardise
+from training.models.head import Head, feature_statistics, standardize
 
 
 def window_weights(
@@ -58,13 +58,13 @@ def fit_head(
         shrinkage: how far the covariance is brought towards a multiple of the identity, above 0, at most 1.
         errors: shape (m, features), about 0, what int8 adds to features; m may be 0.
     """
-    mean, scale = standardisation(features)
-    standardised = standardise(features, mean, scale)
+    mean, scale = feature_statistics(features)
+    standardized = standardize(features, mean, scale)
     outputs = range(int(target.max()) + 1)
-    centres = np.stack([np.average(standardised[target == n], axis=0, weights=weight[target == n]) for n in outputs])
+    centres = np.stack([np.average(standardized[target == n], axis=0, weights=weight[target == n]) for n in outputs])
     labelled = target < labels
     say = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
-    spread = (standardised[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
+    spread = (standardized[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
     spread = np.concatenate([spread, errors / scale / np.float32(math.sqrt(max(len(errors), 1)))])
     ridge = shrinkage * float(np.square(spread).sum()) / features.shape[1]
     weights = solve_ridge(spread, centres, 1.0 - shrinkage, ridge)

@@ -12,7 +12,7 @@ import numpy as np
 
 from device.errors import ConfigError, InputError, UnavailableError
 from training.data.array_cache import file_digest
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 
 BACKBONES = {
     "InceptionV3": ("mixed1", "mixed2", "mixed3", "mixed4", "mixed5", "mixed6"),
@@ -21,7 +21,7 @@ BACKBONES = {
 }
 """Networks of keras.applications, and which of their layers' outputs are pooled unless told otherwise: the widest of
 the middle ones. The smaller two are for a Pi Zero 2 W."""
-REPLACED = "mixed10"
+UNSUPPORTED_LAYER = "mixed10"
 """Cannot be pooled: Google's Inception V3 of 2015 pools by maximum inside it and Keras's by average, so there the
 weights would decide what the layer has to be."""
 
@@ -43,14 +43,14 @@ class BackboneConfig:
         """Names of the layers that are pooled."""
         return self.layers or BACKBONES[self.name]
 
-    def without(self, fold: int | None) -> "BackboneConfig":
+    def for_test_fold(self, fold: int | None) -> "BackboneConfig":
         """The one for a network that is tested on a fold, or, for None, on none.
 
         Weights that heard a fold's clips, if only without their labels, must not be tested on it. So a folder of
         weights has a file for each fold, taught without it, and one taught on all.
         """
         folder = Path(self.weights)
-        return replace(self, weights=str(folder / f"{weights_name(fold)}.npz")) if folder.is_dir() else self
+        return replace(self, weights=str(folder / f"{fold_weights_name(fold)}.npz")) if folder.is_dir() else self
 
     def key(self) -> dict[str, object]:
         """What the backbone's outputs depend on: the content of the weights, not their place."""
@@ -59,7 +59,7 @@ class BackboneConfig:
         return {"weights": content, "layers": list(self.pooled)}
 
 
-def weights_name(fold: int | None) -> str:
+def fold_weights_name(fold: int | None) -> str:
     """Name, in a folder of weights and without its suffix, of the file that was taught without a fold."""
     return "backbone" if fold is None else f"fold-{fold}"
 
@@ -82,32 +82,32 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
         ConfigError: an unknown backbone or layer.
         UnavailableError: no TensorFlow.
     """
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     if config.name not in BACKBONES:
         raise ConfigError(f"backbone is {config.name}, must be one of {', '.join(BACKBONES)}")
-    grey = _build(config, (*shape, 1))
-    layers = {layer.name for layer in grey.layers} - {REPLACED}
+    grayscale = _build(config, (*shape, 1))
+    layers = {layer.name for layer in grayscale.layers} - {UNSUPPORTED_LAYER}
     if unknown := set(config.pooled) - layers:
         raise ConfigError(
             f"{config.name} has no layer {', '.join(sorted(unknown))} to pool; it has, among others, "
             f"{', '.join(BACKBONES[config.name])}"
         )
-    colour = load_colour(config, shape)
-    grey.set_weights(
+    rgb = load_rgb_backbone(config, shape)
+    grayscale.set_weights(
         [
-            kernel.sum(axis=2, keepdims=True) if kernel.shape != own.shape else kernel
-            for kernel, own in zip(colour.get_weights(), grey.get_weights(), strict=True)
+            kernel.sum(axis=2, keepdims=True) if kernel.shape != target.shape else kernel
+            for kernel, target in zip(rgb.get_weights(), grayscale.get_weights(), strict=True)
         ]
     )
     outputs = []
     for layer in config.pooled:
-        sight = grey.get_layer(layer).output
-        outputs.append(keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{layer}_mean")(sight))
-        outputs.append(keras.layers.GlobalMaxPooling2D(keepdims=True, name=f"{layer}_max")(sight))
-    return keras.Model(grey.input, outputs, name="backbone")
+        output = grayscale.get_layer(layer).output
+        outputs.append(keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{layer}_mean")(output))
+        outputs.append(keras.layers.GlobalMaxPooling2D(keepdims=True, name=f"{layer}_max")(output))
+    return keras.Model(grayscale.input, outputs, name="backbone")
 
 
-def load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
+def load_rgb_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
     """The whole backbone, without top, as keras.applications makes it: with three input channels.
 
     Raises:
@@ -115,7 +115,7 @@ def load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
         UnavailableError: the ImageNet weights could not be downloaded.
     """
     if config.weights == "random":
-        tensorflow().keras.utils.set_random_seed(0)  # one draw, for whoever builds the backbone again
+        import_tensorflow().keras.utils.set_random_seed(0)  # one draw, for whoever builds the backbone again
         return _build(config, (*shape, 3))
     if config.weights == "imagenet":
         try:
@@ -143,15 +143,15 @@ def load_colour(config: BackboneConfig, shape: tuple[int, int]) -> Any:
 
 def save_weights(model: Any, last_layer: str, path: Path) -> None:
     """Write the weights up to a layer, float16: what a backbone that ends there needs, a sixth of Keras's file."""
-    weights = [array.astype(np.float16) for layer in _up_to(model, last_layer) for array in layer.get_weights()]
+    weights = [array.astype(np.float16) for layer in _layers_up_to(model, last_layer) for array in layer.get_weights()]
     np.savez(path, last_layer=last_layer, **{f"{number:03}": array for number, array in enumerate(weights)})
 
 
 def _build(config: BackboneConfig, shape: tuple[int, int, int], weights: str | None = None) -> Any:
     """A backbone of keras.applications that takes values in [-1, 1], as all three do once asked to."""
-    asked = {"include_preprocessing": False} if config.name == "MobileNetV3Small" else {}
-    make = getattr(tensorflow().keras.applications, config.name)
-    return make(include_top=False, weights=weights, input_shape=shape, **asked)
+    options = {"include_preprocessing": False} if config.name == "MobileNetV3Small" else {}
+    make = getattr(import_tensorflow().keras.applications, config.name)
+    return make(include_top=False, weights=weights, input_shape=shape, **options)
 
 
 def _load_first_layers(model: Any, path: Path) -> None:
@@ -162,14 +162,14 @@ def _load_first_layers(model: Any, path: Path) -> None:
     """
     with np.load(path, allow_pickle=False) as stored:
         arrays = [stored[name].astype(np.float32) for name in sorted(stored.files) if name != "last_layer"]
-        layers = _up_to(model, str(stored["last_layer"]))
+        layers = _layers_up_to(model, str(stored["last_layer"]))
     for layer in layers:
         count = len(layer.weights)
         layer.set_weights(arrays[:count])
         arrays = arrays[count:]
 
 
-def _up_to(model: Any, last_layer: str) -> list[Any]:
+def _layers_up_to(model: Any, last_layer: str) -> list[Any]:
     """Layers in their order, which in Keras is that of depth, to one that all earlier ones lead to."""
     names = [layer.name for layer in model.layers]
     return list(model.layers[: names.index(last_layer) + 1])

@@ -37,7 +37,7 @@ class Network:
     false_alarms: Mapping[str, NDArray[np.float64]]
     settings: Mapping[str, Any]
 
-    def keras(self, backbone: BackboneConfig, shape: tuple[int, int], tuned: Path | None = None) -> Any:
+    def to_keras(self, backbone: BackboneConfig, shape: tuple[int, int], tuned: Path | None = None) -> Any:
         """The whole network: log-mels (n, mel_bands, frames, 1) -> logits (n, outputs).
 
         Args:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.data.progress import progress
 from training.data.spectrograms import Spectrograms
-from training.models.tf import BATCH, tensorflow
+from training.models.tf import BATCH_SIZE, import_tensorflow
 
 LIMIT = 6.0
 """Standard deviations beyond which a feature is clipped."""
@@ -39,16 +39,16 @@ class Head:
 
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Logits, shape (n, outputs), float32, of features, shape (n, features)."""
-        return standardise(features, self.mean, self.scale) @ self.weights + self.bias
+        return standardize(features, self.mean, self.scale) @ self.weights + self.bias
 
 
-def standardise(features: NDArray[Any], mean: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+def standardize(features: NDArray[Any], mean: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features as the linear layer sees them, shape (n, features), float32, in ±LIMIT."""
     clipped: NDArray[np.float32] = np.clip((features.astype(np.float32) - mean) / scale, -LIMIT, LIMIT)
     return clipped
 
 
-def standardisation(features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def feature_statistics(features: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and scale of features, shape (n, features), for `standardise`; each of shape (features,), float32."""
     mean = features.mean(axis=0, dtype=np.float32)
     # A feature that varies by less than an int8 step must not be blown up: it would be all rounding.
@@ -61,21 +61,21 @@ def attach_head(backbone: Any, head: Head) -> Any:
 
     The linear layer is a convolution of size 1, which TFLite quantizes with one scale a channel.
     """
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     dense = keras.layers.Conv2D(len(head.bias), 1, name=LOGITS)
-    logits = keras.layers.Reshape((len(head.bias),))(dense(standardised(backbone, head.mean, head.scale)))
+    logits = keras.layers.Reshape((len(head.bias),))(dense(standardized_output(backbone, head.mean, head.scale)))
     weights = head.weights * np.float32(LIMIT / 3.0)
     dense.set_weights([weights[np.newaxis, np.newaxis], head.bias - 3.0 * weights.sum(axis=0)])
     return keras.Model(backbone.input, logits, name="earshot")
 
 
-def standardised(backbone: Any, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> Any:
+def standardized_output(backbone: Any, mean: NDArray[np.float32], scale: NDArray[np.float32]) -> Any:
     """Keras tensor (n, 1, 1, features) on a backbone: its features in deviations, ±LIMIT of them brought to 0 to 6.
 
     Each pooled layer is standardised by itself before they are joined, since one int8 scale must serve all of them
     afterwards.
     """
-    layers = tensorflow().keras.layers
+    layers = import_tensorflow().keras.layers
     parts, start = [], 0
     for number, pooled in enumerate(backbone.outputs):
         part = slice(start, start := start + pooled.shape[-1])
@@ -87,31 +87,31 @@ def standardised(backbone: Any, mean: NDArray[np.float32], scale: NDArray[np.flo
     return layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
-def pool(backbone: Any, spectrograms: Spectrograms, what: str) -> NDArray[np.float16]:
+def extract_features(backbone: Any, spectrograms: Spectrograms, description: str) -> NDArray[np.float16]:
     """Run the backbone over windows: features, shape (n, features), float16, as `Head` takes them.
 
     Args:
         backbone: of `build_backbone`.
         spectrograms: n windows.
-        what: for the progress line.
+        description: for the progress line.
     """
-    tf = tensorflow()
+    tf = import_tensorflow()
 
     def features(log_mels: Any) -> Any:
         return tf.concat([tf.reshape(part, (-1, part.shape[-1])) for part in backbone(log_mels)], axis=1)
 
     run = tf.function(features)  # as a graph: half again as fast
-    batches = [slice(start, start + BATCH) for start in range(0, len(spectrograms), BATCH)]
+    batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(spectrograms), BATCH_SIZE)]
     parts = [
         run(spectrograms.log_mels(rows)[..., np.newaxis]).numpy().astype(np.float16)
-        for rows in progress(batches, len(batches), what)
+        for rows in progress(batches, len(batches), description)
     ]
     return (
         np.concatenate(parts) if parts else np.zeros((0, sum(part.shape[-1] for part in backbone.outputs)), np.float16)
     )
 
 
-def predict(network: Any, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
+def predict_logits(network: Any, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Logits, shape (n, outputs), of log-mels, shape (n, mel_bands, frames)."""
-    logits: NDArray[np.float32] = network.predict(log_mels[..., np.newaxis], batch_size=BATCH, verbose=0)
+    logits: NDArray[np.float32] = network.predict(log_mels[..., np.newaxis], batch_size=BATCH_SIZE, verbose=0)
     return logits

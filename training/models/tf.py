@@ -5,11 +5,11 @@ from typing import Any
 
 from device.errors import UnavailableError
 
-BATCH = 64
+BATCH_SIZE = 64
 """Windows at a time: enough for two cores, or a small GPU."""
 
 
-def tensorflow() -> Any:
+def import_tensorflow() -> Any:
     """TensorFlow, imported when first needed: `--help` needs none.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.tf import BATCH, tensorflow
+from training.models.tf import BATCH_SIZE, import_tensorflow
 
 STRENGTH = 0.5
 """Share of a channel's range, in its logarithm, that is evened out. 1 would make all activations' ranges equal, and
@@ -29,7 +29,7 @@ def equalize(network: Any, log_mels: NDArray[np.float32], strength: float = STRE
         log_mels: windows that show the ranges, shape (n, mel_bands, frames).
         strength: 0 to 1 (see `STRENGTH`).
     """
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     # Others than plain ReLU do not commute with a factor: a network of ReLU6 (MobileNet) is left as it is.
     activations = [
         layer
@@ -59,10 +59,10 @@ def _factors(
     network: Any, activations: list[Any], log_mels: NDArray[np.float32], strength: float
 ) -> list[NDArray[np.float32]]:
     """For each activation, what its channels are multiplied with, at least 1, shape (channels,)."""
-    tf = tensorflow()
-    seen = tf.keras.Model(network.input, [layer.output for layer in activations])
-    run = tf.function(lambda x: [tf.reduce_max(output, axis=(0, 1, 2)) for output in seen(x, training=False)])
-    batches = [log_mels[start : start + BATCH, ..., np.newaxis] for start in range(0, len(log_mels), BATCH)]
+    tf = import_tensorflow()
+    outputs = tf.keras.Model(network.input, [layer.output for layer in activations])
+    run = tf.function(lambda x: [tf.reduce_max(output, axis=(0, 1, 2)) for output in outputs(x, training=False)])
+    batches = [log_mels[start : start + BATCH_SIZE, ..., np.newaxis] for start in range(0, len(log_mels), BATCH_SIZE)]
     ranges = [np.max(parts, axis=0) for parts in zip(*([r.numpy() for r in run(b)] for b in batches), strict=True)]
     return [
         np.clip((each.max() / np.maximum(each, 1e-6)) ** strength, 1.0, LARGEST_FACTOR).astype(np.float32)

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.head import LIMIT, standardisation, standardise, standardised
-from training.models.tf import tensorflow
-from training.quantization.tflite import evened_int8, int8_outputs
+from training.models.head import LIMIT, feature_statistics, standardize, standardized_output
+from training.models.tf import import_tensorflow
+from training.quantization.tflite import equalize_and_convert, int8_outputs
 
 
-def rounding_errors(backbone: Any, log_mels: NDArray[np.float32], features: NDArray[np.float16]) -> NDArray[np.float32]:
+def quantization_errors(
+    backbone: Any, log_mels: NDArray[np.float32], features: NDArray[np.float16]
+) -> NDArray[np.float32]:
     """Features by the backbone in int8, less those in float, about their mean; shape (n, features), float32.
 
     Rounding in an early layer reaches thousands of features together, so its errors add up where a head sums them.
@@ -21,11 +23,11 @@ def rounding_errors(backbone: Any, log_mels: NDArray[np.float32], features: NDAr
         log_mels: varied windows, shape (n, mel_bands, frames).
         features: theirs, in float, shape (n, features).
     """
-    keras = tensorflow().keras
-    mean, scale = standardisation(features)
-    joined = standardised(backbone, mean, scale)
+    keras = import_tensorflow().keras
+    mean, scale = feature_statistics(features)
+    joined = standardized_output(backbone, mean, scale)
     network = keras.Model(backbone.input, keras.layers.Reshape((len(mean),))(joined), name="features")
-    found = int8_outputs(evened_int8(network, log_mels), log_mels) * (LIMIT / 3.0) - LIMIT
-    errors: NDArray[np.float32] = (found - standardise(features, mean, scale)) * scale
+    found = int8_outputs(equalize_and_convert(network, log_mels), log_mels) * (LIMIT / 3.0) - LIMIT
+    errors: NDArray[np.float32] = (found - standardize(features, mean, scale)) * scale
     errors -= errors.mean(axis=0)
     return errors

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from device.model.classifier import infer, interpreter_class
 from device.util.native_stderr import silent_stderr
 from training.data.parallel import parallel_map
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 from training.quantization.channel_equalization import equalize
 
 RANGE_WINDOWS = 120
@@ -19,7 +19,7 @@ RANGE_WINDOWS = 120
 longest of all that an export does."""
 
 
-def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32]) -> bytes:
+def quantize_network(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32]) -> bytes:
     """Content of the TFLite file of a network, int8 in and out, weights with one scale a channel.
 
     Rounding shifts the mean of each layer's outputs, and the head weighs thousands of such shifts: they added up to
@@ -32,16 +32,16 @@ def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.flo
         log_mels: varied windows, shape (n, mel_bands, frames); the first show the range of each layer's values.
         logits: the network's, of these windows, shape (n, outputs).
     """
-    content = evened_int8(network, log_mels)
+    content = equalize_and_convert(network, log_mels)
     shift = int8_outputs(content, log_mels).mean(axis=0) - logits.mean(axis=0)
     return lower_last_bias(content, shift)
 
 
-def evened_int8(network: Any, log_mels: NDArray[np.float32]) -> bytes:
+def equalize_and_convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
     """Content of the TFLite file of a network whose channels are evened out first; arguments as for `quantize`."""
-    shown = log_mels[:RANGE_WINDOWS]
-    equalize(network, shown)
-    return convert(network, shown)
+    calibration_windows = log_mels[:RANGE_WINDOWS]
+    equalize(network, calibration_windows)
+    return convert(network, calibration_windows)
 
 
 def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
@@ -49,7 +49,7 @@ def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
 
     Nothing takes an export longer than the converter, so what is to change is changed in what it wrote.
     """
-    tensorflow()
+    import_tensorflow()
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
@@ -69,7 +69,7 @@ def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
         network: Keras, log-mels (n, mel_bands, frames, 1) -> logits.
         log_mels: windows that show the range of each layer's values, shape (n, mel_bands, frames).
     """
-    tf = tensorflow()
+    tf = import_tensorflow()
     one = tf.keras.Input(network.input_shape[1:], batch_size=1)
     # Keras prints signatures and TensorFlow warns of what is as we want it; failures are exceptions.
     with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():

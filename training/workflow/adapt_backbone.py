@@ -8,7 +8,7 @@ import numpy as np
 from device.errors import ConfigError
 from training.distillation.targets import LessonConfig, hear_clips, prepare_lesson
 from training.distillation.train_backbone import TeachConfig, first_guess, look, teach
-from training.models.backbone import weights_name
+from training.models.backbone import fold_weights_name
 from training.workflow.experiment_data import Material
 
 
@@ -35,7 +35,7 @@ def adapt(
         ConfigError: the weights are a folder: they would differ from fold to fold.
     """
     backbone = material.recipe.backbone
-    if backbone.without(None) != backbone:
+    if backbone.for_test_fold(None) != backbone:
         raise ConfigError(
             f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
         )
@@ -48,4 +48,4 @@ def adapt(
         heard = np.flatnonzero(material.dataset.clip_folds[examples.clip] != fold)
         rows = np.concatenate([heard, np.arange(len(examples.clip), len(lesson))])
         guess = first_guess(examples.features[heard], lesson.targets(rows)[: len(heard)])
-        teach(lesson, seen, backbone, config, folder, weights_name(fold), rows, guess)
+        teach(lesson, seen, backbone, config, folder, fold_weights_name(fold), rows, guess)

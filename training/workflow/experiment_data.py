@@ -69,7 +69,7 @@ class Material:
 
     def sight(self, fold: int | None) -> Sight:
         """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
-        backbone = self.recipe.backbone.without(fold)
+        backbone = self.recipe.backbone.for_test_fold(fold)
         if self._last_sight is None or self._last_sight.backbone != backbone:
             self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
         return self._last_sight

@@ -51,7 +51,7 @@ class NetworkFitter:
         recipe = self._material.recipe
         settings = {
             "spectrograms": asdict(recipe.spectrograms),
-            "backbone": recipe.backbone.without(fold).key(),
+            "backbone": recipe.backbone.for_test_fold(fold).key(),
             "head": asdict(recipe.head),
             "fine_tune": asdict(recipe.fine_tune),
             "outputs": len(fitted.head.bias),
@@ -75,7 +75,7 @@ class NetworkFitter:
             judged, head = fold, network.head
             if validation is not None:
                 judged, head = validation, self._heads.head(validation, fold, shrinkage)
-            return replace(network, head=head).keras(recipe.backbone.without(judged), shape)
+            return replace(network, head=head).to_keras(recipe.backbone.for_test_fold(judged), shape)
 
         windows = Pool(self._material.parts, self._heads.targets)
         dataset, seed = self._material.dataset, recipe.spectrograms.seed

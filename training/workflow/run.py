@@ -35,7 +35,7 @@ from training.export.bundle_writer import BundleInfo, export_bundle
 from training.fitting.backbone_features import Examples
 from training.fitting.fine_tuning import FineTuneConfig
 from training.models.checkpoint import Network, load_network
-from training.models.head import predict
+from training.models.head import predict_logits
 from training.workflow.adapt_backbone import adapt
 from training.workflow.experiment_data import Material, Recipe
 from training.workflow.network_fitter import NetworkFitter
@@ -97,7 +97,7 @@ class Run:
         It leaks: see `split_at_random`.
         """
         spectrograms = replace(self.recipe.spectrograms, copies=0)
-        backbone = self.recipe.backbone.without(None)
+        backbone = self.recipe.backbone.for_test_fold(None)
         recipe = replace(self.recipe, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig())
         dataset = split_at_random(self.dataset, spectrograms.seed)
         return Run(dataset, recipe, self.output / "random", self._command, self.material.cache)
@@ -173,8 +173,8 @@ class Run:
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name
         network = load_network(folder)
-        backbone = self.recipe.backbone.without(network.settings["test_fold"])
-        return network, network.keras(backbone, self.recipe.spectrograms.features.shape, folder)
+        backbone = self.recipe.backbone.for_test_fold(network.settings["test_fold"])
+        return network, network.to_keras(backbone, self.recipe.spectrograms.features.shape, folder)
 
     def _export(
         self,
@@ -209,5 +209,5 @@ class Run:
         """What the float network says of windows; the backbone has seen them already, unless fine-tuning changed it."""
         tuned = network.settings.get("fine_tune_epochs")
         if tuned:
-            return predict(keras, drawn.log_mels)
+            return predict_logits(keras, drawn.log_mels)
         return network.head(self.material.sight(network.settings["test_fold"]).examples.features[drawn.rows])

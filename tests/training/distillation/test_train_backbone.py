@@ -15,8 +15,8 @@ from training.distillation.targets import LessonConfig, prepare_lesson
 from training.distillation.train_backbone import TeachConfig, first_guess, look, teach
 from training.distillation.yamnet import EMBEDDING
 from training.evaluation.tensorboard import read_curves
-from training.models.backbone import BackboneConfig, build_backbone, load_colour, save_weights
-from training.models.head import LIMIT, pool
+from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
+from training.models.head import LIMIT, extract_features
 
 SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
 LESSON = LessonConfig(features=SMALL, windows=96)
@@ -29,7 +29,7 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path / "cache"))
     assert lesson.windows.shape == (96, *SHAPE)
     assert lesson.embeddings.shape == (96, EMBEDDING)
-    start = load_colour(BackboneConfig("random", ("mixed0",)), SHAPE)
+    start = load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE)
     save_weights(start, "mixed0", tmp_path / "start.npz")
     backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
     path = teach(lesson, look(backbone, lesson.windows), backbone, TEACH, tmp_path / "out", "backbone")
@@ -45,7 +45,7 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
 def test_weights_are_brought_back_towards_those_from_before(sounds, teacher, tmp_path):
     """A backbone that keeps half of its weights lies midway between where it was and where it would have gone."""
     lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path / "cache"))
-    save_weights(load_colour(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
+    save_weights(load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
     start = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
     seen = look(start, lesson.windows)
     path = {
@@ -74,17 +74,17 @@ def test_bfloat16_is_used_where_the_processor_knows_it(monkeypatch, flags, preci
 def test_teaching_starts_from_the_first_guess(sounds, teacher, tmp_path):
     """The guess tells much of the teacher's embedding, and is what the network says before its first step."""
     lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path))
-    start = load_colour(BackboneConfig("random", ("mixed1",)), SHAPE)
+    start = load_rgb_backbone(BackboneConfig("random", ("mixed1",)), SHAPE)
     save_weights(start, "mixed1", tmp_path / "start.npz")
     backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0", "mixed1"))
     grey = build_backbone(backbone, SHAPE)
-    features = pool(grey, Spectrograms(lesson.windows, *[np.zeros(96, np.int32)] * 2), "")
+    features = extract_features(grey, Spectrograms(lesson.windows, *[np.zeros(96, np.int32)] * 2), "")
     targets = lesson.targets(np.arange(len(lesson)))
     guess = first_guess(features, targets)
     guessed = guess(features)
     assert np.square(guessed - targets).mean() < np.square(targets).mean() / 2
     seen = look(backbone, lesson.windows)
-    network = teaching._with_embedding(load_colour(backbone, SHAPE), backbone, guess)
+    network = teaching._with_embedding(load_rgb_backbone(backbone, SHAPE), backbone, guess)
     said = network.predict(seen.astype(np.float32), verbose=0)
     # Beyond LIMIT a head clips, and teaching does not.
     within = np.abs((features.astype(np.float32) - guess.mean) / guess.scale).max(axis=1) < LIMIT
@@ -97,7 +97,7 @@ def test_a_pupil_with_random_weights_sees_through_its_own_stem(tmp_path):
     random = BackboneConfig("random", ("mixed0",))
     windows = np.random.default_rng(0).integers(-127, 128, (2, *SHAPE), np.int8)
     tf.keras.utils.set_random_seed(5)
-    save_weights(load_colour(random, SHAPE), "mixed0", tmp_path / "drawn.npz")
+    save_weights(load_rgb_backbone(random, SHAPE), "mixed0", tmp_path / "drawn.npz")
     tf.keras.utils.set_random_seed(6)
     drawn = look(BackboneConfig(str(tmp_path / "drawn.npz"), ("mixed0",)), windows)
     assert drawn.std() > 0

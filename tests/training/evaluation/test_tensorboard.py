@@ -1,10 +1,10 @@
 from training.evaluation.tensorboard import Summaries
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 
 
 def read(folder):
     """What TensorBoard would draw: (name, step, value)."""
-    tf = tensorflow()
+    tf = import_tensorflow()
     points = []
     for path in sorted(folder.glob("events.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):

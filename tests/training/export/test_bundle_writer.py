@@ -10,8 +10,8 @@ from device.errors import ConfigError
 from device.model.bundle import load_bundle, self_test
 from training.export import bundle_writer as export
 from training.export.bundle_writer import decide, export_bundle, golden_waveforms, load_classifier
-from training.models.head import LOGITS, attach_head, predict
-from training.quantization import tflite as quantize
+from training.models.head import LOGITS, attach_head, predict_logits
+from training.quantization import tflite
 from training.workflow import run as steps
 
 
@@ -35,7 +35,7 @@ def test_int8_agrees_with_float(trained):
     network, keras, windows = parts(trained)
     bundle = load_bundle(trained.output / "bundle")
     classify = load_classifier(bundle)
-    exact = np.exp(predict(keras, windows) / network.temperature)
+    exact = np.exp(predict_logits(keras, windows) / network.temperature)
     exact = (exact / exact.sum(axis=1, keepdims=True))[:, :3]
     quantized = np.stack([classify(window) for window in windows])
     assert np.abs(exact - quantized).mean() < 0.05
@@ -47,8 +47,8 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
     scrambled = attach_head(
         trained_backbone(keras), type(network.head)(**{**vars(network.head), "weights": -network.head.weights})
     )
-    wrong = quantize.convert(scrambled, windows[:20])
-    monkeypatch.setattr(export, "quantize", lambda *_: wrong)
+    wrong = tflite.convert(scrambled, windows[:20])
+    monkeypatch.setattr(export, "quantize_network", lambda *_: wrong)
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(b"old")
@@ -57,7 +57,7 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
         "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, 1.0, {}, {}
     )
     with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
-        export_bundle(keras, windows, predict(keras, windows), info, folder)
+        export_bundle(keras, windows, predict_logits(keras, windows), info, folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.tflite"]
     assert (folder / "model.tflite").read_bytes() == b"old"
 
@@ -106,7 +106,7 @@ def test_what_an_export_compares_with_is_what_the_network_says(trained, monkeypa
     monkeypatch.setattr(steps, "export_bundle", lambda _, log_mels, logits, *__: given.append((log_mels, logits)))
     trained._export(network, keras, tmp_path, "1", {})
     log_mels, logits = given[-1]
-    assert logits == pytest.approx(predict(keras, log_mels), abs=0.05)
+    assert logits == pytest.approx(predict_logits(keras, log_mels), abs=0.05)
     tuned = replace(network, settings={**network.settings, "fine_tune_epochs": 1})
     keras.get_layer(LOGITS).bias.assign_add(np.ones(logits.shape[1]))
     trained._export(tuned, keras, tmp_path, "1", {})

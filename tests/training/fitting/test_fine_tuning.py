@@ -17,7 +17,7 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
 
     def start(validation):
         made.append(validation)
-        return network.keras(trained.recipe.backbone, shape)
+        return network.to_keras(trained.recipe.backbone, shape)
 
     tuned, curves = tune(trained.dataset, Pool(trained.material.parts, targets(trained.dataset)), 1, start, config, 0)
     assert [len(curve) for curve in curves] == [2, 2]
@@ -28,7 +28,7 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
 
 def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained):
     """The head moves; batch normalisation keeps ImageNet's statistics, with which alone training does not collapse."""
-    network = load_network(trained.output / "networks" / "all").keras(trained.recipe.backbone, (75, 79))
+    network = load_network(trained.output / "networks" / "all").to_keras(trained.recipe.backbone, (75, 79))
     normalisation = next(layer for layer in network.layers if "batch_normalization" in layer.name)
     before = [
         np.array(weights) for weights in (normalisation.get_weights()[1], network.get_layer(LOGITS).get_weights()[0])

@@ -18,8 +18,8 @@ def test_head_is_linear_discriminant_analysis():
     features = ((rng.normal(size=(120, 5)) + 2.0 * np.eye(5)[target]) @ mixing).astype(np.float16)
     head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2, exact(5))
     reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2)
-    standardised = (features - head.mean) / head.scale
-    expected = reference.fit(standardised, target).decision_function(standardised)
+    standardized = (features - head.mean) / head.scale
+    expected = reference.fit(standardized, target).decision_function(standardized)
     logits = head(features)
     # The library's own shrinkage standardises once more, within rounding of what is standardised already.
     assert (logits.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.97

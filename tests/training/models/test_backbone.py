@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from device.errors import ConfigError, InputError
-from training.models.backbone import BackboneConfig, build_backbone, load_colour, save_weights
-from training.models.tf import tensorflow
+from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
+from training.models.tf import import_tensorflow
 
 SHAPE = (75, 79)
 
 
 def test_one_grey_channel_is_three_equal_colours(tmp_path):
     """Summing the first kernels over the colours computes what three copies of the log-mel would."""
-    keras = tensorflow().keras
+    keras = import_tensorflow().keras
     keras.utils.set_random_seed(5)
     colour = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*SHAPE, 3))
     path = tmp_path / "colour.weights.h5"
@@ -49,11 +49,11 @@ def test_unknown_backbone_is_refused():
 def test_weights_survive_their_file(tmp_path):
     """What is read back computes what was written, within half precision."""
     start = BackboneConfig("random", ("mixed0",))
-    model = load_colour(start, SHAPE)
+    model = load_rgb_backbone(start, SHAPE)
     for layer in model.layers[:40]:
         layer.set_weights([array + 0.01 for array in layer.get_weights()])
     save_weights(model, "mixed0", tmp_path / "w.npz")
-    back = load_colour(BackboneConfig(str(tmp_path / "w.npz"), ("mixed0",)), SHAPE)
+    back = load_rgb_backbone(BackboneConfig(str(tmp_path / "w.npz"), ("mixed0",)), SHAPE)
     end = [layer.name for layer in model.layers].index("mixed0")
     for ours, theirs in zip(model.layers[: end + 1], back.layers[: end + 1], strict=True):
         for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
@@ -64,4 +64,4 @@ def test_weights_of_another_network_are_refused(tmp_path):
     """A file that does not fit is told by name, not by a traceback."""
     np.savez(tmp_path / "other.npz", **{"last_layer": "mixed0", "000": np.zeros((3, 3, 1, 8), np.float16)})
     with pytest.raises(InputError, match=r"other\.npz"):
-        load_colour(BackboneConfig(str(tmp_path / "other.npz"), ("mixed0",)), SHAPE)
+        load_rgb_backbone(BackboneConfig(str(tmp_path / "other.npz"), ("mixed0",)), SHAPE)

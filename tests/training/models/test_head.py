@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import Head, attach_head, predict
+from training.models.head import Head, attach_head, predict_logits
 
 SHAPE = (75, 79)
 
@@ -21,4 +21,4 @@ def test_head_in_the_network_is_the_head_on_features():
         rng.normal(size=(features.shape[1], 4)).astype(np.float32),
         rng.normal(size=4).astype(np.float32),
     )
-    assert predict(attach_head(backbone, head), log_mels) == pytest.approx(head(features), rel=1e-3, abs=1e-3)
+    assert predict_logits(attach_head(backbone, head), log_mels) == pytest.approx(head(features), rel=1e-3, abs=1e-3)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import Head, attach_head, predict
-from training.models.tf import tensorflow
+from training.models.head import Head, attach_head, predict_logits
+from training.models.tf import import_tensorflow
 from training.quantization.channel_equalization import equalize
 
 SHAPE = (75, 79)
@@ -23,13 +23,13 @@ def test_equalizing_changes_ranges_and_nothing_else():
     )
     network = attach_head(backbone, head)
     log_mels = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE)).astype(np.float32)
-    mixed = tensorflow().keras.Model(network.input, network.get_layer("mixed1").output)
+    mixed = import_tensorflow().keras.Model(network.input, network.get_layer("mixed1").output)
 
     def unevenness():
         ranges = np.max(mixed(log_mels[..., None]), axis=(0, 1, 2))
         return float(np.std(np.log(ranges[ranges > 0.01 * ranges.max()])))  # others are dead, or at the largest factor
 
-    before, uneven = predict(network, log_mels), unevenness()
+    before, uneven = predict_logits(network, log_mels), unevenness()
     equalize(network, log_mels)
-    assert predict(network, log_mels) == pytest.approx(before, rel=1e-3, abs=1e-3)
+    assert predict_logits(network, log_mels) == pytest.approx(before, rel=1e-3, abs=1e-3)
     assert unevenness() < 0.7 * uneven

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import Head, attach_head, predict
-from training.quantization import tflite as quantize
+from training.models.head import Head, attach_head, predict_logits
+from training.quantization import tflite
 from training.quantization.tflite import int8_outputs
 
 SHAPE = (75, 79)
@@ -24,9 +24,9 @@ def test_smaller_backbones_become_int8_too(name):
     network = attach_head(
         backbone, Head(features.mean() * ones, features.std() * ones, weights, np.zeros(3, np.float32))
     )
-    exact = predict(network, log_mels)
-    quantized = int8_outputs(quantize.quantize(network, log_mels, exact), log_mels)
-    assert predict(network, log_mels) == pytest.approx(exact, rel=1e-3, abs=1e-3)
+    exact = predict_logits(network, log_mels)
+    quantized = int8_outputs(tflite.quantize_network(network, log_mels, exact), log_mels)
+    assert predict_logits(network, log_mels) == pytest.approx(exact, rel=1e-3, abs=1e-3)
     assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
 
 
@@ -34,8 +34,8 @@ def test_the_last_bias_takes_the_shift_back(trained):
     """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
     network, keras = trained._load("all")
     windows = trained.material.training_windows(network.settings["train_folds"]).log_mels[:60]
-    content = quantize.convert(keras, windows)
-    mean = quantize.int8_outputs(content, windows).mean(axis=0)
+    content = tflite.convert(keras, windows)
+    mean = tflite.int8_outputs(content, windows).mean(axis=0)
     by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
-    lowered = quantize.int8_outputs(quantize.lower_last_bias(content, by), windows).mean(axis=0)
+    lowered = tflite.int8_outputs(tflite.lower_last_bias(content, by), windows).mean(axis=0)
     assert mean - lowered == pytest.approx(by, abs=0.05)

@@ -10,8 +10,8 @@ from device.errors import ConfigError, InputError
 from device.model.features import FeatureConfig
 from training.distillation.targets import LessonConfig
 from training.distillation.train_backbone import TeachConfig, look
-from training.models.backbone import BackboneConfig, load_colour, save_weights
-from training.models.head import predict
+from training.models.backbone import BackboneConfig, load_rgb_backbone, save_weights
+from training.models.head import predict_logits
 from training.workflow import adapt_backbone as adapt
 from training.workflow.experiment_data import Material
 from training.workflow.run import Run
@@ -65,7 +65,9 @@ def test_each_network_gets_the_weights_that_never_heard_its_fold(adaptation_run,
     """Of a folder of weights each fold's network takes its own, and the one that ships the last; none is left out."""
     for number, name in enumerate(("fold-1", "fold-3", "fold-10", "backbone")):
         tf.keras.utils.set_random_seed(number)
-        save_weights(load_colour(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / f"{name}.npz")
+        save_weights(
+            load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / f"{name}.npz"
+        )
     recipe = replace(adaptation_run.recipe, backbone=BackboneConfig(str(tmp_path), ("mixed0",)))
     run = Run(adaptation_run.dataset, recipe, adaptation_run.output, "")
     run.prepare()
@@ -75,9 +77,9 @@ def test_each_network_gets_the_weights_that_never_heard_its_fold(adaptation_run,
         own = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
         assert network.settings["backbone"] == own.key()
         drawn = run.material.fold_windows(fold or 1)
-        assert run._logits(network, keras, drawn) == pytest.approx(predict(keras, drawn.log_mels), abs=0.05)
-        assert predict(keras, drawn.log_mels) == pytest.approx(
-            predict(network.keras(own, SHAPE), drawn.log_mels), abs=1e-4
+        assert run._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
+        assert predict_logits(keras, drawn.log_mels) == pytest.approx(
+            predict_logits(network.to_keras(own, SHAPE), drawn.log_mels), abs=1e-4
         )
     (tmp_path / "fold-3.npz").unlink()
     with pytest.raises(InputError, match=r"fold-3\.npz"):

@@ -9,7 +9,7 @@ import pytest
 from device.errors import ConfigError
 from training.evaluation.summary import summary
 from training.fitting.thresholds import CANDIDATES
-from training.models.head import predict
+from training.models.head import predict_logits
 from training.workflow.run import Run
 
 
@@ -29,7 +29,7 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
     def refuse(*_):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("training.fitting.backbone_features.pool", refuse)
+    monkeypatch.setattr("training.fitting.backbone_features.extract_features", refuse)
     monkeypatch.setattr("training.data.spectrograms.read_samples", refuse)
     again = Run(trained.dataset, trained.recipe, trained.output, "")
     assert len(again.material.examples.clip) == len(trained.material.examples.clip)
@@ -51,7 +51,7 @@ def test_a_fold_is_judged_by_what_its_network_says(trained):
     drawn = trained.material.fold_windows(3)
     fold = [number for number, clip in enumerate(trained.dataset.clips) if clip.fold == 3]
     assert set(trained.material.parts[0].clip[drawn.rows]) == set(fold)
-    assert trained._logits(network, keras, drawn) == pytest.approx(predict(keras, drawn.log_mels), abs=0.05)
+    assert trained._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
 
 
 def test_thresholds_come_from_ambience(trained):
