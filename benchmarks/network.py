@@ -30,7 +30,7 @@ from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.data.urbansound8k import load_urbansound8k
 from training.distillation.yamnet import SAMPLE_RATE, Teacher
-from training.fitting.head_trainer import targets
+from training.fitting.head_trainer import label_indices
 from training.models.tf import import_tensorflow
 
 STRENGTHS = (0.001, 0.01, 0.1)
@@ -68,7 +68,7 @@ def main() -> int:
 
 def accuracies(dataset: Dataset, features: np.ndarray) -> list[float]:
     """Accuracy on each judged fold of a logistic regression fitted on the other folds."""
-    folds, target = np.array([clip.fold for clip in dataset.clips]), targets(dataset)
+    folds, target = np.array([clip.fold for clip in dataset.clips]), label_indices(dataset)
     values = []
     for fold in dataset.evaluation_folds:
         train, test = folds != fold, folds == fold

@@ -19,14 +19,14 @@ from training.data.dataset import Clip, Dataset
 from training.evaluation import plots
 from training.evaluation.metrics import Verdicts, reliability
 from training.evaluation.templates import render
-from training.fitting.thresholds import CANDIDATES, FALSE_ALARMS_PER_HOUR
+from training.fitting.thresholds import FALSE_ALARMS_PER_HOUR, THRESHOLD_CANDIDATES
 
 WORST = 24
 """Mistakes that are shown: those of the highest confidence, a recording once."""
 
 
 @dataclass(frozen=True)
-class Learning:
+class NetworkCurves:
     """What training left behind of one network.
 
     Attributes:
@@ -46,7 +46,7 @@ def write_report(
     verdicts: Sequence[Verdicts],
     dataset: Dataset,
     features: FeatureConfig,
-    learning: Mapping[str, Learning],
+    learning: Mapping[str, NetworkCurves],
     command: str,
 ) -> None:
     """Write the report.
@@ -77,7 +77,7 @@ def write_report(
         "reliability": plots.reliability(*reliability(scores[labelled], target[labelled])),
         "pipeline": plots.bars(through["per_label"]) if through else "",
         "false_alarms": plots.false_alarms(
-            CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
+            THRESHOLD_CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
         ),
         "learning": {name: plots.curves(each.curves) for name, each in learning.items() if each.curves},
     }

@@ -18,7 +18,7 @@ from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import Heard, pipeline_figures
 from training.export.bundle_writer import decide, load_classifier
 from training.fitting.calibration import clip_means
-from training.fitting.head_trainer import targets
+from training.fitting.head_trainer import label_indices
 
 _BINS = 15
 _BY_FOLDS = (
@@ -74,7 +74,7 @@ def judge(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: Bundle, 
     clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
     int8_scores = classify_files([dataset.clips[number] for number in clips], bundle)
     unknown_output = bundle.manifest.unknown.output
-    return Verdicts(clips.astype(np.int64), targets(dataset)[clips], float_scores, int8_scores, unknown_output)
+    return Verdicts(clips.astype(np.int64), label_indices(dataset)[clips], float_scores, int8_scores, unknown_output)
 
 
 def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ EXPORT_WINDOWS = 800
 
 
 @dataclass(frozen=True)
-class Rounding:
+class QuantizationNoise:
     """What int8 adds to the features of some windows.
 
     Attributes:
@@ -38,10 +38,10 @@ class Examples:
     features: NDArray[np.float16]
     clip: NDArray[np.int32]
     copy: NDArray[np.int32]
-    rounding: Rounding
+    noise: QuantizationNoise
 
 
-class Sight:
+class BackboneFeatures:
     """One backbone's features of a dataset.
 
     Args:
@@ -65,7 +65,7 @@ class Sight:
             InputError: the weights are unreadable.
         """
         windows = [dict(part.key) for part in self._parts]
-        return {**self._made_of(windows), "seed": self._seed, "count": EXPORT_WINDOWS}
+        return {**self._key_of(windows), "seed": self._seed, "count": EXPORT_WINDOWS}
 
     @cached_property
     def examples(self) -> Examples:
@@ -79,7 +79,7 @@ class Sight:
         features = np.concatenate(found)
         clip = np.concatenate([part.clip for part in self._parts])
         copy = np.concatenate([part.copy for part in self._parts])
-        return Examples(features, clip, copy, self._rounding(features, clip))
+        return Examples(features, clip, copy, self._noise(features, clip))
 
     def features(self, windows: Spectrograms, description: str) -> NDArray[np.float16]:
         """Features of windows, shape (n, features), from the cache if they are there.
@@ -90,7 +90,7 @@ class Sight:
         """
         found: NDArray[np.float16] = self._cache.arrays(
             "features",
-            self._made_of(dict(windows.key)),
+            self._key_of(dict(windows.key)),
             lambda: {"features": extract_features(self._network, windows, description)},
         )["features"]
         return found
@@ -99,7 +99,7 @@ class Sight:
     def _network(self) -> Any:
         return self._build()
 
-    def _rounding(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> Rounding:
+    def _noise(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> QuantizationNoise:
         """What int8 adds to the features of some windows.
 
         Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
@@ -111,9 +111,9 @@ class Sight:
             errors = quantization_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 
-        return Rounding(**self._cache.arrays("rounding", self.key, compute))
+        return QuantizationNoise(**self._cache.arrays("rounding", self.key, compute))
 
-    def _made_of(self, windows: object) -> dict[str, object]:
+    def _key_of(self, windows: object) -> dict[str, object]:
         return {"windows": windows, "backbone": self.backbone.key()}
 
     def _build(self) -> Any:

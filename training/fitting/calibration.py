@@ -14,7 +14,7 @@ _NEVER = -1e6
 
 
 @dataclass(frozen=True)
-class Judgement:
+class HeldOutLogits:
     """What a head said of windows it was not fitted on.
 
     Attributes:
@@ -26,39 +26,37 @@ class Judgement:
     clip: NDArray[np.int32]
 
     @classmethod
-    def of_all(cls, judgements: Sequence["Judgement"]) -> "Judgement":
+    def concatenate(cls, parts: Sequence["HeldOutLogits"]) -> "HeldOutLogits":
         """Several, of different clips, as one."""
-        return cls(
-            np.concatenate([each.logits for each in judgements]), np.concatenate([each.clip for each in judgements])
-        )
+        return cls(np.concatenate([each.logits for each in parts]), np.concatenate([each.clip for each in parts]))
 
-    def probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def clip_probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Clips, shape (clips,), and the mean of their windows' probabilities, shape (clips, outputs)."""
         return clip_means(softmax(self.logits / temperature), self.clip)
 
-    def biased(self, bias: float) -> "Judgement":
+    def with_unknown_bias(self, bias: float) -> "HeldOutLogits":
         """The same with a number added to the logit of "none of them", the last."""
         logits = self.logits.copy()
         logits[:, -1] += bias
-        return Judgement(logits, self.clip)
+        return HeldOutLogits(logits, self.clip)
 
 
-def best_temperature(judgement: Judgement, targets: NDArray[np.int64], labels: int) -> tuple[float, float]:
+def fit_temperature(held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int) -> tuple[float, float]:
     """The temperature of the lowest log loss over labelled clips, 0.01 to 100, and that loss (Guo et al., ICML 2017).
 
     Negatives do not count: a confidence is told where a label is, and they would make the network shy of all labels.
     What they are mistaken for is the thresholds' business.
 
     Args:
-        judgement: of clips that the head was not fitted on.
+        held_out: of clips that the head was not fitted on.
         targets: output number of every clip of the dataset.
         labels: number of labels.
     """
-    rows = targets[judgement.clip] < labels
-    labelled = Judgement(judgement.logits[rows], judgement.clip[rows])
+    rows = targets[held_out.clip] < labels
+    labelled = HeldOutLogits(held_out.logits[rows], held_out.clip[rows])
 
     def loss(log_temperature: float) -> float:
-        clips, probabilities = labelled.probabilities(float(np.exp(log_temperature)))
+        clips, probabilities = labelled.clip_probabilities(float(np.exp(log_temperature)))
         right = probabilities[np.arange(len(clips)), targets[clips]]
         return -float(np.log(np.maximum(right, 1e-7)).mean())
 
@@ -66,30 +64,30 @@ def best_temperature(judgement: Judgement, targets: NDArray[np.int64], labels: i
     return float(np.exp(found.x)), float(found.fun)
 
 
-def unknown_bias(
-    judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
+def choose_unknown_bias(
+    held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
 ) -> float:
     """The highest bias of "none of them" that costs no more than allowed; the lowest candidate if none is so cheap.
 
     Args:
-        judgement: of clips that the head was not fitted on, with an output for "none of them".
+        held_out: of clips that the head was not fitted on, with an output for "none of them".
         targets: output number of every clip of the dataset.
         labels: number of labels.
         temperature: of the softmax.
         cost: share of labelled clips that may be lost by it.
     """
-    best = labelled_accuracy(judgement.biased(_NEVER), targets, labels, temperature)
+    best = labelled_accuracy(held_out.with_unknown_bias(_NEVER), targets, labels, temperature)
     biases = [temperature * float(bias) for bias in np.arange(5.0, -10.0, -0.25)]
 
     def affordable(bias: float) -> bool:
-        return labelled_accuracy(judgement.biased(bias), targets, labels, temperature) >= best - cost
+        return labelled_accuracy(held_out.with_unknown_bias(bias), targets, labels, temperature) >= best - cost
 
     return next((bias for bias in biases if affordable(bias)), biases[-1])
 
 
-def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float) -> float:
+def labelled_accuracy(held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int, temperature: float) -> float:
     """Share of clips of a label that are named right, 0 to 1; negatives do not count."""
-    clips, probabilities = judgement.probabilities(temperature)
+    clips, probabilities = held_out.clip_probabilities(temperature)
     labelled = targets[clips] < labels
     return float((probabilities.argmax(axis=1) == targets[clips])[labelled].mean())
 

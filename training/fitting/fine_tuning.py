@@ -35,7 +35,7 @@ class FineTuneConfig:
 
 
 @dataclass(frozen=True)
-class Pool:
+class TrainingWindows:
     """Windows and copies to learn from: parts of the dataset, and each clip's target."""
 
     parts: Sequence[Spectrograms]
@@ -53,7 +53,7 @@ class Pool:
 
 def fine_tune(
     network: Any,
-    pool: Pool,
+    windows: TrainingWindows,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     config: FineTuneConfig,
@@ -63,7 +63,7 @@ def fine_tune(
 
     Args:
         network: Keras, log-mels -> logits.
-        pool: where windows come from; its first part holds the windows as they are.
+        windows: where windows come from; its first part holds the windows as they are.
         train: numbers of the clips to learn from.
         validation: numbers of the clips to follow; may be empty.
         config: how.
@@ -81,30 +81,30 @@ def fine_tune(
     loss_of = tf.keras.losses.CategoricalCrossentropy(True, label_smoothing=config.label_smoothing)
     outputs = int(network.output_shape[-1])
 
-    def learn(log_mels: Any, wanted: Any) -> Any:
+    def train_step(log_mels: Any, expected: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = loss_of(wanted, network(log_mels, training=True))
+            loss = loss_of(expected, network(log_mels, training=True))
         weights = network.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
 
-    step = tf.function(learn, reduce_retracing=True)
+    step = tf.function(train_step, reduce_retracing=True)
     rng = np.random.default_rng(seed)
-    curve = [_accuracy(network, pool, validation)] if validation.size else []
+    curve = [_accuracy(network, windows, validation)] if validation.size else []
     for epoch in range(1, config.epochs + 1):
         order = rng.permutation(train)
         batches = [order[start : start + config.batch] for start in range(0, len(order), config.batch)]
         for clips in progress(batches, len(batches), f"epoch {epoch} of {config.epochs}"):
-            wanted = np.eye(outputs, dtype=np.float32)[pool.target[clips]]
-            step(pool.draw(clips, rng)[..., np.newaxis], wanted)
+            expected = np.eye(outputs, dtype=np.float32)[windows.target[clips]]
+            step(windows.draw(clips, rng)[..., np.newaxis], expected)
         if validation.size:
-            curve.append(_accuracy(network, pool, validation))
+            curve.append(_accuracy(network, windows, validation))
     return curve
 
 
-def tune(
+def fine_tune_with_validation(
     dataset: Dataset,
-    pool: Pool,
+    windows: TrainingWindows,
     test_fold: int | None,
     start: Callable[[int | None], Any],
     config: FineTuneConfig,
@@ -114,7 +114,7 @@ def tune(
 
     Args:
         dataset: whose folds.
-        pool: windows and copies of its clips.
+        windows: windows and copies of its clips.
         test_fold: left out throughout; None leaves none out.
         start: makes the network to start from, fitted without the validation fold it is given; None for all.
         config: how.
@@ -127,14 +127,14 @@ def tune(
     curves = []
     for validation in (each for each in dataset.evaluation_folds if each != test_fold):
         train = np.flatnonzero((folds != validation) & (folds != test_fold))
-        follow = np.flatnonzero((folds == validation) & (pool.target < len(dataset.labels)))
-        curves.append(fine_tune(start(validation), pool, train, follow, config, seed))
+        validation_clips = np.flatnonzero((folds == validation) & (windows.target < len(dataset.labels)))
+        curves.append(fine_tune(start(validation), windows, train, validation_clips, config, seed))
     epochs = best_epoch(curves)
     if not epochs:
         return None, curves
     network = start(None)
-    nobody = np.array([], np.int64)
-    fine_tune(network, pool, np.flatnonzero(folds != test_fold), nobody, replace(config, epochs=epochs), seed)
+    no_validation = np.array([], np.int64)
+    fine_tune(network, windows, np.flatnonzero(folds != test_fold), no_validation, replace(config, epochs=epochs), seed)
     return network, curves
 
 
@@ -152,9 +152,9 @@ def _freeze(network: Any, frozen_up_to: str) -> None:
         layer.trainable = number > names.index(frozen_up_to) and not isinstance(layer, normalisation)
 
 
-def _accuracy(network: Any, pool: Pool, clips: NDArray[np.int64]) -> float:
+def _accuracy(network: Any, windows: TrainingWindows, clips: NDArray[np.int64]) -> float:
     """Share of clips whose mean logits name the target."""
-    windows = pool.parts[0]
-    rows = np.flatnonzero(np.isin(windows.clip, clips))
-    numbers, logits = clip_means(predict_logits(network, windows.log_mels(rows)), windows.clip[rows])
-    return float((logits.argmax(axis=1) == pool.target[numbers]).mean())
+    originals = windows.parts[0]
+    rows = np.flatnonzero(np.isin(originals.clip, clips))
+    numbers, logits = clip_means(predict_logits(network, originals.log_mels(rows)), originals.clip[rows])
+    return float((logits.argmax(axis=1) == windows.target[numbers]).mean())

@@ -23,9 +23,9 @@ from device.types import UNKNOWN
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
 from training.data.spectrograms import Spectrograms
-from training.fitting.backbone_features import Sight
-from training.fitting.calibration import Judgement, best_temperature, labelled_accuracy, unknown_bias
-from training.fitting.lda import even_out, fit_head, window_weights
+from training.fitting.backbone_features import BackboneFeatures
+from training.fitting.calibration import HeldOutLogits, choose_unknown_bias, fit_temperature, labelled_accuracy
+from training.fitting.lda import fit_head, normalize_logit_spread, window_weights
 from training.models.head import Head
 
 
@@ -46,7 +46,7 @@ class HeadConfig:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedHead:
     """A head and what was chosen for it.
 
     Attributes:
@@ -77,13 +77,17 @@ class HeadTrainer:
     """
 
     def __init__(
-        self, dataset: Dataset, sight: Callable[[int | None], Sight], config: HeadConfig, cache: Cache
+        self,
+        dataset: Dataset,
+        backbone_features: Callable[[int | None], BackboneFeatures],
+        config: HeadConfig,
+        cache: Cache,
     ) -> None:
         self._dataset = dataset
-        self._sight = sight
+        self._backbone_features = backbone_features
         self._config = config
         self._cache = cache
-        self.targets = targets(dataset)
+        self.targets = label_indices(dataset)
         self._folds = dataset.clip_folds
         labelled = [f"{clip.label}/{clip.recording}" for clip in dataset.clips]
         self._recordings = np.unique(labelled, return_inverse=True)[1]
@@ -94,30 +98,30 @@ class HeadTrainer:
             "recording_power": config.recording_power,
         }
 
-    def fit(self, test_fold: int | None) -> Fitted:
+    def fit(self, test_fold: int | None) -> FittedHead:
         """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
         labels, bias, live_bias = len(self._dataset.labels), 0.0, 0.0
         folds = [self._validate(test_fold, fold) for fold in self.validation_folds(test_fold)]
         candidates = []
-        for shrinkage, judgements in zip(self._config.shrinkages, zip(*folds, strict=True), strict=True):
-            judgement = Judgement.of_all(judgements)
-            temperature, loss = best_temperature(judgement, self.targets, labels)
-            candidates.append((loss, shrinkage, temperature, judgement))
-        _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
+        for shrinkage, parts in zip(self._config.shrinkages, zip(*folds, strict=True), strict=True):
+            held_out = HeldOutLogits.concatenate(parts)
+            temperature, loss = fit_temperature(held_out, self.targets, labels)
+            candidates.append((loss, shrinkage, temperature, held_out))
+        _, shrinkage, temperature, held_out = min(candidates, key=lambda candidate: candidate[0])
         head = self.head(test_fold, None, shrinkage)
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
-            bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)
+            bias, live_bias = (choose_unknown_bias(held_out, self.targets, labels, temperature, cost) for cost in costs)
             raised = head.bias.copy()
             raised[-1] += bias
-            head, judgement = replace(head, bias=raised), judgement.biased(bias)
-        temperature, _ = best_temperature(judgement, self.targets, labels)
-        accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
+            head, held_out = replace(head, bias=raised), held_out.with_unknown_bias(bias)
+        temperature, _ = fit_temperature(held_out, self.targets, labels)
+        accuracy = labelled_accuracy(held_out, self.targets, labels, temperature)
         live_odds = math.exp((live_bias - bias) / temperature)
-        return Fitted(head, temperature, shrinkage, bias, live_odds, accuracy)
+        return FittedHead(head, temperature, shrinkage, bias, live_odds, accuracy)
 
-    def judge(
-        self, test_fold: int | None, fitted: Fitted, windows: Spectrograms, what: str
+    def predict_validation_folds(
+        self, test_fold: int | None, fitted: FittedHead, windows: Spectrograms, description: str
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """What the heads that chose for `test_fold` say of other windows of their validation folds.
 
@@ -125,7 +129,7 @@ class HeadTrainer:
             test_fold: whose network is made; None for the one of all folds.
             fitted: what `fit` gave for it.
             windows: cut from clips of the dataset.
-            what: they are, for the progress line.
+            description: they are, for the progress line.
 
         Returns:
             Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
@@ -133,45 +137,45 @@ class HeadTrainer:
         logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
             rows = np.flatnonzero(self._folds[windows.clip] == fold)
-            features = self._sight(fold).features(windows.subset(rows), what)
+            features = self._backbone_features(fold).features(windows.subset(rows), description)
             logits[rows] = self.head(fold, test_fold, fitted.shrinkage)(features)
-        judged = np.flatnonzero(~np.isnan(logits[:, 0]))
+        predicted = np.flatnonzero(~np.isnan(logits[:, 0]))
         if logits.shape[1] > len(self._dataset.labels):
             logits[:, -1] += fitted.unknown_bias
-        return judged, softmax(logits[judged] / fitted.temperature)
+        return predicted, softmax(logits[predicted] / fitted.temperature)
 
     def validation_folds(self, test_fold: int | None) -> list[int]:
         """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
         return [fold for fold in self._dataset.evaluation_folds if fold != test_fold]
 
-    def _validate(self, test_fold: int | None, fold: int) -> list[Judgement]:
+    def _validate(self, test_fold: int | None, fold: int) -> list[HeldOutLogits]:
         """What heads that saw neither fold say of the second, for each shrinkage."""
-        examples = self._sight(fold).examples
+        examples = self._backbone_features(fold).examples
         rows = (examples.copy == 0) & (self._folds[examples.clip] == fold)
         features, clip = examples.features[rows], examples.clip[rows]
         heads = (self.head(fold, test_fold, shrinkage) for shrinkage in self._config.shrinkages)
-        return [Judgement(head(features), clip) for head in heads]
+        return [HeldOutLogits(head(features), clip) for head in heads]
 
-    def head(self, judged: int | None, other: int | None, shrinkage: float) -> Head:
-        """Head for the backbone that never heard the fold `judged`, fitted on all folds but that and the other."""
-        without = [fold for fold in {judged, other} if fold is not None]
-        sight = self._sight(judged)
-        key = {**self._key, "sight": sight.key, "without": sorted(without), "shrinkage": shrinkage}
+    def head(self, held_out_fold: int | None, other_fold: int | None, shrinkage: float) -> Head:
+        """Head for the backbone that never heard the held-out fold, fitted on all folds but that and the other."""
+        without = [fold for fold in {held_out_fold, other_fold} if fold is not None]
+        backbone_features = self._backbone_features(held_out_fold)
+        key = {**self._key, "sight": backbone_features.key, "without": sorted(without), "shrinkage": shrinkage}
 
         def compute() -> dict[str, NDArray[np.float32]]:
-            examples = sight.examples
+            examples = backbone_features.examples
             rows = ~np.isin(self._folds[examples.clip], without)
             features, clip, copy = examples.features[rows], examples.clip[rows], examples.copy[rows]
             weights = window_weights(clip, copy, self._recordings[clip], self._config.recording_power)
             target, labels = self.targets[clip], len(self._dataset.labels)
-            errors = examples.rounding.errors[~np.isin(self._folds[examples.rounding.clip], without)]
+            errors = examples.noise.errors[~np.isin(self._folds[examples.noise.clip], without)]
             head = fit_head(features, target, weights, labels, shrinkage, errors)
-            return vars(even_out(head, features[(target == labels) & (copy == 0)], labels))
+            return vars(normalize_logit_spread(head, features[(target == labels) & (copy == 0)], labels))
 
         return Head(**self._cache.arrays("head", key, compute))
 
 
-def targets(dataset: Dataset) -> NDArray[np.int64]:
+def label_indices(dataset: Dataset) -> NDArray[np.int64]:
     """Output number of each clip's label, shape (clips,); `unknown` is the last output."""
     number = {label: index for index, label in enumerate((*dataset.labels, UNKNOWN))}
     return np.array([number[clip.label] for clip in dataset.clips])

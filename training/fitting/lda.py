@@ -63,8 +63,8 @@ def fit_head(
     outputs = range(int(target.max()) + 1)
     centres = np.stack([np.average(standardized[target == n], axis=0, weights=weight[target == n]) for n in outputs])
     labelled = target < labels
-    say = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
-    spread = (standardized[labelled] - centres[target[labelled]]) * np.sqrt(say, dtype=np.float32)[:, np.newaxis]
+    balanced = (weight / np.bincount(target, weights=weight)[target])[labelled] / labels
+    spread = (standardized[labelled] - centres[target[labelled]]) * np.sqrt(balanced, dtype=np.float32)[:, np.newaxis]
     spread = np.concatenate([spread, errors / scale / np.float32(math.sqrt(max(len(errors), 1)))])
     ridge = shrinkage * float(np.square(spread).sum()) / features.shape[1]
     weights = solve_ridge(spread, centres, 1.0 - shrinkage, ridge)
@@ -92,7 +92,7 @@ def solve_ridge(
     return solved
 
 
-def even_out(head: Head, negatives: NDArray[np.float16], labels: int) -> Head:
+def normalize_logit_spread(head: Head, negatives: NDArray[np.float16], labels: int) -> Head:
     """The head with the labels' logits on negatives brought to a standard deviation of 1.
 
     The fewer clips a head is fitted on, the larger its logits on clips that it has not seen, so a temperature

@@ -10,7 +10,7 @@ from training.data.array_cache import Cache
 from training.data.dataset import Dataset
 from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, WindowSample, draw_windows
 from training.evaluation.scenes import SceneConfig
-from training.fitting.backbone_features import EXPORT_WINDOWS, Examples, Sight
+from training.fitting.backbone_features import EXPORT_WINDOWS, BackboneFeatures, Examples
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
@@ -41,7 +41,7 @@ class Material:
         self.recipe = recipe
         self.cache = cache
         self.maker = SpectrogramMaker(dataset, recipe.spectrograms, cache)
-        self._last_sight: Sight | None = None
+        self._last_sight: BackboneFeatures | None = None
 
     @property
     def networks(self) -> dict[str, int | None]:
@@ -67,11 +67,11 @@ class Material:
         """What the device looks at in ambience."""
         return gate_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
 
-    def sight(self, fold: int | None) -> Sight:
+    def sight(self, fold: int | None) -> BackboneFeatures:
         """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
         backbone = self.recipe.backbone.for_test_fold(fold)
         if self._last_sight is None or self._last_sight.backbone != backbone:
-            self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
+            self._last_sight = BackboneFeatures(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
         return self._last_sight
 
     def fold_windows(self, fold: int) -> WindowSample:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from training.fitting.fine_tuning import Pool, best_epoch, tune
-from training.fitting.head_trainer import Fitted, HeadTrainer
-from training.fitting.thresholds import LiveRule, choose_live_rule, soundings
+from training.fitting.fine_tuning import TrainingWindows, best_epoch, fine_tune_with_validation
+from training.fitting.head_trainer import FittedHead, HeadTrainer
+from training.fitting.thresholds import LiveRule, ambience_spans, choose_live_rule
 from training.models.checkpoint import Network
 from training.workflow.experiment_data import Material
 
@@ -38,16 +38,18 @@ class NetworkFitter:
         tuned, choices = self._fine_tune(network, fold)
         return replace(network, settings={**network.settings, **choices}), tuned
 
-    def _live_rule(self, fitted: Fitted, fold: int | None) -> LiveRule:
+    def _live_rule(self, fitted: FittedHead, fold: int | None) -> LiveRule:
         """Chosen on the ambience of the folds that validate for a test fold."""
         dataset, ambience = self._material.dataset, self._material.ambience
-        rows, scores = self._heads.judge(fold, fitted, ambience.windows, "features of ambience")
+        rows, scores = self._heads.predict_validation_folds(fold, fitted, ambience.windows, "features of ambience")
         validated = np.isin(dataset.clip_folds, self._heads.validation_folds(fold))
         hours = float(ambience.seconds[validated].sum()) / 3600
         features = self._material.recipe.spectrograms.features
-        return choose_live_rule(dataset.labels, soundings(ambience, rows, scores), hours, features, fitted.live_odds)
+        return choose_live_rule(
+            dataset.labels, ambience_spans(ambience, rows, scores), hours, features, fitted.live_odds
+        )
 
-    def _network(self, fitted: Fitted, rule: LiveRule, fold: int | None) -> Network:
+    def _network(self, fitted: FittedHead, rule: LiveRule, fold: int | None) -> Network:
         recipe = self._material.recipe
         settings = {
             "spectrograms": asdict(recipe.spectrograms),
@@ -77,7 +79,7 @@ class NetworkFitter:
                 judged, head = validation, self._heads.head(validation, fold, shrinkage)
             return replace(network, head=head).to_keras(recipe.backbone.for_test_fold(judged), shape)
 
-        windows = Pool(self._material.parts, self._heads.targets)
+        windows = TrainingWindows(self._material.parts, self._heads.targets)
         dataset, seed = self._material.dataset, recipe.spectrograms.seed
-        tuned, curves = tune(dataset, windows, fold, start, recipe.fine_tune, seed)
+        tuned, curves = fine_tune_with_validation(dataset, windows, fold, start, recipe.fine_tune, seed)
         return tuned, {"fine_tune_curves": curves, "fine_tune_epochs": best_epoch(curves)}

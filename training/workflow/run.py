@@ -26,7 +26,7 @@ from training.data.dataset import Dataset, split_at_random
 from training.data.spectrograms import WindowSample
 from training.distillation.targets import LessonConfig
 from training.distillation.train_backbone import TeachConfig
-from training.evaluation.html_report import Learning, write_report
+from training.evaluation.html_report import NetworkCurves, write_report
 from training.evaluation.metrics import Verdicts, cross_validation, judge
 from training.evaluation.model_card import write_model_card
 from training.evaluation.pipeline_evaluation import Heard, hear
@@ -165,10 +165,10 @@ class Run:
         for number, curve in enumerate(network.settings.get("fine_tune_curves", ())):
             summaries.curve(f"validation_accuracy/fine_tune_{number}", curve)
 
-    def _learning(self, name: str) -> Learning:
+    def _learning(self, name: str) -> NetworkCurves:
         network = load_network(self.output / "networks" / name)
         thresholds = {label: each.threshold for label, each in network.thresholds.items()}
-        return Learning(thresholds, network.false_alarms, read_curves(self.output / "summaries" / name))
+        return NetworkCurves(thresholds, network.false_alarms, read_curves(self.output / "summaries" / name))
 
     def _load(self, name: str) -> tuple[Network, Any]:
         folder = self.output / "networks" / name

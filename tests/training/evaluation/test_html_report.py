@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from training.data.dataset import Clip
-from training.evaluation.html_report import Learning, precision_recall, worst_mistakes, write_report
+from training.evaluation.html_report import NetworkCurves, precision_recall, worst_mistakes, write_report
 from training.evaluation.metrics import Verdicts
-from training.fitting.thresholds import CANDIDATES
+from training.fitting.thresholds import THRESHOLD_CANDIDATES
 
 LABELS = ("clicks", "hiss", "tone")
 
@@ -58,7 +58,9 @@ def test_a_mistake_can_be_heard_and_names_are_text(trained, tmp_path):
     wrong = np.array([[0.1, 0.9, 0.0], [0.9, 0.1, 0.0]], np.float32)
     verdicts = Verdicts(np.array([0, 1]), np.array([0, 0]), wrong, wrong, unknown_output=False)
     evaluation = json.loads((trained.output / "evaluation.json").read_text())
-    learning = {"all": Learning(dict.fromkeys(LABELS, 0.5), dict.fromkeys(LABELS, [0.0] * len(CANDIDATES)), {})}
+    learning = {
+        "all": NetworkCurves(dict.fromkeys(LABELS, 0.5), dict.fromkeys(LABELS, [0.0] * len(THRESHOLD_CANDIDATES)), {})
+    }
     dataset = replace(trained.dataset, name="<script>alert(1)</script>")
     features = trained.recipe.spectrograms.features
     write_report(tmp_path / "r.html", evaluation, [verdicts], dataset, features, learning, "earshot-train <x>")

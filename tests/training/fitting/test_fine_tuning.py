@@ -2,8 +2,14 @@
 
 import numpy as np
 
-from training.fitting.fine_tuning import FineTuneConfig, Pool, best_epoch, fine_tune, tune
-from training.fitting.head_trainer import targets
+from training.fitting.fine_tuning import (
+    FineTuneConfig,
+    TrainingWindows,
+    best_epoch,
+    fine_tune,
+    fine_tune_with_validation,
+)
+from training.fitting.head_trainer import label_indices
 from training.models.checkpoint import load_network
 from training.models.head import LOGITS
 
@@ -19,7 +25,9 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
         made.append(validation)
         return network.to_keras(trained.recipe.backbone, shape)
 
-    tuned, curves = tune(trained.dataset, Pool(trained.material.parts, targets(trained.dataset)), 1, start, config, 0)
+    tuned, curves = fine_tune_with_validation(
+        trained.dataset, TrainingWindows(trained.material.parts, label_indices(trained.dataset)), 1, start, config, 0
+    )
     assert [len(curve) for curve in curves] == [2, 2]
     assert (tuned is None) == (best_epoch(curves) == 0)
     assert made[:2] == [3, 10]
@@ -35,7 +43,9 @@ def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained)
     ]
     clips = np.arange(24)
     config = FineTuneConfig(epochs=1, rate=1e-3, frozen_up_to="mixed0", batch=8)
-    curve = fine_tune(network, Pool(trained.material.parts, targets(trained.dataset)), clips, clips, config, 0)
+    curve = fine_tune(
+        network, TrainingWindows(trained.material.parts, label_indices(trained.dataset)), clips, clips, config, 0
+    )
     assert np.array_equal(before[0], normalisation.get_weights()[1])
     assert not np.array_equal(before[1], network.get_layer(LOGITS).get_weights()[0])
     assert curve[1] >= curve[0] - 0.2

@@ -9,14 +9,14 @@ from device.types import UNKNOWN
 from training.data.array_cache import Cache
 from training.data.dataset import Clip, Dataset
 from training.data.spectrograms import Spectrograms
-from training.fitting.backbone_features import Examples, Rounding
+from training.fitting.backbone_features import Examples, QuantizationNoise
 from training.fitting.calibration import clip_means
 from training.fitting.head_trainer import HeadConfig, HeadTrainer
 
 
 def exact(features):
     """A network that rounds nothing."""
-    return Rounding(np.zeros((0, features), np.float32), np.zeros(0, np.int32))
+    return QuantizationNoise(np.zeros((0, features), np.float32), np.zeros(0, np.int32))
 
 
 class Told:
@@ -27,7 +27,7 @@ class Told:
         self.asked = set()
         self.key = {"sight": key}
 
-    def features(self, windows, what):
+    def features(self, windows, description):
         self.asked |= set(windows.clip.tolist())
         return self.examples.features[windows.clip]
 
@@ -50,7 +50,7 @@ def made(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
                 features.append(rng.normal(size=6) + 3.0 * np.eye(6)[number])
     count = len(clips)
     clip = np.arange(count, dtype=np.int32)
-    rounding = Rounding(rng.normal(0.0, 0.1, (count, 6)).astype(np.float32), clip)
+    rounding = QuantizationNoise(rng.normal(0.0, 0.1, (count, 6)).astype(np.float32), clip)
     examples = Examples(np.array(features, np.float16), clip, np.zeros(count, np.int32), rounding)
     return Dataset("made", labels, tuple(clips), ""), examples
 
@@ -70,8 +70,8 @@ def test_no_choice_depends_on_the_test_fold(tmp_path):
     spoiled = examples.features.copy()
     spoiled[folds == 3] = 7.0
     clean = trainer_of(dataset, examples, tmp_path / "clean").fit(3)
-    errors = np.where(folds[:, np.newaxis] == 3, np.float32(9.0), examples.rounding.errors)
-    dirty_examples = Examples(spoiled, examples.clip, examples.copy, Rounding(errors, examples.clip))
+    errors = np.where(folds[:, np.newaxis] == 3, np.float32(9.0), examples.noise.errors)
+    dirty_examples = Examples(spoiled, examples.clip, examples.copy, QuantizationNoise(errors, examples.clip))
     dirty = trainer_of(dataset, dirty_examples, tmp_path / "dirty").fit(3)
     assert clean.temperature == dirty.temperature
     assert clean.unknown_bias == dirty.unknown_bias
@@ -88,7 +88,7 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
     without_unknown, labelled_examples = made(negatives=False)
     fitted = trainer.fit(None)
     windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
-    judged, scores = trainer.judge(None, fitted, windows, "clips")
+    judged, scores = trainer.predict_validation_folds(None, fitted, windows, "clips")
     clips, probabilities = clip_means(scores, examples.clip[judged])
     labelled = trainer.targets[clips] < 2
     right = (probabilities.argmax(axis=1) == trainer.targets[clips])[labelled].mean()
@@ -136,7 +136,7 @@ def test_fits_are_taken_from_the_cache(tmp_path):
     """A second run with the same key fits nothing anew: a killed run resumes."""
     dataset, examples = made()
     trainer_of(dataset, examples, tmp_path).fit(1)
-    nothing = Examples(np.full_like(examples.features, np.nan), examples.clip, examples.copy, examples.rounding)
+    nothing = Examples(np.full_like(examples.features, np.nan), examples.clip, examples.copy, examples.noise)
     files = sorted(tmp_path.iterdir())
     times = [path.stat().st_mtime_ns for path in files]
     try:
@@ -154,7 +154,7 @@ def test_a_head_speaks_of_a_fold_from_a_backbone_that_never_heard_it(tmp_path):
         return np.roll(examples.features, fold or 0, axis=1)
 
     def sight(fold):
-        told = Examples(rolled(fold), examples.clip, examples.copy, examples.rounding)
+        told = Examples(rolled(fold), examples.clip, examples.copy, examples.noise)
         return Told(told, f"without {fold}")
 
     sights = {fold: sight(fold) for fold in (1, 3, 10)}
@@ -163,7 +163,7 @@ def test_a_head_speaks_of_a_fold_from_a_backbone_that_never_heard_it(tmp_path):
     assert fitted.validation_accuracy > 0.9
     labelled, tested = trainer.targets < 2, dataset.clip_folds == 1
     windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
-    judged, scores = trainer.judge(1, fitted, windows, "clips")
+    judged, scores = trainer.predict_validation_folds(1, fitted, windows, "clips")
     assert set(dataset.clip_folds[judged]) == {3, 10}
     assert {fold: set(dataset.clip_folds[list(told.asked)]) for fold, told in sights.items()} == {
         1: set(),

@@ -8,14 +8,14 @@ from device.model.features import FeatureConfig
 from training.data.ambience import Ambience
 from training.data.spectrograms import Spectrograms
 from training.fitting.thresholds import (
-    CANDIDATES,
     CLEAR_DB,
     FAINT_ODDS,
     FALSE_ALARMS_PER_HOUR,
-    ODDS,
-    Sounding,
+    ODDS_CANDIDATES,
+    THRESHOLD_CANDIDATES,
+    AmbienceSpan,
+    ambience_spans,
     choose_live_rule,
-    soundings,
 )
 
 FEATURES = FeatureConfig()
@@ -27,7 +27,7 @@ def place(alarms, logit=4.0, outputs=3, rise_db=CLEAR_DB, windows=5):
     logits[:, outputs - 1] = 6.0
     logits[:, 0] = 6.0 + logit
     start = np.arange(windows) * FEATURES.sample_rate
-    return [Sounding(softmax(logits), start, np.full(windows, rise_db))] * alarms
+    return [AmbienceSpan(softmax(logits), start, np.full(windows, rise_db))] * alarms
 
 
 def judged(heard):
@@ -37,7 +37,7 @@ def judged(heard):
 def test_few_false_alarms_need_no_more_than_the_least_odds():
     """A place with fewer false alarms than are allowed asks for no more than every place."""
     rule = judged(place(alarms=int(FALSE_ALARMS_PER_HOUR) - 1, logit=8.0))
-    assert rule.odds == ODDS[0]
+    assert rule.odds == ODDS_CANDIDATES[0]
 
 
 def test_odds_silence_what_comes_too_often():
@@ -59,10 +59,10 @@ def test_a_label_that_ambience_is_often_taken_for_needs_more_evidence():
 def test_a_label_of_many_false_alarms_gets_a_threshold_of_its_own():
     """Within the odds that all share, a label with more than an even share of the false alarms is held back."""
     rule = judged(place(alarms=int(FALSE_ALARMS_PER_HOUR), logit=7.0))
-    assert rule.odds == ODDS[0]
-    assert rule.thresholds["a"].threshold > CANDIDATES[0]
+    assert rule.odds == ODDS_CANDIDATES[0]
+    assert rule.thresholds["a"].threshold > THRESHOLD_CANDIDATES[0]
     assert rule.thresholds["a"].false_alarms_per_hour <= FALSE_ALARMS_PER_HOUR / 2
-    assert rule.thresholds["b"].threshold == CANDIDATES[0]
+    assert rule.thresholds["b"].threshold == THRESHOLD_CANDIDATES[0]
 
 
 def test_faint_sounds_need_no_odds_of_their_own():
@@ -80,7 +80,9 @@ def test_without_ambience_nothing_is_shifted():
     """Nobody has measured false alarms: odds are even, thresholds the lowest, rates 0."""
     rule = choose_live_rule(("a", "b"), [], 0.0, FEATURES)
     assert rule.odds == 1.0
-    assert {(each.threshold, each.false_alarms_per_hour) for each in rule.thresholds.values()} == {(CANDIDATES[0], 0.0)}
+    assert {(each.threshold, each.false_alarms_per_hour) for each in rule.thresholds.values()} == {
+        (THRESHOLD_CANDIDATES[0], 0.0)
+    }
 
 
 def test_windows_of_one_sounding_stay_together():
@@ -89,6 +91,6 @@ def test_windows_of_one_sounding_stay_together():
     windows = Spectrograms(np.zeros((5, 1, 1), np.int8), clip, np.zeros_like(clip))
     sound, start = np.array([0, 0, 70, 70, 70]), np.arange(5) * 10
     ambience = Ambience(windows, sound, start, np.zeros(5), np.zeros(5))
-    found = soundings(ambience, np.array([0, 1, 2, 4]), np.zeros((4, 3), np.float32))
+    found = ambience_spans(ambience, np.array([0, 1, 2, 4]), np.zeros((4, 3), np.float32))
     assert [each.start.tolist() for each in found] == [[0, 10], [20], [40]]
-    assert soundings(ambience, np.array([], np.intp), np.zeros((0, 3), np.float32)) == []
+    assert ambience_spans(ambience, np.array([], np.intp), np.zeros((0, 3), np.float32)) == []

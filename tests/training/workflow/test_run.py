@@ -8,7 +8,7 @@ import pytest
 
 from device.errors import ConfigError
 from training.evaluation.summary import summary
-from training.fitting.thresholds import CANDIDATES
+from training.fitting.thresholds import THRESHOLD_CANDIDATES
 from training.models.head import predict_logits
 from training.workflow.run import Run
 
@@ -58,7 +58,7 @@ def test_thresholds_come_from_ambience(trained):
     """Each label has a threshold within the candidates and says what it costs."""
     network = json.loads((trained.output / "networks" / "all" / "network.json").read_text())
     for threshold in network["thresholds"].values():
-        assert CANDIDATES[0] <= threshold["threshold"] <= CANDIDATES[-1]
+        assert THRESHOLD_CANDIDATES[0] <= threshold["threshold"] <= THRESHOLD_CANDIDATES[-1]
         assert threshold["false_alarms_per_hour"] >= 0
 
 
