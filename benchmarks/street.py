@@ -40,7 +40,7 @@ from device.mqtt.subscriber import Subscriber
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
 from training.data.signals import to_int16
-from training.evaluation.scenes import at_level, draw_clips, read_ambience, stretch
+from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -90,7 +90,7 @@ def make_street(
     signal = np.zeros(share * len(ambience) + fade, np.float32)
     ramp = np.sin(np.linspace(0.0, np.pi / 2, fade, dtype=np.float32))  # equal power: the level stays as places change
     for number, recording in enumerate(ambience[each] for each in rng.permutation(len(ambience))):
-        place = at_level(stretch(recording, share + fade, rng), AMBIENCE_DBFS)
+        place = scale_to_level(random_excerpt(recording, share + fade, rng), AMBIENCE_DBFS)
         place[:fade] *= ramp
         place[-fade:] *= ramp[::-1]
         signal[number * share : (number + 1) * share + fade] += place
@@ -106,7 +106,7 @@ def make_street(
         start = round(position * RATE)
         if start + len(sound) > len(signal):
             break
-        signal[start : start + len(sound)] += at_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
+        signal[start : start + len(sound)] += scale_to_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
         truth.append((str(label), position))
         position += len(sound) / RATE + rng.uniform(*GAP_SECONDS)
     return to_int16(signal), truth

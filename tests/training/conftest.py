@@ -16,7 +16,7 @@ from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
 from training.models.tf import import_tensorflow
-from training.workflow.experiment_data import Recipe
+from training.workflow.experiment_data import ExperimentConfig
 from training.workflow.run import Run
 
 RATE = 8000
@@ -113,9 +113,9 @@ def negatives(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
+def experiment_config() -> ExperimentConfig:
     """Seconds, not minutes: one copy, random weights, the first pooled block alone."""
-    return Recipe(
+    return ExperimentConfig(
         SpectrogramConfig(features=TINY, copies=1),
         BackboneConfig("random", ("mixed0",)),
         HeadConfig(shrinkages=(0.1, 0.3)),
@@ -125,10 +125,10 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def trained(urbansound8k, negatives, recipe, tmp_path_factory) -> Run:
+def trained(urbansound8k, negatives, experiment_config, tmp_path_factory) -> Run:
     """A run after all four steps."""
     dataset = load_dataset(urbansound8k, [negatives])
-    run = Run(dataset, recipe, tmp_path_factory.mktemp("run"), "earshot-train retrain --data tiny")
+    run = Run(dataset, experiment_config, tmp_path_factory.mktemp("run"), "earshot-train retrain --data tiny")
     run.train()
     run.evaluate()
     run.export("tiny", "0.1.0")
@@ -177,10 +177,10 @@ def teacher(tmp_path_factory):
 @pytest.fixture(scope="session")
 def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
     """A run that has clips to adapt to."""
-    recipe = Recipe(
+    config = ExperimentConfig(
         SpectrogramConfig(features=small_features, copies=1),
         BackboneConfig("random", ("mixed0",)),
         HeadConfig(),
         FineTuneConfig(),
     )
-    return Run(load_dataset(urbansound8k, [negatives]), recipe, tmp_path_factory.mktemp("street"), "")
+    return Run(load_dataset(urbansound8k, [negatives]), config, tmp_path_factory.mktemp("street"), "")

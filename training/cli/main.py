@@ -50,58 +50,60 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, command: str) -> None:
-    run = _open(options, command)
+    run = _open_run(options, command)
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
-    _say(run.dataset.description)
+    _print(run.dataset.description)
     if "prepare" in steps:
         examples = run.prepare()
-        _say(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
+        _print(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
     if "train" in steps:
         for name, accuracy in run.train().items():
-            _say(f"trained {name}: {accuracy:.1%} of validation clips right")
+            _print(f"trained {name}: {accuracy:.1%} of validation clips right")
     if "evaluate" in steps:
         from training.evaluation.summary import summary
 
         if options.protocol == "random":
-            run = run.at_random()
+            run = run.with_random_split()
             run.train()
-        _say(summary(run.evaluate()))
+        _print(summary(run.evaluate()))
     if "export" in steps:
-        _say(f"wrote {run.export(options.name, options.version)} to {run.output / 'bundle'}")
+        _print(f"wrote {run.export(options.name, options.version)} to {run.output / 'bundle'}")
 
 
 def _distil(options: argparse.Namespace) -> None:
     from training.data.array_cache import Cache
-    from training.distillation.targets import LessonConfig, prepare_lesson
-    from training.distillation.train_backbone import TAUGHT, TeachConfig, look, teach
+    from training.distillation.targets import MixtureWindowsConfig, embed_mixtures
+    from training.distillation.train_backbone import DISTILLED_LAYERS, DistillationConfig, stem_features, train_backbone
     from training.models.backbone import BackboneConfig
 
-    config = replace(TeachConfig(), **_given(options, "seed", "passes"))
-    backbone = BackboneConfig(options.weights, TAUGHT)
+    config = replace(DistillationConfig(), **_overrides(options, "seed", "passes"))
+    backbone = BackboneConfig(options.weights, DISTILLED_LAYERS)
     backbone.key()  # missing weights are told before the teacher hears sounds for minutes
-    drawn = replace(LessonConfig(), **_given(options, "seed", "windows"))
-    lesson = prepare_lesson(options.sounds, options.teacher, drawn, Cache(options.output / "cache"))
-    written = teach(lesson, look(backbone, lesson.windows), backbone, config, options.output, "backbone")
-    _say(f"wrote {written}: give it to retrain as --weights")
+    drawn = replace(MixtureWindowsConfig(), **_overrides(options, "seed", "windows"))
+    targets = embed_mixtures(options.sounds, options.teacher, drawn, Cache(options.output / "cache"))
+    path = train_backbone(
+        targets, stem_features(backbone, targets.windows), backbone, config, options.output, "backbone"
+    )
+    _print(f"wrote {path}: give it to retrain as --weights")
 
 
 def _adapt(options: argparse.Namespace) -> None:
     from training.distillation.targets import REHEARSAL
-    from training.distillation.train_backbone import ADAPT
+    from training.distillation.train_backbone import ADAPTATION
 
-    run, config = _open(options, ""), replace(ADAPT, **_given(options, "seed", "passes"))
-    _say(run.dataset.description)
-    rehearsal = replace(REHEARSAL, **_given(options, "seed", "windows"))
+    run, config = _open_run(options, ""), replace(ADAPTATION, **_overrides(options, "seed", "passes"))
+    _print(run.dataset.description)
+    rehearsal = replace(REHEARSAL, **_overrides(options, "seed", "windows"))
     folder = run.adapt(options.teacher, options.sounds, rehearsal, config)
-    _say(f"wrote {folder}: give it to retrain as --weights")
+    _print(f"wrote {folder}: give it to retrain as --weights")
 
 
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """What the user set; the rest is as the config has it."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def _open(options: argparse.Namespace, command: str) -> "Run":
+def _open_run(options: argparse.Namespace, command: str) -> "Run":
     """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
     from training.data.loading import load_dataset
     from training.data.spectrograms import SpectrogramConfig
@@ -109,7 +111,7 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     from training.fitting.head_trainer import HeadConfig
     from training.models.backbone import BackboneConfig
     from training.models.tf import import_tensorflow
-    from training.workflow.experiment_data import Recipe
+    from training.workflow.experiment_data import ExperimentConfig
     from training.workflow.run import Run
 
     if options.download:
@@ -122,13 +124,13 @@ def _open(options: argparse.Namespace, command: str) -> "Run":
     import_tensorflow()
     layers = tuple(options.layers.split(",")) if options.layers else ()
     copies = {} if options.copies is None else {"copies": options.copies}
-    recipe = Recipe(
+    config = ExperimentConfig(
         SpectrogramConfig(seed=options.seed, **copies),
         BackboneConfig(options.weights, layers, options.backbone),
         HeadConfig(),
         FineTuneConfig(epochs=options.fine_tune),
     )
-    return Run(dataset, recipe, options.output, command)
+    return Run(dataset, config, options.output, command)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,12 +138,12 @@ def _parser() -> argparse.ArgumentParser:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, text in _STEPS.items():
         step = _add_step(steps, name, text)
-        _add_data(step)
+        _add_data_options(step)
         add = step.add_argument
         add("--backbone", default="InceptionV3", help="InceptionV3, or for a Pi Zero 2 W MobileNetV2, MobileNetV3Small")
         add(
             "--fine-tune",
-            type=_count,
+            type=_non_negative,
             default=0,
             metavar="EPOCHS",
             help="at most so many; as many as validation says",
@@ -159,21 +161,21 @@ def _parser() -> argparse.ArgumentParser:
     distil = _add_step(steps, "distil", "teach the backbone to hear, by sounds without labels; gives weights (hours)")
     distil.add_argument("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
     distil.add_argument("--output", type=Path, required=True, metavar="DIR", help="cache, curves and weights go there")
-    _add_teaching(distil, windows="30,000", passes="3")
+    _add_distillation_options(distil, windows="30,000", passes="3")
     adapt = _add_step(steps, "adapt", "go on with the clips, without their labels; gives weights for each fold (hours)")
-    _add_data(adapt)
+    _add_data_options(adapt)
     adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
-    _add_teaching(adapt, windows="10,000", passes="2")
+    _add_distillation_options(adapt, windows="10,000", passes="2")
     return parser
 
 
 def _add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
     step: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    step.add_argument("--seed", type=_count, default=0, help="of every draw (0)")
+    step.add_argument("--seed", type=_non_negative, default=0, help="of every draw (0)")
     return step
 
 
-def _add_data(step: argparse.ArgumentParser) -> None:
+def _add_data_options(step: argparse.ArgumentParser) -> None:
     """What the clips are, and how they are seen."""
     add = step.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="holds metadata/ and audio/, or a folder a class")
@@ -186,11 +188,11 @@ def _add_data(step: argparse.ArgumentParser) -> None:
         help="imagenet (downloaded by Keras), random, a weights file, or a folder of `adapt`",
     )
     add("--negatives", type=Path, action="append", default=[], metavar="DIR", help="other sounds; may be repeated")
-    add("--copies", type=_count, metavar="N", help="augmented copies of each clip (8)")
+    add("--copies", type=_non_negative, metavar="N", help="augmented copies of each clip (8)")
     add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
 
 
-def _add_teaching(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
+def _add_distillation_options(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
     """Who teaches, with which sounds; the step's config holds the defaults, here they are but told."""
     add = step.add_argument
     add(
@@ -202,25 +204,25 @@ def _add_teaching(step: argparse.ArgumentParser, windows: str, passes: str) -> N
         help="any recordings, in and below it; may be repeated, each folder gets the same share",
     )
     add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
-    add("--windows", type=_some, metavar="N", help=f"of the sounds ({windows})")
-    add("--passes", type=_some, metavar="N", help=f"how often the backbone sees each ({passes})")
+    add("--windows", type=_positive, metavar="N", help=f"of the sounds ({windows})")
+    add("--passes", type=_positive, metavar="N", help=f"how often the backbone sees each ({passes})")
 
 
-def _count(text: str) -> int:
+def _non_negative(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return number
 
 
-def _some(text: str) -> int:
-    number = _count(text)
+def _positive(text: str) -> int:
+    number = _non_negative(text)
     if not number:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

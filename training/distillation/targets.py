@@ -25,7 +25,7 @@ _LIMIT = 6.0
 
 
 @dataclass(frozen=True)
-class LessonConfig:
+class MixtureWindowsConfig:
     """What is drawn from sounds that nobody labelled."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -35,12 +35,12 @@ class LessonConfig:
     seed: int = 0
 
 
-REHEARSAL = LessonConfig(windows=10000)
+REHEARSAL = MixtureWindowsConfig(windows=10000)
 """Sounds beside one's own clips, so that the backbone does not unlearn them."""
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationTargets:
     """What the teacher said of windows.
 
     Attributes:
@@ -51,7 +51,7 @@ class Lesson:
     windows: NDArray[np.int8]
     embeddings: NDArray[np.float16]
 
-    def targets(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    def standardized(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Embeddings of some windows, each number standardised over them and clipped, shape (rows, 1024), float32."""
         embeddings = self.embeddings[rows].astype(np.float32)
         deviation = embeddings.std(axis=0) + np.float32(_SPREAD)
@@ -61,13 +61,15 @@ class Lesson:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __add__(self, other: "Lesson") -> "Lesson":
+    def __add__(self, other: "DistillationTargets") -> "DistillationTargets":
         """These windows, then the others."""
         windows = np.concatenate([self.windows, other.windows])
-        return Lesson(windows, np.concatenate([self.embeddings, other.embeddings]))
+        return DistillationTargets(windows, np.concatenate([self.embeddings, other.embeddings]))
 
 
-def prepare_lesson(folders: Sequence[Path], teacher: Path, config: LessonConfig, cache: Cache) -> Lesson:
+def embed_mixtures(
+    folders: Sequence[Path], teacher: Path, config: MixtureWindowsConfig, cache: Cache
+) -> DistillationTargets:
     """Draw windows and let the teacher hear them; what was done before an interruption is not done again.
 
     Args:
@@ -91,27 +93,27 @@ def prepare_lesson(folders: Sequence[Path], teacher: Path, config: LessonConfig,
     def size(number: int) -> int:
         return min(_CHUNK, config.windows - number * _CHUNK)
 
-    def chunk(heard_by: Teacher, number: int) -> Arrays:
+    def chunk(teacher_model: Teacher, number: int) -> Arrays:
         def compute() -> Arrays:
             rng = np.random.default_rng((config.seed, number))
             samples = [mixtures.draw(config.features.window_length, rng) for _ in range(size(number))]
             return {
                 "windows": np.stack([quantize(log_mel(each, config.features)) for each in samples]),
-                "embeddings": _embeddings(heard_by, samples),
+                "embeddings": _embeddings(teacher_model, samples),
             }
 
         return cache.arrays("lesson", {**key, "chunk": number, "windows": size(number)}, compute)
 
     count = math.ceil(config.windows / _CHUNK)
-    heard = parallel_map(lambda: Teacher(teacher), chunk, range(count))
-    chunks = list(progress(heard, count, f"windows for the teacher, {_CHUNK} each"))
-    return Lesson(
+    results = parallel_map(lambda: Teacher(teacher), chunk, range(count))
+    chunks = list(progress(results, count, f"windows for the teacher, {_CHUNK} each"))
+    return DistillationTargets(
         np.concatenate([each["windows"] for each in chunks]),
         np.concatenate([each["embeddings"] for each in chunks]),
     )
 
 
-def hear_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Lesson:
+def embed_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> DistillationTargets:
     """Let the teacher hear a dataset's clips and copies, in the order of `maker.all()`.
 
     Args:
@@ -125,18 +127,20 @@ def hear_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Lesson:
     parts = maker.all()
     key = {"teacher": file_digest(teacher)}
 
-    def part(heard_by: Teacher, copy: int) -> NDArray[np.float16]:
+    def part(teacher_model: Teacher, copy: int) -> NDArray[np.float16]:
         def compute() -> Arrays:
-            return {"embeddings": _embeddings(heard_by, map(normalize_peak, maker.samples(copy)))}
+            return {"embeddings": _embeddings(teacher_model, map(normalize_peak, maker.samples(copy)))}
 
         return cache.arrays("heard", {**key, "windows": dict(parts[copy].key)}, compute)["embeddings"]
 
-    heard = parallel_map(lambda: Teacher(teacher), part, range(len(parts)))
-    embeddings = list(progress(heard, len(parts), "clips and copies for the teacher"))
-    return Lesson(np.concatenate([each.quantized for each in parts]), np.concatenate(embeddings))
+    results = parallel_map(lambda: Teacher(teacher), part, range(len(parts)))
+    embeddings = list(progress(results, len(parts), "clips and copies for the teacher"))
+    return DistillationTargets(np.concatenate([each.quantized for each in parts]), np.concatenate(embeddings))
 
 
-def _embeddings(heard_by: Teacher, windows: Iterable[Samples]) -> NDArray[np.float16]:
+def _embeddings(teacher_model: Teacher, windows: Iterable[Samples]) -> NDArray[np.float16]:
     """What the teacher says of windows, shape (n, 1024)."""
-    said: NDArray[np.float16] = np.stack([heard_by(window)[:EMBEDDING] for window in windows]).astype(np.float16)
-    return said
+    embeddings: NDArray[np.float16] = np.stack([teacher_model(window)[:EMBEDDING] for window in windows]).astype(
+        np.float16
+    )
+    return embeddings

@@ -23,21 +23,21 @@ from numpy.typing import NDArray
 
 from training.data.progress import progress
 from training.data.spectrograms import dequantize
-from training.distillation.targets import Lesson
+from training.distillation.targets import DistillationTargets
 from training.distillation.yamnet import EMBEDDING
 from training.fitting.lda import solve_ridge
 from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
 from training.models.head import Head, feature_statistics, standardize
 from training.models.tf import BATCH_SIZE, import_tensorflow
 
-TAUGHT = ("mixed6",)
+DISTILLED_LAYERS = ("mixed6",)
 """Layers that tell the embedding when the backbone is first taught: the last alone, so that it learns most."""
 _RIDGE = 0.3
 """Of the first guess, as a share of the features' mean variance."""
 
 
 @dataclass(frozen=True)
-class TeachConfig:
+class DistillationConfig:
     """How long and how fast."""
 
     passes: int = 3
@@ -55,11 +55,11 @@ class TeachConfig:
     seed: int = 0
 
 
-ADAPT = TeachConfig(passes=2, rate=3e-4, kept=0.5)
+ADAPTATION = DistillationConfig(passes=2, rate=3e-4, kept=0.5)
 """For a backbone that was taught already."""
 
 
-def look(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.float16]:
+def stem_features(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.float16]:
     """What the stem makes of windows, 100 kB each: computed once, seen in every pass by every pupil of one backbone.
 
     Args:
@@ -69,63 +69,63 @@ def look(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArray[np.floa
     grey = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
     stem = import_tensorflow().keras.Model(grey.input, _stem_end(grey))
     run = import_tensorflow().function(stem, reduce_retracing=True)
-    seen = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
+    stem_outputs = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
     batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(windows), BATCH_SIZE)]
     for rows in progress(batches, len(batches), "stem"):
-        seen[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
-    return seen
+        stem_outputs[rows] = run(dequantize(windows[rows])[..., np.newaxis]).numpy()
+    return stem_outputs
 
 
-def teach(
-    lesson: Lesson,
-    seen: NDArray[np.float16],
+def train_backbone(
+    targets: DistillationTargets,
+    stem_outputs: NDArray[np.float16],
     backbone: BackboneConfig,
-    config: TeachConfig,
+    config: DistillationConfig,
     output: Path,
     name: str,
     rows: NDArray[np.intp] | None = None,
-    guess: Head | None = None,
+    head: Head | None = None,
 ) -> Path:
     """Teach Inception V3 and write its weights, which `--weights` takes.
 
     A run that was killed goes on after its last checkpoint; curves for TensorBoard lie in OUTPUT/summaries.
 
     Args:
-        lesson: windows and what the teacher said of them.
-        seen: by `look`, of all these windows.
+        targets: windows and what the teacher said of them.
+        stem_outputs: by `stem_features`, of all these windows.
         backbone: to start from; the embedding is told from the layers that it pools, and the last of them ends what is
             taught and written.
         config: how.
         output: folder.
         name: of the file, without its suffix.
         rows: which of the windows to learn from; None for all.
-        guess: features -> targets to start with, so that the first steps do not spoil what the backbone knows already
+        head: features -> targets to start with, so that the first steps do not spoil what the backbone knows already
             (A. Kumar et al., "Fine-tuning can distort pretrained features", ICLR 2022); None starts at random.
 
     Returns:
         The weights file.
     """
     keras = import_tensorflow().keras
-    shape = (lesson.windows.shape[1], lesson.windows.shape[2])
+    shape = (targets.windows.shape[1], targets.windows.shape[2])
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy(config.precision or _precision())
     try:
-        pupil = load_rgb_backbone(backbone, shape)
+        student = load_rgb_backbone(backbone, shape)
         keras.utils.set_random_seed(config.seed)
-        before = pupil.get_weights()
-        rows = np.arange(len(lesson)) if rows is None else rows
-        batches = _batches(seen, rows, lesson.targets(rows), config.seed)
-        _fit(_with_embedding(pupil, backbone, guess), batches, config, output, name)
-        pairs = zip(before, pupil.get_weights(), strict=True)
-        pupil.set_weights([old + (1.0 - config.kept) * (new - old) for old, new in pairs])
+        before = student.get_weights()
+        rows = np.arange(len(targets)) if rows is None else rows
+        batches = _batches(stem_outputs, rows, targets.standardized(rows), config.seed)
+        _fit(_with_embedding(student, backbone, head), batches, config, output, name)
+        pairs = zip(before, student.get_weights(), strict=True)
+        student.set_weights([old + (1.0 - config.kept) * (new - old) for old, new in pairs])
     finally:
         keras.mixed_precision.set_global_policy(policy)
     path = output / f"{name}.npz"
-    save_weights(pupil, backbone.pooled[-1], path)
+    save_weights(student, backbone.pooled[-1], path)
     return path
 
 
-def first_guess(features: NDArray[np.float16], targets: NDArray[np.float32]) -> Head:
+def initial_head(features: NDArray[np.float16], targets: NDArray[np.float32]) -> Head:
     """Ridge regression (Hoerl and Kennard, Technometrics 12, 1970) from features to a teacher's embedding.
 
     Args:
@@ -156,27 +156,29 @@ def _stem_end(backbone: Any) -> Any:
     return [layer for layer in backbone.layers if isinstance(layer, pooling)][1].output
 
 
-def _with_embedding(pupil: Any, backbone: BackboneConfig, guess: Head | None) -> Any:
+def _with_embedding(student: Any, backbone: BackboneConfig, head: Head | None) -> Any:
     """Keras model: what the stem saw -> the teacher's embedding, from mean and maximum over the window."""
     keras = import_tensorflow().keras
     layers = keras.layers
-    above = keras.Model(_stem_end(pupil), [pupil.get_layer(layer).output for layer in backbone.pooled])
-    seen = layers.Input(above.input_shape[1:])
+    blocks = keras.Model(_stem_end(student), [student.get_layer(layer).output for layer in backbone.pooled])
+    stem_outputs = layers.Input(blocks.input_shape[1:])
     pooled = [
-        pool()(sight) for sight in above(seen) for pool in (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
+        layer()(output)
+        for output in blocks(stem_outputs)
+        for layer in (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D)
     ]
     features = layers.Concatenate(dtype="float32")(pooled)
-    if guess is not None:
-        scale, offset = (1.0 / guess.scale).tolist(), (-guess.mean / guess.scale).tolist()
+    if head is not None:
+        scale, offset = (1.0 / head.scale).tolist(), (-head.mean / head.scale).tolist()
         features = layers.Rescaling(scale, offset, dtype="float32")(features)
     dense = layers.Dense(EMBEDDING, dtype="float32")
-    network = keras.Model(seen, dense(features))
-    if guess is not None:
-        dense.set_weights([guess.weights, guess.bias])
+    network = keras.Model(stem_outputs, dense(features))
+    if head is not None:
+        dense.set_weights([head.weights, head.bias])
     return network
 
 
-def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: str) -> None:
+def _fit(network: Any, batches: Any, config: DistillationConfig, output: Path, name: str) -> None:
     """Teach; goes on after the checkpoint of an interrupted run."""
     keras = import_tensorflow().keras
     warm_up = min(config.warm_up, config.passes * len(batches) // 2)
@@ -195,7 +197,7 @@ def _fit(network: Any, batches: Any, config: TeachConfig, output: Path, name: st
     )
 
 
-def _batches(seen: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray[np.float32], seed: int) -> Any:
+def _batches(stem_outputs: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray[np.float32], seed: int) -> Any:
     """Batches of some rows of what was seen, and of their targets, in another order each pass, for `fit`."""
 
     class Batches(import_tensorflow().keras.utils.PyDataset):  # type: ignore[misc] # the class exists once TensorFlow is loaded
@@ -209,7 +211,7 @@ def _batches(seen: NDArray[np.float16], rows: NDArray[np.intp], targets: NDArray
 
         def __getitem__(self, number: int) -> tuple[Any, Any]:
             drawn = self._order[number * BATCH_SIZE : (number + 1) * BATCH_SIZE]
-            return seen[rows[drawn]].astype(np.float32), targets[drawn]
+            return stem_outputs[rows[drawn]].astype(np.float32), targets[drawn]
 
         def on_epoch_end(self) -> None:
             self._order = self._rng.permutation(len(rows))

@@ -17,11 +17,11 @@ from device.pipeline import clip_windows
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
 from training.evaluation import plots
-from training.evaluation.metrics import Verdicts, reliability
+from training.evaluation.metrics import Predictions, reliability
 from training.evaluation.templates import render
 from training.fitting.thresholds import FALSE_ALARMS_PER_HOUR, THRESHOLD_CANDIDATES
 
-WORST = 24
+MAX_MISTAKES = 24
 """Mistakes that are shown: those of the highest confidence, a recording once."""
 
 
@@ -43,7 +43,7 @@ class NetworkCurves:
 def write_report(
     path: Path,
     evaluation: Mapping[str, Any],
-    verdicts: Sequence[Verdicts],
+    predictions: Sequence[Predictions],
     dataset: Dataset,
     features: FeatureConfig,
     learning: Mapping[str, NetworkCurves],
@@ -54,37 +54,37 @@ def write_report(
     Args:
         path: of the HTML file.
         evaluation: content of evaluation.json.
-        verdicts: of all tested folds.
+        predictions: of all tested folds.
         dataset: whose clips.
         features: of the spectrograms that are shown.
         learning: by name of the network; `all` is the one that ships.
         command: what the user typed.
     """
-    target = np.concatenate([each.target for each in verdicts])
-    decided = np.concatenate([each.int8_decisions for each in verdicts])
-    scores = np.concatenate([each.int8_scores for each in verdicts])
+    target = np.concatenate([each.target for each in predictions])
+    decisions = np.concatenate([each.int8_decisions for each in predictions])
+    scores = np.concatenate([each.int8_scores for each in predictions])
     labels, labelled = dataset.labels, target < len(dataset.labels)
     outcomes = (*labels, UNKNOWN)
     counts = np.zeros((len(outcomes), len(outcomes)), np.int64)
-    np.add.at(counts, (target, decided), 1)
+    np.add.at(counts, (target, decisions), 1)
     present = counts.sum(axis=1) > 0
-    shipped, through = learning["all"], evaluation["pooled"]["pipeline"]
+    shipped, pipeline = learning["all"], evaluation["pooled"]["pipeline"]
     figures = {
         "confusion": plots.confusion(
-            counts[present], [name for name, there in zip(outcomes, present, strict=True) if there], outcomes
+            counts[present], [name for name, is_present in zip(outcomes, present, strict=True) if is_present], outcomes
         ),
         "precision_recall": plots.precision_recall(precision_recall(target, scores, labels)),
         "reliability": plots.reliability(*reliability(scores[labelled], target[labelled])),
-        "pipeline": plots.bars(through["per_label"]) if through else "",
+        "pipeline": plots.bars(pipeline["per_label"]) if pipeline else "",
         "false_alarms": plots.false_alarms(
             THRESHOLD_CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
         ),
         "learning": {name: plots.curves(each.curves) for name, each in learning.items() if each.curves},
     }
-    clips = [dataset.clips[number] for each in verdicts for number in each.clip]
+    clips = [dataset.clips[number] for each in predictions for number in each.clip]
     mistakes = [
-        _mistake(clips[row], outcomes[decided[row]], scores[row].max(), features)
-        for row in worst_mistakes(clips, target, decided, scores)
+        _mistake(clips[row], outcomes[decisions[row]], scores[row].max(), features)
+        for row in worst_mistakes(clips, target, decisions, scores)
     ]
     page = render(
         "report.html", evaluation=evaluation, dataset=dataset, figures=figures, mistakes=mistakes, command=command
@@ -108,17 +108,17 @@ def precision_recall(
 
 
 def worst_mistakes(
-    clips: Sequence[Clip], target: NDArray[np.int64], decided: NDArray[np.intp], scores: NDArray[np.float32]
+    clips: Sequence[Clip], target: NDArray[np.int64], decisions: NDArray[np.intp], scores: NDArray[np.float32]
 ) -> list[int]:
     """Rows of the clips that were taken for another label with the highest confidence, at most one of a recording."""
-    wrong = np.flatnonzero((decided != target) & (decided < scores.shape[1]))
+    wrong = np.flatnonzero((decisions != target) & (decisions < scores.shape[1]))
     rows: list[int] = []
     seen: set[str] = set()
     for row in wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]:
         if clips[row].recording not in seen:
             seen.add(clips[row].recording)
             rows.append(int(row))
-    return rows[:WORST]
+    return rows[:MAX_MISTAKES]
 
 
 def _mistake(clip: Clip, decision: str, confidence: float, features: FeatureConfig) -> dict[str, Any]:

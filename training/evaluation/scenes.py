@@ -70,9 +70,11 @@ def make_scene(
     """
     sound = read_samples(clip.path, rate)
     start = round(config.lead_seconds * rate)
-    bed = stretch(ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng)
-    mixed = at_level(bed, config.ambience_dbfs)
-    mixed[start : start + len(sound)] += at_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
+    background = random_excerpt(
+        ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng
+    )
+    mixed = scale_to_level(background, config.ambience_dbfs)
+    mixed[start : start + len(sound)] += scale_to_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
     return Scene(to_int16(mixed), clip.label, start, start + len(sound))
 
 
@@ -96,13 +98,13 @@ def read_ambience(dataset: Dataset, fold: int, rate: int) -> list[Samples]:
     return [samples for samples in recordings if len(samples) >= AMBIENCE_SECONDS * rate]
 
 
-def stretch(recording: Samples, length: int, rng: np.random.Generator) -> Samples:
+def random_excerpt(recording: Samples, length: int, rng: np.random.Generator) -> Samples:
     """A random stretch of a recording, shape (length,), which starts again where it is too short."""
     start = rng.integers(max(1, len(recording) - length + 1))
     return np.resize(recording[start:] if len(recording) - start >= length else recording, length)
 
 
-def at_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
+def scale_to_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
     """Samples at an RMS level, shape (n,), float32, full scale 1; silence stays silence."""
     signal = to_float(samples)
     rms = float(np.sqrt(np.mean(signal**2)))

@@ -22,19 +22,19 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     lines += [f"  {'macro-F1':<20} {percent(pooled['macro_f1'])}"]
     lines += [f"  {'calibration error':<20} {percent(pooled['calibration_error'])}"]
     lines += [f"  {label:<20} {percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]
-    if through := evaluation["pooled"]["pipeline"]:
+    if pipeline := evaluation["pooled"]["pipeline"]:
         lines += ["", f"through gate, windows and events ({evaluation['scenes']}):"]
         lines.append(f"{'':<22} looked at   named right")
-        for label, each in [("all clips", through), *through["per_label"].items()]:
+        for label, each in [("all clips", pipeline), *pipeline["per_label"].items()]:
             lines.append(f"  {label:<20} {percent(each['gate_recall']):>9}   {percent(each['recall']):>11}")
-        lines.append(f"  {false_events(through)}")
+        lines.append(f"  {false_events(pipeline)}")
     return "\n".join(lines)
 
 
-def false_events(through: Mapping[str, Any]) -> str:
+def false_events(pipeline: Mapping[str, Any]) -> str:
     """Return the rate of false events, and their labels, as text."""
-    each = ", ".join(f"{label} {count}" for label, count in through["false_events"].items()) or "none"
+    each = ", ".join(f"{label} {count}" for label, count in pipeline["false_events"].items()) or "none"
     return (
-        f"{through['false_events_per_hour']:.1f} false events an hour, in {60 * through['ambience_hours']:.0f} minutes "
-        f"of held-out ambience at its own level ({each})"
+        f"{pipeline['false_events_per_hour']:.1f} false events an hour, "
+        f"in {60 * pipeline['ambience_hours']:.0f} minutes of held-out ambience at its own level ({each})"
     )

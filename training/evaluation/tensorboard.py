@@ -9,7 +9,7 @@ import numpy as np
 from training.models.tf import import_tensorflow
 
 
-class Summaries:
+class CurveWriter:
     """Scalars over steps, in a folder that TensorBoard reads. A run that goes on adds to what it wrote before.
 
     Args:

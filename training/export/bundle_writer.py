@@ -30,10 +30,10 @@ from training.data.signals import to_int16
 from training.fitting.thresholds import unknown_rule
 from training.quantization.tflite import quantize_network
 
-LEAST_AGREEMENT = 0.97
+MIN_AGREEMENT = 0.97
 """Share of windows on which the int8 network must decide like the float one. On fewer, export refuses."""
 CALIBRATION_WINDOWS = 400
-LARGEST_MODEL_BYTES = 25_000_000
+MAX_MODEL_BYTES = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,24 @@ def export_bundle(
         ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
     """
     content = quantize_network(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
-    if len(content) > LARGEST_MODEL_BYTES:
+    if len(content) > MAX_MODEL_BYTES:
         raise ConfigError(
-            f"not exported: the network takes {len(content)} bytes, at most {LARGEST_MODEL_BYTES} are allowed. "
+            f"not exported: the network takes {len(content)} bytes, at most {MAX_MODEL_BYTES} are allowed. "
             "Use fewer layers"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as made:
-        path = Path(made)
+    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as temporary:
+        path = Path(temporary)
         (path / MODEL).write_bytes(content)
 
         def load() -> Classifier:
             return Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
 
-        agreement = compare(logits, load, log_mels, info)
-        if agreement < LEAST_AGREEMENT:
+        agreement = decision_agreement(logits, load, log_mels, info)
+        if agreement < MIN_AGREEMENT:
             raise ConfigError(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
-                f"windows, at least {LEAST_AGREEMENT:.0%} are needed. Train with more clips or copies"
+                f"windows, at least {MIN_AGREEMENT:.0%} are needed. Train with more clips or copies"
             )
         classifier = load()
         _write_golden(path / GOLDEN, info, classifier)
@@ -102,13 +102,13 @@ def export_bundle(
     return agreement
 
 
-def compare(
+def decision_agreement(
     logits: NDArray[np.float32], load: Callable[[], Classifier], log_mels: NDArray[np.float32], info: BundleInfo
 ) -> float:
     """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
-    exact = softmax(logits / info.temperature)[:, : len(info.labels)]
-    quantized = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
-    alike = decide(exact, info.unknown_output) == decide(quantized, info.unknown_output)
+    float_scores = softmax(logits / info.temperature)[:, : len(info.labels)]
+    int8_scores = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
+    alike = decide(float_scores, info.unknown_output) == decide(int8_scores, info.unknown_output)
     return float(alike.mean())
 
 

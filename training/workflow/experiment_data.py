@@ -17,7 +17,7 @@ from training.models.backbone import BackboneConfig
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ExperimentConfig:
     """One config for each stage."""
 
     spectrograms: SpectrogramConfig
@@ -27,7 +27,7 @@ class Recipe:
     scenes: SceneConfig = field(default_factory=SceneConfig)
 
 
-class Material:
+class ExperimentData:
     """Windows of a dataset's clips, and their features by each network's backbone.
 
     Args:
@@ -36,12 +36,12 @@ class Material:
         cache: where windows and features are kept.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, cache: Cache) -> None:
+    def __init__(self, dataset: Dataset, config: ExperimentConfig, cache: Cache) -> None:
         self.dataset = dataset
-        self.recipe = recipe
+        self.config = config
         self.cache = cache
-        self.maker = SpectrogramMaker(dataset, recipe.spectrograms, cache)
-        self._last_sight: BackboneFeatures | None = None
+        self.maker = SpectrogramMaker(dataset, config.spectrograms, cache)
+        self._latest_features: BackboneFeatures | None = None
 
     @property
     def networks(self) -> dict[str, int | None]:
@@ -60,19 +60,19 @@ class Material:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        return self.sight(None).examples
+        return self.backbone_features(None).examples
 
     @cached_property
     def ambience(self) -> Ambience:
         """What the device looks at in ambience."""
-        return gate_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
+        return gate_ambience(self.dataset, self.config.spectrograms.features, self.cache, self.maker.key)
 
-    def sight(self, fold: int | None) -> BackboneFeatures:
+    def backbone_features(self, fold: int | None) -> BackboneFeatures:
         """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
-        backbone = self.recipe.backbone.for_test_fold(fold)
-        if self._last_sight is None or self._last_sight.backbone != backbone:
-            self._last_sight = BackboneFeatures(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
-        return self._last_sight
+        backbone = self.config.backbone.for_test_fold(fold)
+        if self._latest_features is None or self._latest_features.backbone != backbone:
+            self._latest_features = BackboneFeatures(backbone, self.parts, self.config.spectrograms.seed, self.cache)
+        return self._latest_features
 
     def fold_windows(self, fold: int) -> WindowSample:
         """All windows of a fold's clips as they are."""
@@ -82,4 +82,4 @@ class Material:
     def training_windows(self, folds: list[int]) -> WindowSample:
         """Varied windows of some folds, to calibrate an export with."""
         clips = np.isin(self.dataset.clip_folds, folds)
-        return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
+        return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.config.spectrograms.seed)

@@ -7,33 +7,33 @@ from device.model.features import FeatureConfig, log_mel
 from training.data.array_cache import Cache
 from training.data.mixing import normalize_peak
 from training.data.spectrograms import quantize
-from training.distillation.targets import LessonConfig, hear_clips, prepare_lesson
+from training.distillation.targets import MixtureWindowsConfig, embed_clips, embed_mixtures
 from training.distillation.yamnet import EMBEDDING, Teacher
 
 SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
-LESSON = LessonConfig(features=SMALL, windows=96)
+MIXTURES = MixtureWindowsConfig(features=SMALL, windows=96)
 
 
 def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
     """What the teacher said is kept: a second run needs no sounds to say it again."""
     cache = Cache(tmp_path)
-    first = prepare_lesson([sounds], teacher, LESSON, cache)
+    first = embed_mixtures([sounds], teacher, MIXTURES, cache)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = prepare_lesson([sounds], teacher, LESSON, cache)
+    again = embed_mixtures([sounds], teacher, MIXTURES, cache)
     assert np.array_equal(first.embeddings, again.embeddings)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
 
 
 def test_the_teacher_hears_clips_and_copies_as_loud_as_sounds(adaptation_run, teacher, tmp_path):
     """Embeddings lie beside the windows that they belong to, and a clip's level changes none."""
-    lesson = hear_clips(adaptation_run.material.maker, teacher, Cache(tmp_path))
-    parts = adaptation_run.material.parts
-    assert np.array_equal(lesson.windows, np.concatenate([part.quantized for part in parts]))
-    copied = list(adaptation_run.material.maker.samples(1))
-    last = len(lesson.windows) - 1
+    targets = embed_clips(adaptation_run.data.maker, teacher, Cache(tmp_path))
+    parts = adaptation_run.data.parts
+    assert np.array_equal(targets.windows, np.concatenate([part.quantized for part in parts]))
+    copied = list(adaptation_run.data.maker.samples(1))
+    last = len(targets.windows) - 1
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
         for heard in (window, window // 2):
-            assert lesson.embeddings[row] == pytest.approx(
+            assert targets.embeddings[row] == pytest.approx(
                 Teacher(teacher)(normalize_peak(heard))[:EMBEDDING], rel=0.02, abs=0.02
             )
-    assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), lesson.windows[last])
+    assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), targets.windows[last])

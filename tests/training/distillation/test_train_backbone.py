@@ -11,28 +11,30 @@ from device.model.features import FeatureConfig
 from training.data.array_cache import Cache
 from training.data.spectrograms import Spectrograms
 from training.distillation import train_backbone as teaching
-from training.distillation.targets import LessonConfig, prepare_lesson
-from training.distillation.train_backbone import TeachConfig, first_guess, look, teach
+from training.distillation.targets import MixtureWindowsConfig, embed_mixtures
+from training.distillation.train_backbone import DistillationConfig, initial_head, stem_features, train_backbone
 from training.distillation.yamnet import EMBEDDING
 from training.evaluation.tensorboard import read_curves
 from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
 from training.models.head import LIMIT, extract_features
 
 SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
-LESSON = LessonConfig(features=SMALL, windows=96)
+MIXTURES = MixtureWindowsConfig(features=SMALL, windows=96)
 SHAPE = (SMALL.mel_bands, SMALL.frames)
-TEACH = TeachConfig(passes=2, precision="float32")
+DISTILLATION = DistillationConfig(passes=2, precision="float32")
 
 
 def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     """The loss falls, and what changes lies above the stem."""
-    lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path / "cache"))
-    assert lesson.windows.shape == (96, *SHAPE)
-    assert lesson.embeddings.shape == (96, EMBEDDING)
+    targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path / "cache"))
+    assert targets.windows.shape == (96, *SHAPE)
+    assert targets.embeddings.shape == (96, EMBEDDING)
     start = load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE)
     save_weights(start, "mixed0", tmp_path / "start.npz")
     backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
-    path = teach(lesson, look(backbone, lesson.windows), backbone, TEACH, tmp_path / "out", "backbone")
+    path = train_backbone(
+        targets, stem_features(backbone, targets.windows), backbone, DISTILLATION, tmp_path / "out", "backbone"
+    )
     losses = list(read_curves(tmp_path / "out" / "summaries" / "backbone" / "train")["epoch_loss"].values())
     assert losses[-1] < losses[0]
     with np.load(tmp_path / "start.npz") as before, np.load(path) as after:
@@ -44,12 +46,14 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
 
 def test_weights_are_brought_back_towards_those_from_before(sounds, teacher, tmp_path):
     """A backbone that keeps half of its weights lies midway between where it was and where it would have gone."""
-    lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path / "cache"))
+    targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path / "cache"))
     save_weights(load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
     start = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
-    seen = look(start, lesson.windows)
+    stem_outputs = stem_features(start, targets.windows)
     path = {
-        kept: teach(lesson, seen, start, replace(TEACH, kept=kept), tmp_path / f"kept {kept}", "backbone")
+        kept: train_backbone(
+            targets, stem_outputs, start, replace(DISTILLATION, kept=kept), tmp_path / f"kept {kept}", "backbone"
+        )
         for kept in (0.0, 0.5)
     }
     moved = missed = 0.0
@@ -73,23 +77,23 @@ def test_bfloat16_is_used_where_the_processor_knows_it(monkeypatch, flags, preci
 
 def test_teaching_starts_from_the_first_guess(sounds, teacher, tmp_path):
     """The guess tells much of the teacher's embedding, and is what the network says before its first step."""
-    lesson = prepare_lesson([sounds], teacher, LESSON, Cache(tmp_path))
+    targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path))
     start = load_rgb_backbone(BackboneConfig("random", ("mixed1",)), SHAPE)
     save_weights(start, "mixed1", tmp_path / "start.npz")
     backbone = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0", "mixed1"))
     grey = build_backbone(backbone, SHAPE)
-    features = extract_features(grey, Spectrograms(lesson.windows, *[np.zeros(96, np.int32)] * 2), "")
-    targets = lesson.targets(np.arange(len(lesson)))
-    guess = first_guess(features, targets)
-    guessed = guess(features)
-    assert np.square(guessed - targets).mean() < np.square(targets).mean() / 2
-    seen = look(backbone, lesson.windows)
-    network = teaching._with_embedding(load_rgb_backbone(backbone, SHAPE), backbone, guess)
-    said = network.predict(seen.astype(np.float32), verbose=0)
+    features = extract_features(grey, Spectrograms(targets.windows, *[np.zeros(96, np.int32)] * 2), "")
+    standardized = targets.standardized(np.arange(len(targets)))
+    head = initial_head(features, standardized)
+    guessed = head(features)
+    assert np.square(guessed - standardized).mean() < np.square(standardized).mean() / 2
+    stem_outputs = stem_features(backbone, targets.windows)
+    network = teaching._with_embedding(load_rgb_backbone(backbone, SHAPE), backbone, head)
+    predicted = network.predict(stem_outputs.astype(np.float32), verbose=0)
     # Beyond LIMIT a head clips, and teaching does not.
-    within = np.abs((features.astype(np.float32) - guess.mean) / guess.scale).max(axis=1) < LIMIT
+    within = np.abs((features.astype(np.float32) - head.mean) / head.scale).max(axis=1) < LIMIT
     assert within.sum() > 20
-    assert said[within] == pytest.approx(guessed[within], abs=0.05)
+    assert predicted[within] == pytest.approx(guessed[within], abs=0.05)
 
 
 def test_a_pupil_with_random_weights_sees_through_its_own_stem(tmp_path):
@@ -99,6 +103,6 @@ def test_a_pupil_with_random_weights_sees_through_its_own_stem(tmp_path):
     tf.keras.utils.set_random_seed(5)
     save_weights(load_rgb_backbone(random, SHAPE), "mixed0", tmp_path / "drawn.npz")
     tf.keras.utils.set_random_seed(6)
-    drawn = look(BackboneConfig(str(tmp_path / "drawn.npz"), ("mixed0",)), windows)
+    drawn = stem_features(BackboneConfig(str(tmp_path / "drawn.npz"), ("mixed0",)), windows)
     assert drawn.std() > 0
-    assert look(random, windows) == pytest.approx(drawn, rel=0.02, abs=0.01)
+    assert stem_features(random, windows) == pytest.approx(drawn, rel=0.02, abs=0.01)

@@ -11,7 +11,7 @@ import soundfile
 
 from training.data.dataset import Clip
 from training.evaluation.html_report import NetworkCurves, precision_recall, worst_mistakes, write_report
-from training.evaluation.metrics import Verdicts
+from training.evaluation.metrics import Predictions
 from training.fitting.thresholds import THRESHOLD_CANDIDATES
 
 LABELS = ("clicks", "hiss", "tone")
@@ -56,14 +56,14 @@ def test_the_report_tells_the_whole_run(page):
 def test_a_mistake_can_be_heard_and_names_are_text(trained, tmp_path):
     """A mistake has a play button with its whole sound behind it; what a folder is called cannot become a script."""
     wrong = np.array([[0.1, 0.9, 0.0], [0.9, 0.1, 0.0]], np.float32)
-    verdicts = Verdicts(np.array([0, 1]), np.array([0, 0]), wrong, wrong, unknown_output=False)
+    predictions = Predictions(np.array([0, 1]), np.array([0, 0]), wrong, wrong, unknown_output=False)
     evaluation = json.loads((trained.output / "evaluation.json").read_text())
     learning = {
         "all": NetworkCurves(dict.fromkeys(LABELS, 0.5), dict.fromkeys(LABELS, [0.0] * len(THRESHOLD_CANDIDATES)), {})
     }
     dataset = replace(trained.dataset, name="<script>alert(1)</script>")
-    features = trained.recipe.spectrograms.features
-    write_report(tmp_path / "r.html", evaluation, [verdicts], dataset, features, learning, "earshot-train <x>")
+    features = trained.config.spectrograms.features
+    write_report(tmp_path / "r.html", evaluation, [predictions], dataset, features, learning, "earshot-train <x>")
     text = (tmp_path / "r.html").read_text()
     assert "<script" not in text
     page = Page(text)

@@ -9,8 +9,8 @@ from support import make_bundle
 from device.model.features import FeatureConfig, level_dbfs
 from training.data.ambience import run_pipeline
 from training.data.dataset import Clip, Dataset
-from training.evaluation.pipeline_evaluation import Heard, hear, pipeline_figures
-from training.evaluation.scenes import SceneConfig, draw_clips, make_scene, stretch
+from training.evaluation.pipeline_evaluation import PipelineResult, pipeline_figures, play_scenes
+from training.evaluation.scenes import SceneConfig, draw_clips, make_scene, random_excerpt
 
 RATE = 16000
 FEATURES = FeatureConfig(sample_rate=RATE)
@@ -66,20 +66,20 @@ def test_only_foreground_clips_of_the_fold_are_drawn(places):
 def test_a_short_recording_starts_again():
     """Ambience that is shorter than the scene is repeated, never followed by silence."""
     short = np.arange(1, 11, dtype=np.int16)
-    assert stretch(short, 25, np.random.default_rng(0)).tolist() == [*range(1, 11), *range(1, 11), *range(1, 6)]
-    assert len(stretch(short, 4, np.random.default_rng(0))) == 4
+    assert random_excerpt(short, 25, np.random.default_rng(0)).tolist() == [*range(1, 11), *range(1, 11), *range(1, 6)]
+    assert len(random_excerpt(short, 4, np.random.default_rng(0))) == 4
 
 
 def test_a_clip_is_looked_at_and_named(places, monkeypatch):
     """With a network that knows its tones, every scene is looked at and named, and ambience alone gives no event."""
     monkeypatch.setattr("training.evaluation.pipeline_evaluation.load_classifier", lambda _: by_pitch)
     bundle = make_bundle(FEATURES, ("low", "high"), threshold=0.3)
-    heard = hear(bundle, places, 1, SCENE, 0)
-    assert heard.named == {"low": [True], "high": [True]}
-    assert heard.looked == {"low": [True], "high": [True]}
-    assert heard.ambience_hours == pytest.approx(30 / 3600)
-    again = hear(bundle, places, 1, SCENE, 0)
-    assert again == heard
+    results = play_scenes(bundle, places, 1, SCENE, 0)
+    assert results.detected == {"low": [True], "high": [True]}
+    assert results.classified == {"low": [True], "high": [True]}
+    assert results.ambience_hours == pytest.approx(30 / 3600)
+    again = play_scenes(bundle, places, 1, SCENE, 0)
+    assert again == results
 
 
 def test_a_deaf_network_names_nothing_but_was_shown_the_clip(places, monkeypatch):
@@ -87,15 +87,15 @@ def test_a_deaf_network_names_nothing_but_was_shown_the_clip(places, monkeypatch
     monkeypatch.setattr(
         "training.evaluation.pipeline_evaluation.load_classifier", lambda _: lambda _: np.zeros(2, np.float32)
     )
-    heard = hear(make_bundle(FEATURES, ("low", "high")), places, 2, SCENE, 0)
-    assert heard.named == {"low": [False], "high": [False]}
-    assert heard.looked == {"low": [True], "high": [True]}
+    results = play_scenes(make_bundle(FEATURES, ("low", "high")), places, 2, SCENE, 0)
+    assert results.detected == {"low": [False], "high": [False]}
+    assert results.classified == {"low": [True], "high": [True]}
 
 
 def test_without_ambience_there_is_nothing_to_hear(places):
     """A dataset without negatives has no figures through the pipeline, and no made-up ones."""
     bare = Dataset("bare", places.labels, tuple(clip for clip in places.clips if clip.label != "unknown"), "")
-    assert hear(make_bundle(FEATURES, ("low", "high")), bare, 1, SCENE, 0) is None
+    assert play_scenes(make_bundle(FEATURES, ("low", "high")), bare, 1, SCENE, 0) is None
 
 
 def test_a_network_that_cries_wolf_is_counted(places):
@@ -103,18 +103,18 @@ def test_a_network_that_cries_wolf_is_counted(places):
     samples = (noise(30) * 32768).astype(np.int16)
     samples[20 * RATE : 22 * RATE] *= 5
     bundle = make_bundle(FEATURES, ("low", "high"))
-    events, looks = run_pipeline(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
+    events, windows = run_pipeline(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
     assert [event.label for event in events if event.type == "start"][:1] == ["low"]
-    assert any(20 * RATE < end <= 24 * RATE for end in (look.start + FEATURES.window_length for look in looks))
+    assert any(20 * RATE < end <= 24 * RATE for end in (window.start + FEATURES.window_length for window in windows))
 
 
 def test_figures_pool_folds_by_clip():
     """Shares are of all clips; a label that was nowhere heard has none."""
-    heard = [
-        Heard({"a": [True, True], "b": []}, {"a": [True, False], "b": []}, ["a"], 0.25),
-        Heard({"a": [True, False], "b": []}, {"a": [False, False], "b": []}, ["a", "b"], 0.25),
+    results = [
+        PipelineResult({"a": [True, True], "b": []}, {"a": [True, False], "b": []}, ["a"], 0.25),
+        PipelineResult({"a": [True, False], "b": []}, {"a": [False, False], "b": []}, ["a", "b"], 0.25),
     ]
-    figures = pipeline_figures(heard, ("a", "b"))
+    figures = pipeline_figures(results, ("a", "b"))
     assert (figures["clips"], figures["gate_recall"], figures["recall"]) == (4, 0.75, 0.25)
     assert figures["per_label"]["b"] == {"gate_recall": None, "recall": None}
     assert figures["false_events_per_hour"] == 6.0

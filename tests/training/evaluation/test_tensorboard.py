@@ -1,4 +1,4 @@
-from training.evaluation.tensorboard import Summaries
+from training.evaluation.tensorboard import CurveWriter
 from training.models.tf import import_tensorflow
 
 
@@ -14,7 +14,7 @@ def read(folder):
 
 def test_what_was_written_can_be_read_at_once(tmp_path):
     """A curve is on disk after each point, not when the run ends: people look while it trains."""
-    summaries = Summaries(tmp_path)
+    summaries = CurveWriter(tmp_path)
     summaries.scalar("loss", 0.5, 3)
     assert read(tmp_path) == [("loss", 3, 0.5)]
     summaries.curve("accuracy", [0.1, 0.2])

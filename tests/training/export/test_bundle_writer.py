@@ -18,7 +18,7 @@ from training.workflow import run as steps
 def parts(trained):
     """The final network, its float model, windows and what goes into a bundle."""
     network, keras = trained._load("all")
-    windows = trained.material.training_windows(network.settings["train_folds"]).log_mels[:60]
+    windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
     return network, keras, windows
 
 
@@ -81,7 +81,7 @@ def test_decide_is_the_devices_rule(trained):
 
 def test_golden_waveforms_are_the_same_everywhere(trained):
     """They are synthesised from a fixed seed, and none of them is silent or clipped throughout."""
-    features = trained.recipe.spectrograms.features
+    features = trained.config.spectrograms.features
     first, second = golden_waveforms(features), golden_waveforms(features)
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one, other)

@@ -18,15 +18,15 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
     """It trains from the fitted network, follows each validation fold, and gives nothing where that got no better."""
     network = load_network(trained.output / "networks" / "fold-1")
     config = FineTuneConfig(epochs=1, rate=1e-4, frozen_up_to="mixed0", batch=16)
-    shape = trained.recipe.spectrograms.features.shape
+    shape = trained.config.spectrograms.features.shape
     made = []
 
     def start(validation):
         made.append(validation)
-        return network.to_keras(trained.recipe.backbone, shape)
+        return network.to_keras(trained.config.backbone, shape)
 
     tuned, curves = fine_tune_with_validation(
-        trained.dataset, TrainingWindows(trained.material.parts, label_indices(trained.dataset)), 1, start, config, 0
+        trained.dataset, TrainingWindows(trained.data.parts, label_indices(trained.dataset)), 1, start, config, 0
     )
     assert [len(curve) for curve in curves] == [2, 2]
     assert (tuned is None) == (best_epoch(curves) == 0)
@@ -36,7 +36,7 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
 
 def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained):
     """The head moves; batch normalisation keeps ImageNet's statistics, with which alone training does not collapse."""
-    network = load_network(trained.output / "networks" / "all").to_keras(trained.recipe.backbone, (75, 79))
+    network = load_network(trained.output / "networks" / "all").to_keras(trained.config.backbone, (75, 79))
     normalisation = next(layer for layer in network.layers if "batch_normalization" in layer.name)
     before = [
         np.array(weights) for weights in (normalisation.get_weights()[1], network.get_layer(LOGITS).get_weights()[0])
@@ -44,7 +44,7 @@ def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained)
     clips = np.arange(24)
     config = FineTuneConfig(epochs=1, rate=1e-3, frozen_up_to="mixed0", batch=8)
     curve = fine_tune(
-        network, TrainingWindows(trained.material.parts, label_indices(trained.dataset)), clips, clips, config, 0
+        network, TrainingWindows(trained.data.parts, label_indices(trained.dataset)), clips, clips, config, 0
     )
     assert np.array_equal(before[0], normalisation.get_weights()[1])
     assert not np.array_equal(before[1], network.get_layer(LOGITS).get_weights()[0])

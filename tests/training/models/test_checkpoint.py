@@ -9,11 +9,11 @@ from training.models.head import LOGITS, predict_logits
 def test_fine_tuned_weights_are_kept_with_the_network(trained, tmp_path):
     """What was saved with fine-tuned weights computes the same when it is loaded again."""
     network = load_network(trained.output / "networks" / "all")
-    tuned = network.to_keras(trained.recipe.backbone, (75, 79))
+    tuned = network.to_keras(trained.config.backbone, (75, 79))
     layer = tuned.get_layer(LOGITS)
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + 1.0])
     network.save(tmp_path, tuned)
-    log_mels = trained.material.parts[0].log_mels(slice(0, 3))
-    again = load_network(tmp_path).to_keras(trained.recipe.backbone, (75, 79), tmp_path)
+    log_mels = trained.data.parts[0].log_mels(slice(0, 3))
+    again = load_network(tmp_path).to_keras(trained.config.backbone, (75, 79), tmp_path)
     assert predict_logits(again, log_mels) == pytest.approx(predict_logits(tuned, log_mels), abs=1e-4)

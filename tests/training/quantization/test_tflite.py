@@ -33,7 +33,7 @@ def test_smaller_backbones_become_int8_too(name):
 def test_the_last_bias_takes_the_shift_back(trained):
     """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
     network, keras = trained._load("all")
-    windows = trained.material.training_windows(network.settings["train_folds"]).log_mels[:60]
+    windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
     content = tflite.convert(keras, windows)
     mean = tflite.int8_outputs(content, windows).mean(axis=0)
     by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)

@@ -31,26 +31,26 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
 
     monkeypatch.setattr("training.fitting.backbone_features.extract_features", refuse)
     monkeypatch.setattr("training.data.spectrograms.read_samples", refuse)
-    again = Run(trained.dataset, trained.recipe, trained.output, "")
-    assert len(again.material.examples.clip) == len(trained.material.examples.clip)
+    again = Run(trained.dataset, trained.config, trained.output, "")
+    assert len(again.data.examples.clip) == len(trained.data.examples.clip)
 
 
 def test_same_seed_same_features(trained, tmp_path):
     """Another folder, the same clips and seed: the same features to the last bit; another seed, other copies."""
-    other = Run(trained.dataset, trained.recipe, tmp_path, "")
-    assert np.array_equal(other.material.examples.features, trained.material.examples.features)
-    reseeded = replace(trained.recipe, spectrograms=replace(trained.recipe.spectrograms, seed=1))
-    parts = Run(trained.dataset, reseeded, tmp_path, "").material.parts
-    assert np.array_equal(parts[0].quantized, trained.material.parts[0].quantized)
-    assert not np.array_equal(parts[1].quantized, trained.material.parts[1].quantized)
+    other = Run(trained.dataset, trained.config, tmp_path, "")
+    assert np.array_equal(other.data.examples.features, trained.data.examples.features)
+    reseeded = replace(trained.config, spectrograms=replace(trained.config.spectrograms, seed=1))
+    parts = Run(trained.dataset, reseeded, tmp_path, "").data.parts
+    assert np.array_equal(parts[0].quantized, trained.data.parts[0].quantized)
+    assert not np.array_equal(parts[1].quantized, trained.data.parts[1].quantized)
 
 
 def test_a_fold_is_judged_by_what_its_network_says(trained):
     """The float logits of a test fold's windows come from features that were kept, and are the network's own."""
     network, keras = trained._load("fold-3")
-    drawn = trained.material.fold_windows(3)
+    drawn = trained.data.fold_windows(3)
     fold = [number for number, clip in enumerate(trained.dataset.clips) if clip.fold == 3]
-    assert set(trained.material.parts[0].clip[drawn.rows]) == set(fold)
+    assert set(trained.data.parts[0].clip[drawn.rows]) == set(fold)
     assert trained._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
 
 
@@ -64,7 +64,7 @@ def test_thresholds_come_from_ambience(trained):
 
 def test_steps_out_of_order_are_one_clear_line(trained, tmp_path):
     """Evaluating or exporting before training says what to run first."""
-    run = Run(trained.dataset, trained.recipe, tmp_path, "")
+    run = Run(trained.dataset, trained.config, tmp_path, "")
     with pytest.raises(ConfigError, match="earshot-train train"):
         run.evaluate()
     with pytest.raises(ConfigError, match="earshot-train evaluate"):
@@ -81,7 +81,7 @@ def test_the_random_protocol_says_that_it_leaks_and_never_ships(trained, monkeyp
     """It is evaluated apart, beside the honest figures, tells so in every report, and cannot be exported."""
     monkeypatch.setattr("training.data.dataset.DEFAULT_FOLD_COUNT", 3)  # time
     honest = (trained.output / "evaluation.json").read_text()
-    leaky = trained.at_random()
+    leaky = trained.with_random_split()
     leaky.train()
     evaluation = leaky.evaluate()
     assert evaluation["leaks"]
