@@ -1,4 +1,4 @@
-"""What the device looks at in ambience: the windows that its gate lets through. False alarms are counted on them."""
+"""Windows of ambience that the device's gate lets through. False alarms are counted on them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from training.data.spectrograms import AMBIENCE_SECONDS, Spectrograms, quantize
 
 @dataclass(frozen=True)
 class Ambience:
-    """Windows of all ambience of a dataset, in their order, and where they lie.
+    """Windows of all ambience of a dataset, in order, with their positions.
 
     Attributes:
-        windows: n of them.
-        span_start: shape (n,), int64, where the gate opened: windows of one sounding share it.
-        start: shape (n,), int64, first sample.
-        rise_db: shape (n,), float64, above the noise floor.
-        seconds: shape (clips,), float64, of each of the dataset's clips; 0 for one that is no ambience.
+        windows: log-mels of the n windows.
+        span_start: shape (n,), int64, sample at which the gate opened; windows of one span share it.
+        start: shape (n,), int64, first sample of each window.
+        rise_db: shape (n,), float64, rise above the noise floor, dB.
+        seconds: shape (clips,), float64, duration of each clip of the dataset; 0 for a clip that is not ambience.
     """
 
     windows: Spectrograms
@@ -39,13 +39,15 @@ class Ambience:
 
 
 def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
-    """Let the gate of a fresh install, behind which nothing has a name, hear each ambience.
+    """Run each ambience through the gate of a fresh install and return the windows that it lets through.
+
+    No network is needed: the gate works before classification.
 
     Args:
-        dataset: whose negatives of at least 10 s are the ambience.
-        features: of the windows.
-        cache: keeps the windows.
-        key: what they depend on.
+        dataset: its negatives of at least 10 s are the ambience.
+        features: configuration of the log-mels.
+        cache: stores the windows.
+        key: everything that the windows depend on, as JSON.
 
     Raises:
         InputError: a clip is unreadable.
@@ -80,15 +82,15 @@ def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
 
 
 def run_pipeline(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[Look]]:
-    """Let the pipeline, with the settings of a fresh install, hear samples, as if a recording were played to it.
+    """Run the device's pipeline over samples, with the settings of a fresh install.
 
     Args:
         samples: shape (n,), int16, at the bundle's sample rate.
         bundle: labels, features, thresholds.
-        classify: its network.
+        classify: log-mel (mel_bands, frames) -> scores (labels,).
 
     Returns:
-        Event messages, times in seconds since the first sample; and the windows that the network saw.
+        Event messages, with times in seconds since the first sample; and the classified windows.
     """
     recorder = _WindowRecorder()
     return list(Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.features))), recorder.windows
@@ -109,7 +111,7 @@ def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
 
 
 def _placeholder_bundle(features: FeatureConfig) -> Bundle:
-    """A bundle without files, which names nothing: its network is yet to be trained."""
+    """Return a bundle without files, for the gate alone: its network is not trained yet."""
     return Bundle(
         Path(),
         Manifest(

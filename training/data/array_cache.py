@@ -1,4 +1,4 @@
-"""Long steps, kept on disk: what was computed once from the same content is never computed again."""
+"""Cache of arrays on disk, so that an interrupted run repeats no finished step."""
 
 import hashlib
 import json
@@ -14,36 +14,37 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def file_digest(path: Path) -> str:
-    """Hex sha256 of a file's content."""
+    """Return the hex sha256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(content: Any) -> str:
-    """Short name for anything that JSON can hold: equal content, equal name."""
+    """Return a short name of JSON content: equal content gives an equal name."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
 
 class Cache:
     """Arrays in a folder, named by the digest of everything that they depend on.
 
-    A file appears under its name only when it is whole, so a run that was killed resumes after the last
-    finished step. Deleting the folder is always safe.
+    A file appears under its name only when it is complete, so an interrupted run continues after the last finished
+    step.
+    The folder can be deleted at any time.
 
     Args:
-        folder: made when first needed.
+        folder: created when first needed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def arrays(self, name: str, key: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
-        """Return the arrays of this key, from disk or else computed and kept.
+        """Return the arrays of a key: loaded from disk, or computed and stored.
 
         Args:
             name: first part of the file's name, for people.
             key: everything that the arrays depend on, as JSON.
-            compute: makes them.
+            compute: function that computes the arrays.
         """
         path = self._folder / f"{name}-{digest(dict(key))}.npz"
         if not path.exists():

@@ -1,3 +1,5 @@
+"""Windows of ambience behind the gate."""
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,7 +15,7 @@ FEATURES = FeatureConfig(sample_rate=RATE)
 
 @pytest.fixture
 def place(tmp_path) -> Dataset:
-    """A minute's half of noise in which something hums twice; a short negative; a clip of a label."""
+    """Thirty seconds of noise with two hums as ambience; a short negative; a clip of a label."""
     noise = 0.002 * np.random.default_rng(3).normal(size=30 * RATE)
     hum = 0.3 * np.sin(2 * np.pi * 500 * np.arange(2 * RATE) / RATE)
     for second in (8, 20):
@@ -24,8 +26,8 @@ def place(tmp_path) -> Dataset:
     return Dataset("place", ("a",), (*clips, Clip(tmp_path / "place.wav", "unknown", "place", 1)), "")
 
 
-def test_the_gate_hears_what_stands_out_in_ambience(place, tmp_path):
-    """Each hum is a sounding of windows a second apart that rises far above the floor; short negatives are no place."""
+def test_the_gate_opens_on_sounds_in_ambience(place, tmp_path):
+    """Each hum is a span of windows a second apart, far above the noise floor; short negatives are skipped."""
     found = gate_ambience(place, FEATURES, Cache(tmp_path / "cache"), {})
     assert found.seconds.tolist() == [0, 0, 30]
     assert set(found.windows.clip.tolist()) == {2}
@@ -38,7 +40,7 @@ def test_the_gate_hears_what_stands_out_in_ambience(place, tmp_path):
 
 
 def test_without_ambience_there_is_no_window(place, tmp_path):
-    """No long negative: no windows, no seconds, no failure."""
+    """Without a long negative there are no windows and no seconds, and nothing fails."""
     bare = Dataset("bare", place.labels, place.clips[:2], "")
     found = gate_ambience(bare, FEATURES, Cache(tmp_path / "cache"), {})
     assert (len(found.windows), found.seconds.sum()) == (0, 0)

@@ -12,7 +12,7 @@ from training.data.loading import load_dataset
 
 
 def test_own_sounds_keep_a_group_in_one_fold(tmp_path, write_silence):
-    """Takes of one recording, and files of one subfolder, are never split."""
+    """Takes of one recording, and files of one subfolder, stay in one fold."""
     names = [f"{i}-{take}.wav" for i in range(6) for take in "AB"] + [f"field/{i}.flac" for i in range(4)]
     for label in ("frog", "owl"):
         write_silence(tmp_path / label, names)
@@ -35,14 +35,14 @@ def test_own_sounds_keep_a_group_in_one_fold(tmp_path, write_silence):
         (["2024-05-01_12-30-05", "2024-05-01_12-31-10"], 2),
     ],
 )
-def test_names_tell_which_files_are_one_recording(names, recordings):
-    """Parts of a recording are told from numbered recordings, and from times, by the end of the name."""
+def test_names_of_one_recording_end_alike(names, recordings):
+    """The end of a name distinguishes parts of one recording from numbered recordings and from times."""
     folder = Path("frog")
     assert len({recording_name(folder / f"{name}.wav", folder) for name in names}) == recordings
 
 
 def test_few_clips_and_files_that_are_no_sound_warn(tmp_path, make_class_folders):
-    """Under 20 clips a class warns, and so do files that a phone made and nobody can read; enough clips are silent."""
+    """Fewer than 20 clips of a class give a warning, and so do files in an unreadable format."""
     data = make_class_folders(tmp_path, "frog", "owl")
     assert load_dataset(data).warnings == ()
     (data / "owl" / "owl_0.wav").rename(data / "owl" / "owl_0.m4a")
@@ -52,7 +52,7 @@ def test_few_clips_and_files_that_are_no_sound_warn(tmp_path, make_class_folders
 
 
 def test_unreadable_own_sounds_are_refused_all_at_once(tmp_path, make_class_folders):
-    """Text named .wav, an empty file and a sound of no length: one line names them all, before anything is computed."""
+    """One line names a text file, an empty file and a sound of no length, before a long run."""
     data = make_class_folders(tmp_path, "frog", "owl")
     (data / "frog" / "text.wav").write_text("not sound")
     (data / "frog" / "empty.flac").write_bytes(b"")
@@ -65,13 +65,13 @@ def test_unreadable_own_sounds_are_refused_all_at_once(tmp_path, make_class_fold
 
 @pytest.mark.parametrize("name", ["unknown", "a+b", "c#"])
 def test_folders_that_cannot_name_a_class_are_refused(tmp_path, name, make_class_folders):
-    """A label becomes an MQTT topic, and `unknown` is none: better said now than when the bundle is exported."""
+    """Names that cannot be an MQTT topic, and `unknown`, are refused at loading."""
     with pytest.raises(InputError, match="--negatives"):
         load_dataset(make_class_folders(tmp_path, "frog", name))
 
 
-def test_own_classes_on_top_of_urbansound8k(urbansound8k, tmp_path, make_class_folders):
-    """New classes join the labels, a known one gets more clips, all in the folds that are judged."""
+def test_own_classes_are_added_to_urbansound8k(urbansound8k, tmp_path, make_class_folders):
+    """New classes join the labels, a known label gets more clips, and all are in the evaluation folds."""
     data = make_class_folders(tmp_path, "frog", "hiss", count=6)
     dataset = load_dataset(data, base=urbansound8k)
     assert dataset.labels == ("clicks", "hiss", "tone", "frog")

@@ -10,7 +10,7 @@ from training.data.loading import load_dataset
 
 
 @given(st.integers(3, 40), st.integers(0, 1000))
-def test_dealt_recordings_stay_together_and_even(count, seed):
+def test_recordings_are_assigned_whole_and_evenly(count, seed):
     """Every draw keeps a recording in one fold, and folds differ by one recording at most."""
     folds = assign_folds({f"r{i}" for i in range(count)}, (1, 3, 10), Random(seed))
     sizes = [list(folds.values()).count(fold) for fold in (1, 3, 10)]
@@ -18,8 +18,8 @@ def test_dealt_recordings_stay_together_and_even(count, seed):
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_a_random_split_says_that_it_leaks(urbansound8k, negatives):
-    """Clips are dealt evenly and reproducibly, with no regard for their recordings; the dataset knows that it leaks."""
+def test_a_random_split_is_marked_as_leaking(urbansound8k, negatives):
+    """Clips are assigned evenly and reproducibly, regardless of their recordings; the dataset is marked."""
     dataset = load_dataset(urbansound8k, [negatives])
     split = split_at_random(dataset, 0)
     assert (dataset.leaks, split.leaks) == (False, True)

@@ -8,7 +8,7 @@ from training.data.loading import load_dataset
 
 
 def test_negatives_leave_out_folders_named_like_a_label(urbansound8k, negatives):
-    """ESC-10's dog_bark must not become a negative of a network that knows dog_bark."""
+    """ESC-10's dog_bark is not a negative of a network with the label dog_bark."""
     dataset = load_dataset(urbansound8k, [negatives])
     others = [clip for clip in dataset.clips if clip.label == UNKNOWN]
     assert len(others) == 9
@@ -17,7 +17,7 @@ def test_negatives_leave_out_folders_named_like_a_label(urbansound8k, negatives)
 
 @pytest.mark.parametrize("what", ["absent", "empty", "no columns", "no clips", "not text"])
 def test_unusable_data_is_one_clear_line(tmp_path, what):
-    """Each fault names the path and the cure, in one line."""
+    """Each fault is one line with the path and the cure."""
     data = tmp_path / "data"
     if what != "absent":
         (data / "metadata").mkdir(parents=True)
@@ -34,8 +34,8 @@ def test_unusable_data_is_one_clear_line(tmp_path, what):
     assert "\n" not in str(caught.value)
 
 
-def test_too_few_folds_is_said(tmp_path, write_silence):
-    """With two folds there is none left to choose by."""
+def test_too_few_folds_are_refused(tmp_path, write_silence):
+    """Two folds are refused: validation needs a third."""
     write_silence(tmp_path / "a", ["1.wav", "2.wav"])
     write_silence(tmp_path / "b", ["1.wav", "2.wav"])
     with pytest.raises(InputError, match="needed are 3"):
@@ -43,13 +43,13 @@ def test_too_few_folds_is_said(tmp_path, write_silence):
 
 
 def test_one_class_is_refused(tmp_path, make_class_folders):
-    """There is nothing to tell it from."""
+    """A single class is refused, because a network needs two labels."""
     with pytest.raises(InputError, match="Add one"):
         load_dataset(make_class_folders(tmp_path, "frog"))
 
 
-def test_a_class_with_too_few_recordings_is_told(tmp_path, write_silence, make_class_folders):
-    """Thirty cuts of two recordings cannot be trained, chosen and tested on: the line says how many there are."""
+def test_a_class_with_too_few_recordings_is_refused(tmp_path, write_silence, make_class_folders):
+    """Thirty cuts of two recordings are refused, with the numbers of clips and recordings."""
     data = make_class_folders(tmp_path, "frog")
     write_silence(data / "owl", [f"REC{n % 2}_{n}.wav" for n in range(30)])
     with pytest.raises(InputError, match=r"owl \(30 of 2 recordings\)"):

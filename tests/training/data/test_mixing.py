@@ -7,8 +7,8 @@ from device.errors import InputError
 from training.data.mixing import MixtureConfig, Mixtures
 
 
-def test_windows_are_sounding_and_reproducible(sounds):
-    """Every window has the same peak, none is silent, and the same seed gives the same."""
+def test_windows_are_audible_and_reproducible(sounds):
+    """Every window has the same peak, none is silent, and the same seed gives the same windows."""
     mixtures = Mixtures([sounds], 16000, MixtureConfig())
     windows = [mixtures.draw(48000, np.random.default_rng(seed)) for seed in range(20)]
     assert all(np.abs(window).max() == 16384 or np.abs(window).max() == 16383 for window in windows)
@@ -16,7 +16,7 @@ def test_windows_are_sounding_and_reproducible(sounds):
     assert not np.array_equal(windows[3], windows[4])
 
 
-def test_a_missing_folder_of_sounds_is_told(tmp_path):
-    """An empty folder teaches nothing, and is named."""
+def test_a_folder_without_sounds_is_refused(tmp_path):
+    """A folder without sounds is an error that names it."""
     with pytest.raises(InputError, match="no sound"):
         Mixtures([tmp_path], 16000, MixtureConfig())

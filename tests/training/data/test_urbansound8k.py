@@ -5,8 +5,8 @@ import pytest
 from training.data.urbansound8k import load_urbansound8k
 
 
-def test_finds_clips_by_stem_and_says_which(urbansound8k):
-    """The loader tells how much of the table is there, and which folds are not."""
+def test_clips_are_found_by_stem_and_counted(urbansound8k):
+    """The loader reports how many clips of the table exist, and which folds are missing."""
     dataset = load_urbansound8k(urbansound8k)
     assert dataset.labels == ("clicks", "hiss", "tone")
     assert len(dataset.clips) == 54
@@ -16,8 +16,8 @@ def test_finds_clips_by_stem_and_says_which(urbansound8k):
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg"])
-def test_takes_other_formats_than_the_table_names(tmp_path, make_urbansound8k, suffix):
-    """A table that says .wav finds the clip by its stem, whatever the format."""
+def test_formats_other_than_the_tables_are_read(tmp_path, make_urbansound8k, suffix):
+    """A table with names in .wav finds clips of any format by their stem."""
     dataset = load_urbansound8k(make_urbansound8k(tmp_path, recordings=1, clips=1, suffix=suffix))
     assert {clip.path.suffix for clip in dataset.clips} == {suffix}
     assert len(dataset.clips) == 9
