@@ -28,8 +28,7 @@ class Cache:
     """Arrays in a folder, named by the digest of everything that they depend on.
 
     A file appears under its name only when it is complete, so an interrupted run continues after the last finished
-    step.
-    The folder can be deleted at any time.
+    step. The folder can be deleted at any time.
 
     Args:
         folder: created when first needed.

@@ -37,8 +37,7 @@ class AugmentConfig:
     """Share of copies with a background, 0 to 1."""
     cut_share: float = 0.5
     """Share of copies that are cut like the device's windows, 0 to 1: with background before the sound, or without its
-    end.
-    The others are cut like clips, with as much of the sound as fits."""
+    end. The others are cut like clips, with as much of the sound as fits."""
 
 
 def augment(

@@ -45,8 +45,7 @@ class Dataset:
         clips: clips in a fixed order, negatives last.
         description: sentence that lists the clips and folds that were found.
         leaks: whether the folds share recordings (`split_at_random`). Figures of such folds are meaningless, and
-            networks
-            trained on them must not ship.
+            networks trained on them must not ship.
         warnings: remarks to show before a long run, one line each.
     """
 

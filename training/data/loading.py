@@ -26,8 +26,7 @@ def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0, base
 
     Raises:
         InputError: no clip was found, a file is not a sound file, the table is invalid, or there are fewer than two
-            labels
-            or three evaluation folds.
+            labels or three evaluation folds.
     """
     if not data.is_dir():
         raise InputError(f"no data at {data}: not a folder. Set --data to the folder that holds the clips")

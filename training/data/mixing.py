@@ -49,8 +49,7 @@ class Mixtures:
     """Sounds in memory, to draw windows from.
 
     Each folder gets the same share of the windows; a folder that is named twice gets twice as many. Within a folder,
-    the
-    probability of a recording is proportional to the square root of its length.
+    the probability of a recording is proportional to the square root of its length.
 
     Args:
         folders: searched recursively.
