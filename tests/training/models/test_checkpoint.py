@@ -1,4 +1,4 @@
-"""Networks on disk."""
+"""Checkpoints of trained networks."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from training.models.head import LOGITS, predict_logits
 
 
 def test_fine_tuned_weights_are_kept_with_the_network(trained, tmp_path):
-    """What was saved with fine-tuned weights computes the same when it is loaded again."""
+    """A network with fine-tuned weights computes the same after saving and loading."""
     network = load_network(trained.output / "networks" / "all")
     tuned = network.to_keras(trained.config.backbone, (75, 79))
     layer = tuned.get_layer(LOGITS)

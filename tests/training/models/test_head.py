@@ -10,7 +10,7 @@ SHAPE = (75, 79)
 
 
 def test_head_in_the_network_is_the_head_on_features():
-    """Standardising and weighting inside the network gives the logits that were fitted on cached features."""
+    """The head in the Keras network gives the same logits as the head on cached features."""
     backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
     log_mels = np.random.default_rng(0).uniform(-1, 1, (3, *SHAPE)).astype(np.float32)
     features = np.concatenate([np.reshape(part, (3, -1)) for part in backbone(log_mels[..., None])], axis=1)
