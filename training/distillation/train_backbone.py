@@ -66,8 +66,8 @@ def stem_features(backbone: BackboneConfig, windows: NDArray[np.int8]) -> NDArra
         backbone: whose stem.
         windows: shape (n, mel_bands, frames), 127 times the log-mels.
     """
-    grey = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
-    stem = import_tensorflow().keras.Model(grey.input, _stem_end(grey))
+    grayscale = build_backbone(backbone, (windows.shape[1], windows.shape[2]))
+    stem = import_tensorflow().keras.Model(grayscale.input, _stem_end(grayscale))
     run = import_tensorflow().function(stem, reduce_retracing=True)
     stem_outputs = np.empty((len(windows), *stem.output_shape[1:]), np.float16)
     batches = [slice(start, start + BATCH_SIZE) for start in range(0, len(windows), BATCH_SIZE)]

@@ -1,4 +1,4 @@
-"""Equal ranges of a layer's channels."""
+"""Channel equalization."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPE = (75, 79)
 
 
 def test_equalizing_changes_ranges_and_nothing_else():
-    """Channels of one layer come closer in range, and the network still computes the same logits."""
+    """Channels of one layer come closer in range, and the network computes the same logits."""
     backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
     size = sum(part.shape[-1] for part in backbone.outputs)
     head = Head(
@@ -27,7 +27,9 @@ def test_equalizing_changes_ranges_and_nothing_else():
 
     def unevenness():
         ranges = np.max(mixed(log_mels[..., None]), axis=(0, 1, 2))
-        return float(np.std(np.log(ranges[ranges > 0.01 * ranges.max()])))  # others are dead, or at the largest factor
+        return float(
+            np.std(np.log(ranges[ranges > 0.01 * ranges.max()]))
+        )  # the other channels are 0, or at the largest factor
 
     before, uneven = predict_logits(network, log_mels), unevenness()
     equalize(network, log_mels)

@@ -8,8 +8,8 @@ from training.quantization.feature_noise import quantization_errors
 SHAPE = (75, 79)
 
 
-def test_rounding_errors_are_what_int8_adds_to_features():
-    """They are about 0, and small beside what the features tell."""
+def test_quantization_errors_are_small_and_centred():
+    """Quantization errors have a mean of 0 and are small beside the variation of the features."""
     backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
     log_mels = np.random.default_rng(0).uniform(-1, 1, (40, *SHAPE)).astype(np.float32)
     log_mels *= np.linspace(0.1, 1.0, 40, dtype=np.float32)[:, np.newaxis, np.newaxis]

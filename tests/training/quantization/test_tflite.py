@@ -12,15 +12,15 @@ SHAPE = (75, 79)
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
-def test_smaller_backbones_become_int8_too(name):
-    """The ones for a Pi Zero 2 W are pooled and quantized by the same code, and decide like their float parents."""
+def test_smaller_backbones_are_quantized_too(name):
+    """The backbones for a Pi Zero 2 W are pooled and quantized too, with logits close to the float ones."""
     backbone = build_backbone(BackboneConfig("random", name=name), SHAPE)
     size = sum(part.shape[-1] for part in backbone.outputs)
     rng = np.random.default_rng(0)
     log_mels = rng.uniform(-1, 1, (12, *SHAPE)).astype(np.float32)
     features = np.concatenate([np.ravel(part) for part in backbone(log_mels[..., None])])
     ones, weights = np.ones(size, np.float32), rng.normal(size=(size, 3)).astype(np.float32)
-    # One scale for all features: those of a random backbone hardly differ from window to window.
+    # One scale for all features, because those of a random backbone hardly differ between windows.
     network = attach_head(
         backbone, Head(features.mean() * ones, features.std() * ones, weights, np.zeros(3, np.float32))
     )
@@ -30,8 +30,8 @@ def test_smaller_backbones_become_int8_too(name):
     assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
 
 
-def test_the_last_bias_takes_the_shift_back(trained):
-    """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
+def test_the_last_bias_corrects_the_shift(trained):
+    """The mean shift of each logit by rounding is removed, within a step, by lowering the last bias."""
     network, keras = trained._load("all")
     windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
     content = tflite.convert(keras, windows)
