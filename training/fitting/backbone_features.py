@@ -1,4 +1,4 @@
-"""What one backbone makes of a dataset's windows: features, and how int8 rounds them. Kept in the cache."""
+"""Cached backbone features of a dataset's windows, and their int8 quantization error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from training.models.head import extract_features
 from training.quantization.feature_noise import quantization_errors
 
 EXPORT_WINDOWS = 800
-"""Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
+"""Training windows for export, to calibrate and to compare with; also for the quantization error of features."""
 
 
 @dataclass(frozen=True)
 class QuantizationNoise:
-    """What int8 adds to the features of some windows.
+    """Quantization error of the features of some windows.
 
     Attributes:
         errors: shape (n, features), float32 (see `training.quantization.feature_noise`).
-        clip: shape (n,), int32, each window's clip.
+        clip: shape (n,), int32, number of each window's clip.
     """
 
     errors: NDArray[np.float32]
@@ -33,7 +33,7 @@ class QuantizationNoise:
 
 @dataclass(frozen=True)
 class Examples:
-    """Features of windows, shape (n, features), and where they come from (see Spectrograms); and how int8 rounds."""
+    """Features of windows, shape (n, features), with their clips and copies (see `Spectrograms`), and their noise."""
 
     features: NDArray[np.float16]
     clip: NDArray[np.int32]
@@ -42,13 +42,13 @@ class Examples:
 
 
 class BackboneFeatures:
-    """One backbone's features of a dataset.
+    """Features of a dataset's windows by one backbone.
 
     Args:
-        backbone: which; its weights are a file, not a folder.
-        parts: windows of the clips as they are, and of their copies.
-        seed: of the draw of windows.
-        cache: where all is kept.
+        backbone: backbone with weights in a file, not in a folder.
+        parts: windows of the original clips, and of their copies.
+        seed: seed of the draw of windows.
+        cache: stores features and quantization errors.
     """
 
     def __init__(self, backbone: BackboneConfig, parts: Sequence[Spectrograms], seed: int, cache: Cache) -> None:
@@ -59,7 +59,7 @@ class BackboneFeatures:
 
     @cached_property
     def key(self) -> dict[str, object]:
-        """What the examples depend on.
+        """Everything that the examples depend on.
 
         Raises:
             InputError: the weights are unreadable.
@@ -69,40 +69,41 @@ class BackboneFeatures:
 
     @cached_property
     def examples(self) -> Examples:
-        """Features of all windows and copies, and how int8 rounds them.
+        """Features of all windows and copies, and their quantization error.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
         count = len(self._parts)
-        found = [self.features(part, f"features {number} of {count}") for number, part in enumerate(self._parts, 1)]
-        features = np.concatenate(found)
+        parts = [self.features(part, f"features {number} of {count}") for number, part in enumerate(self._parts, 1)]
+        features = np.concatenate(parts)
         clip = np.concatenate([part.clip for part in self._parts])
         copy = np.concatenate([part.copy for part in self._parts])
         return Examples(features, clip, copy, self._noise(features, clip))
 
     def features(self, windows: Spectrograms, description: str) -> NDArray[np.float16]:
-        """Features of windows, shape (n, features), from the cache if they are there.
+        """Return features of windows, shape (n, features), computed or from the cache.
 
         Args:
-            windows: whose key names them.
-            description: for the progress line.
+            windows: windows with a key.
+            description: text of the progress bar.
         """
-        found: NDArray[np.float16] = self._cache.arrays(
+        features: NDArray[np.float16] = self._cache.arrays(
             "features",
             self._key_of(dict(windows.key)),
             lambda: {"features": extract_features(self._network, windows, description)},
         )["features"]
-        return found
+        return features
 
     @cached_property
     def _network(self) -> Any:
         return self._build()
 
     def _noise(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> QuantizationNoise:
-        """What int8 adds to the features of some windows.
+        """Return the quantization error of the features of some windows.
 
-        Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
+        The ranges and the mean of the errors come from windows of all folds. A head is fitted with the errors of its
+        training folds only.
         """
 
         def compute() -> Arrays:

@@ -1,8 +1,8 @@
-"""Fine-tuning: the backbone's later blocks follow the head, gently, and only as far as validation says.
+"""Fine-tuning of the backbone's later blocks, for as many epochs as validation recommends.
 
-It starts from the fitted head, not from a random one: large gradients of a random head would first destroy
-what ImageNet taught (Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022). Batch
-normalisation keeps ImageNet's statistics; with those of small batches of clips, training collapses.
+It starts from the fitted head. A random head would have large gradients, which first destroy the ImageNet weights (A.
+Kumar et al., "Fine-Tuning can Distort Pretrained Features", ICLR 2022). Batch normalization keeps the statistics of
+ImageNet: with those of small batches of clips, training collapses.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,26 +23,26 @@ from training.models.tf import import_tensorflow
 
 @dataclass(frozen=True)
 class FineTuneConfig:
-    """How far and how fast."""
+    """Number of epochs, learning rate and trained blocks."""
 
     epochs: int = 0
-    """At most; validation may choose fewer. 0 keeps the linear head on the frozen backbone."""
+    """Largest number of epochs; validation may choose fewer. 0 keeps the linear head on the frozen backbone."""
     rate: float = 2e-5
     frozen_up_to: str = "mixed2"
-    """The blocks up to this one keep ImageNet's weights: edges and textures need no relearning."""
+    """Blocks up to this one keep the ImageNet weights: edges and textures need no training."""
     batch: int = 32
     label_smoothing: float = 0.1
 
 
 @dataclass(frozen=True)
 class TrainingWindows:
-    """Windows and copies to learn from: parts of the dataset, and each clip's target."""
+    """Windows and copies to train on, as parts of the dataset, and the target of each clip."""
 
     parts: Sequence[Spectrograms]
     target: NDArray[np.int64]
 
     def draw(self, clips: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
-        """One window or copy of each clip at random, shape (clips, mel_bands, frames)."""
+        """Draw one window or copy of each clip at random, shape (clips, mel_bands, frames)."""
         drawn = []
         for clip in clips:
             part = self.parts[rng.integers(len(self.parts))]
@@ -59,21 +59,21 @@ def fine_tune(
     config: FineTuneConfig,
     seed: int,
 ) -> list[float]:
-    """Train a network in place, and follow it on validation clips.
+    """Train a network in place, and measure its accuracy on validation clips.
 
     Args:
         network: Keras, log-mels -> logits.
-        windows: where windows come from; its first part holds the windows as they are.
-        train: numbers of the clips to learn from.
-        validation: numbers of the clips to follow; may be empty.
-        config: how.
-        seed: of order and draw.
+        windows: windows to draw from; its first part contains those of the original clips.
+        train: numbers of the training clips.
+        validation: numbers of the validation clips; may be empty.
+        config: epochs, learning rate, trained blocks.
+        seed: seed of order and draw.
 
     Returns:
         Validation accuracy before training and after each epoch, 0 to 1; empty without validation clips.
 
     Raises:
-        ConfigError: `frozen_up_to` is no layer of the network.
+        ConfigError: the network has no layer `frozen_up_to`.
     """
     tf = import_tensorflow()
     _freeze(network, config.frozen_up_to)
@@ -113,15 +113,15 @@ def fine_tune_with_validation(
     """Choose the number of epochs on each validation fold in turn, then fine-tune on all folds but `test_fold`.
 
     Args:
-        dataset: whose folds.
+        dataset: clips with folds.
         windows: windows and copies of its clips.
-        test_fold: left out throughout; None leaves none out.
-        start: makes the network to start from, fitted without the validation fold it is given; None for all.
-        config: how.
-        seed: of order and draw.
+        test_fold: fold that is left out; None to leave none out.
+        start: builds the initial network, fitted without the given validation fold; None for all folds.
+        config: epochs, learning rate, trained blocks.
+        seed: seed of order and draw.
 
     Returns:
-        The network, None where no epoch was better than none; and the validation curves.
+        The network, or None if no number of epochs improved it; and the validation curves.
     """
     folds = dataset.clip_folds
     curves = []
@@ -139,21 +139,21 @@ def fine_tune_with_validation(
 
 
 def best_epoch(curves: Sequence[Sequence[float]]) -> int:
-    """The epoch of the highest mean validation accuracy; the earliest of equals, 0 for no fine-tuning."""
+    """Return the epoch with the highest mean validation accuracy; the earliest of equals, 0 for no fine-tuning."""
     return int(np.argmax(np.mean(np.array(curves), axis=0)))
 
 
 def _freeze(network: Any, frozen_up_to: str) -> None:
     names = [layer.name for layer in network.layers]
     if frozen_up_to not in names:
-        raise ConfigError(f"cannot freeze up to {frozen_up_to}: the network has no such layer. Choose one it has")
+        raise ConfigError(f"cannot freeze up to {frozen_up_to}: no such layer in the network. Choose one of its layers")
     normalisation = import_tensorflow().keras.layers.BatchNormalization
     for number, layer in enumerate(network.layers):
         layer.trainable = number > names.index(frozen_up_to) and not isinstance(layer, normalisation)
 
 
 def _accuracy(network: Any, windows: TrainingWindows, clips: NDArray[np.int64]) -> float:
-    """Share of clips whose mean logits name the target."""
+    """Return the share of clips with a correct decision by mean logits."""
     originals = windows.parts[0]
     rows = np.flatnonzero(np.isin(originals.clip, clips))
     numbers, logits = clip_means(predict_logits(network, originals.log_mels(rows)), originals.clip[rows])

@@ -1,14 +1,14 @@
-"""The head: a linear layer fitted to cached features, and the choices that validation folds make for it.
+"""Head trainer: fits a linear layer to cached features, with hyperparameters from validation folds.
 
-Nothing is chosen on a test fold. For a network that will be tested on fold k, every other judged fold takes its
-turn as validation fold: a head is fitted without both, and what it says of the validation fold chooses the
-regularisation, the temperature and the bias of "none of them". The head itself is then fitted without k alone.
-The network that ships is made the same way, with no fold left out at the end.
+Nothing is chosen on a test fold. For a network that is tested on fold k, each other evaluation fold is the validation
+fold once: a head is fitted without both, and its logits on the validation fold choose the shrinkage, the temperature
+and the bias of `unknown`. The final head is fitted without fold k alone. The network that ships is trained in the same
+way, with no fold left out at the end.
 
-A backbone that heard a fold's clips, if only without labels, finds that fold easy. So a head speaks of a fold from the
-features of a backbone that never heard it (see `BackboneConfig.without`). That which speaks of a validation fold may
-have heard the test fold, without labels: a few numbers come of it, and no feature that the test sees. To leave out
-each two folds would take a backbone for each pair.
+Each fold is scored with a backbone that was not trained on it (see `BackboneConfig.for_test_fold`); otherwise results
+leak, even if the backbone was trained without labels. The backbone that scores a validation fold may have been trained
+on the test fold, without labels. It determines only a few numbers, and no features of the test. Leaving out both folds
+would take a backbone for each pair of folds.
 """
 
 import math
@@ -31,31 +31,31 @@ from training.models.head import Head
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """How the head is fitted and chosen."""
+    """Candidates and allowed costs of the fit."""
 
     shrinkages: tuple[float, ...] = (0.1, 0.2, 0.4)
-    """Candidates: how far the covariance is brought towards a multiple of the identity, 0 to 1."""
+    """Candidates of the covariance's shrinkage towards a multiple of the identity, 0 to 1."""
     recording_power: float = 0.5
-    """A recording counts by this power of its clips: a hundred clips of one dog tell more of that dog than of dogs, but
-    they tell more than one clip does."""
+    """Exponent of the number of clips in a recording's weight. A hundred clips of one dog describe this dog more than
+    dogs in general, but more than a single clip does."""
     unknown_cost: float = 0.005
-    """Share of labelled validation clips that may be lost for telling unknown sounds apart among clips."""
+    """Share of labelled validation clips that may become `unknown` among clips, 0 to 1."""
     live_cost: float = 0.01
-    """The same for what a microphone hears: live odds start where so many would be lost. So they follow each head, one
-    of which takes strange clips for "none of them" more readily than another."""
+    """The same share live: the live odds start where this share would become `unknown`. So they depend on the head,
+    because heads differ in how readily they classify other sounds as `unknown`."""
 
 
 @dataclass(frozen=True)
 class FittedHead:
-    """A head and what was chosen for it.
+    """A head with its hyperparameters.
 
     Attributes:
-        head: with the bias of "none of them" in it.
-        temperature: of the softmax.
-        shrinkage: the one that validation chose.
-        unknown_bias: what was added to the logit of "none of them"; 0 without negatives.
-        live_odds: of "none of them" where `HeadConfig.live_cost` would be paid, at least 1; 1 without negatives.
-        validation_accuracy: share of labelled validation clips named right, 0 to 1.
+        head: head with the bias of `unknown` included.
+        temperature: temperature of the softmax.
+        shrinkage: shrinkage chosen on validation folds.
+        unknown_bias: bias added to the logit of `unknown`; 0 without negatives.
+        live_odds: prior odds of `unknown` at which `HeadConfig.live_cost` is reached, at least 1; 1 without negatives.
+        validation_accuracy: share of labelled validation clips with a correct decision, 0 to 1.
     """
 
     head: Head
@@ -70,10 +70,11 @@ class HeadTrainer:
     """Fits the heads of one dataset.
 
     Args:
-        dataset: labels, folds.
-        sight: gives what the backbone makes of the clips that never heard a fold; for None, that which heard all.
+        dataset: labels and folds.
+        backbone_features: returns the features of the backbone for a test fold; for None, of the backbone for all
+            folds.
         config: candidates and costs.
-        cache: keeps each fit.
+        cache: stores each fit.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class HeadTrainer:
         }
 
     def fit(self, test_fold: int | None) -> FittedHead:
-        """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
+        """Choose the hyperparameters on validation folds, then fit on all folds but `test_fold`; None for all folds."""
         labels, bias, live_bias = len(self._dataset.labels), 0.0, 0.0
         folds = [self._validate(test_fold, fold) for fold in self.validation_folds(test_fold)]
         candidates = []
@@ -123,16 +124,16 @@ class HeadTrainer:
     def predict_validation_folds(
         self, test_fold: int | None, fitted: FittedHead, windows: Spectrograms, description: str
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """What the heads that chose for `test_fold` say of other windows of their validation folds.
+        """Predict other windows of the validation folds with the heads that were fitted without their fold.
 
         Args:
-            test_fold: whose network is made; None for the one of all folds.
-            fitted: what `fit` gave for it.
-            windows: cut from clips of the dataset.
-            description: they are, for the progress line.
+            test_fold: test fold of the network; None for the network of all folds.
+            fitted: result of `fit` for this test fold.
+            windows: windows of clips of the dataset.
+            description: text of the progress bar.
 
         Returns:
-            Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
+            Rows of the windows in validation folds, sorted, and their probabilities, shape (rows, outputs).
         """
         logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
@@ -145,11 +146,11 @@ class HeadTrainer:
         return predicted, softmax(logits[predicted] / fitted.temperature)
 
     def validation_folds(self, test_fold: int | None) -> list[int]:
-        """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
+        """Return the validation folds of the network that is tested on `test_fold`; None for that of all folds."""
         return [fold for fold in self._dataset.evaluation_folds if fold != test_fold]
 
     def _validate(self, test_fold: int | None, fold: int) -> list[HeldOutLogits]:
-        """What heads that saw neither fold say of the second, for each shrinkage."""
+        """Return, for each shrinkage, the logits of a fold by a head that was fitted on neither of the folds."""
         examples = self._backbone_features(fold).examples
         rows = (examples.copy == 0) & (self._folds[examples.clip] == fold)
         features, clip = examples.features[rows], examples.clip[rows]
@@ -157,7 +158,10 @@ class HeadTrainer:
         return [HeldOutLogits(head(features), clip) for head in heads]
 
     def head(self, held_out_fold: int | None, other_fold: int | None, shrinkage: float) -> Head:
-        """Head for the backbone that never heard the held-out fold, fitted on all folds but that and the other."""
+        """Return the head for the backbone of `held_out_fold`, fitted on all folds but the two given.
+
+        None leaves no fold out.
+        """
         without = [fold for fold in {held_out_fold, other_fold} if fold is not None]
         backbone_features = self._backbone_features(held_out_fold)
         key = {**self._key, "sight": backbone_features.key, "without": sorted(without), "shrinkage": shrinkage}
@@ -176,6 +180,6 @@ class HeadTrainer:
 
 
 def label_indices(dataset: Dataset) -> NDArray[np.int64]:
-    """Output number of each clip's label, shape (clips,); `unknown` is the last output."""
+    """Return the output number of each clip's label, shape (clips,); `unknown` is the last output."""
     number = {label: index for index, label in enumerate((*dataset.labels, UNKNOWN))}
     return np.array([number[clip.label] for clip in dataset.clips])

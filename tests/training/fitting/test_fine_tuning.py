@@ -15,7 +15,7 @@ from training.models.head import LOGITS
 
 
 def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
-    """It trains from the fitted network, follows each validation fold, and gives nothing where that got no better."""
+    """Each validation fold is measured after every epoch; without an improvement the result is None."""
     network = load_network(trained.output / "networks" / "fold-1")
     config = FineTuneConfig(epochs=1, rate=1e-4, frozen_up_to="mixed0", batch=16)
     shape = trained.config.spectrograms.features.shape
@@ -35,7 +35,7 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
 
 
 def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained):
-    """The head moves; batch normalisation keeps ImageNet's statistics, with which alone training does not collapse."""
+    """The head changes, and batch normalization keeps the statistics of ImageNet."""
     network = load_network(trained.output / "networks" / "all").to_keras(trained.config.backbone, (75, 79))
     normalisation = next(layer for layer in network.layers if "batch_normalization" in layer.name)
     before = [
@@ -52,6 +52,6 @@ def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained)
 
 
 def test_best_epoch_prefers_no_tuning_among_equals():
-    """The earliest of equally good epochs is taken; 0 means the linear head."""
+    """The earliest of equally good epochs is chosen; 0 means the linear head."""
     assert best_epoch([[0.7, 0.7], [0.7, 0.7]]) == 0
     assert best_epoch([[0.7, 0.8, 0.75], [0.7, 0.7, 0.7]]) == 1
