@@ -1,4 +1,4 @@
-"""What a teacher says of windows: the lesson that a backbone learns to hear from (`train_backbone`)."""
+"""Targets of distillation: the teacher's embeddings of windows (see `train_backbone`)."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,31 +17,31 @@ from training.data.spectrograms import SpectrogramMaker, quantize
 from training.distillation.yamnet import EMBEDDING, Teacher
 
 _CHUNK = 500
-"""Windows that are drawn, heard by the teacher and kept on disk at a time."""
+"""Windows that are drawn, embedded and stored at a time."""
 _SPREAD = 0.02
-"""Least standard deviation of an embedding's number, so that one that is nearly always 0 is not blown up."""
+"""Added to the standard deviation of each dimension, so that one that is nearly always 0 is not amplified."""
 _LIMIT = 6.0
 """Standard deviations beyond which a target is clipped."""
 
 
 @dataclass(frozen=True)
 class MixtureWindowsConfig:
-    """What is drawn from sounds that nobody labelled."""
+    """Configuration of the windows that are drawn from unlabelled sounds."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     mixtures: MixtureConfig = field(default_factory=MixtureConfig)
     windows: int = 30000
-    """How many are drawn. Each takes 100 kB of memory."""
+    """Number of windows. Each takes 100 kB of memory."""
     seed: int = 0
 
 
 REHEARSAL = MixtureWindowsConfig(windows=10000)
-"""Sounds beside one's own clips, so that the backbone does not unlearn them."""
+"""Mixtures beside the dataset's own clips, so that the backbone does not forget them."""
 
 
 @dataclass(frozen=True)
 class DistillationTargets:
-    """What the teacher said of windows.
+    """Windows and the teacher's embeddings of them.
 
     Attributes:
         windows: shape (n, mel_bands, frames), int8, 127 times the log-mels.
@@ -52,7 +52,7 @@ class DistillationTargets:
     embeddings: NDArray[np.float16]
 
     def standardized(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Embeddings of some windows, each number standardised over them and clipped, shape (rows, 1024), float32."""
+        """Return embeddings of some windows, standardized per dimension and clipped, shape (rows, 1024), float32."""
         embeddings = self.embeddings[rows].astype(np.float32)
         deviation = embeddings.std(axis=0) + np.float32(_SPREAD)
         clipped: NDArray[np.float32] = np.clip((embeddings - embeddings.mean(axis=0)) / deviation, -_LIMIT, _LIMIT)
@@ -62,7 +62,7 @@ class DistillationTargets:
         return len(self.windows)
 
     def __add__(self, other: "DistillationTargets") -> "DistillationTargets":
-        """These windows, then the others."""
+        """Concatenate the windows of both."""
         windows = np.concatenate([self.windows, other.windows])
         return DistillationTargets(windows, np.concatenate([self.embeddings, other.embeddings]))
 
@@ -70,13 +70,13 @@ class DistillationTargets:
 def embed_mixtures(
     folders: Sequence[Path], teacher: Path, config: MixtureWindowsConfig, cache: Cache
 ) -> DistillationTargets:
-    """Draw windows and let the teacher hear them; what was done before an interruption is not done again.
+    """Draw windows of mixed sounds and compute the teacher's embeddings; an interrupted run continues.
 
     Args:
         folders: unlabelled sounds.
         teacher: yamnet.tflite.
         config: features, mixtures, number of windows, seed.
-        cache: keeps the chunks.
+        cache: stores the chunks.
 
     Raises:
         InputError: a folder or the teacher is unreadable.
@@ -106,7 +106,7 @@ def embed_mixtures(
 
     count = math.ceil(config.windows / _CHUNK)
     results = parallel_map(lambda: Teacher(teacher), chunk, range(count))
-    chunks = list(progress(results, count, f"windows for the teacher, {_CHUNK} each"))
+    chunks = list(progress(results, count, f"embeddings of mixtures, {_CHUNK} windows each"))
     return DistillationTargets(
         np.concatenate([each["windows"] for each in chunks]),
         np.concatenate([each["embeddings"] for each in chunks]),
@@ -114,12 +114,12 @@ def embed_mixtures(
 
 
 def embed_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> DistillationTargets:
-    """Let the teacher hear a dataset's clips and copies, in the order of `maker.all()`.
+    """Compute the teacher's embeddings of a dataset's clips and copies, in the order of `maker.all()`.
 
     Args:
-        maker: of their windows.
+        maker: computes the windows.
         teacher: yamnet.tflite.
-        cache: keeps what it said of each copy.
+        cache: stores the embeddings of each copy.
 
     Raises:
         InputError: a clip or the teacher is unreadable.
@@ -134,12 +134,12 @@ def embed_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Distill
         return cache.arrays("heard", {**key, "windows": dict(parts[copy].key)}, compute)["embeddings"]
 
     results = parallel_map(lambda: Teacher(teacher), part, range(len(parts)))
-    embeddings = list(progress(results, len(parts), "clips and copies for the teacher"))
+    embeddings = list(progress(results, len(parts), "embeddings of clips and copies"))
     return DistillationTargets(np.concatenate([each.quantized for each in parts]), np.concatenate(embeddings))
 
 
 def _embeddings(teacher_model: Teacher, windows: Iterable[Samples]) -> NDArray[np.float16]:
-    """What the teacher says of windows, shape (n, 1024)."""
+    """Return the teacher's embeddings of windows, shape (n, 1024)."""
     embeddings: NDArray[np.float16] = np.stack([teacher_model(window)[:EMBEDDING] for window in windows]).astype(
         np.float16
     )

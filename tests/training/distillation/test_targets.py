@@ -1,4 +1,4 @@
-"""Embeddings of the teacher as targets."""
+"""The teacher's embeddings as targets."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_ba
 MIXTURES = MixtureWindowsConfig(features=SMALL, windows=96)
 
 
-def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
-    """What the teacher said is kept: a second run needs no sounds to say it again."""
+def test_an_interrupted_run_continues(sounds, teacher, tmp_path):
+    """A second run takes the embeddings from the cache."""
     cache = Cache(tmp_path)
     first = embed_mixtures([sounds], teacher, MIXTURES, cache)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -24,16 +24,16 @@ def test_lesson_goes_on_after_an_interruption(sounds, teacher, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
 
 
-def test_the_teacher_hears_clips_and_copies_as_loud_as_sounds(adaptation_run, teacher, tmp_path):
-    """Embeddings lie beside the windows that they belong to, and a clip's level changes none."""
+def test_clips_and_copies_are_embedded_at_one_level(adaptation_run, teacher, tmp_path):
+    """Embeddings are in the order of their windows, and do not depend on a clip's level."""
     targets = embed_clips(adaptation_run.data.maker, teacher, Cache(tmp_path))
     parts = adaptation_run.data.parts
     assert np.array_equal(targets.windows, np.concatenate([part.quantized for part in parts]))
     copied = list(adaptation_run.data.maker.samples(1))
     last = len(targets.windows) - 1
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
-        for heard in (window, window // 2):
+        for samples in (window, window // 2):
             assert targets.embeddings[row] == pytest.approx(
-                Teacher(teacher)(normalize_peak(heard))[:EMBEDDING], rel=0.02, abs=0.02
+                Teacher(teacher)(normalize_peak(samples))[:EMBEDDING], rel=0.02, abs=0.02
             )
     assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), targets.windows[last])

@@ -10,7 +10,7 @@ import tensorflow as tf
 from device.model.features import FeatureConfig
 from training.data.array_cache import Cache
 from training.data.spectrograms import Spectrograms
-from training.distillation import train_backbone as teaching
+from training.distillation import train_backbone as module
 from training.distillation.targets import MixtureWindowsConfig, embed_mixtures
 from training.distillation.train_backbone import DistillationConfig, initial_head, stem_features, train_backbone
 from training.distillation.yamnet import EMBEDDING
@@ -24,8 +24,8 @@ SHAPE = (SMALL.mel_bands, SMALL.frames)
 DISTILLATION = DistillationConfig(passes=2, precision="float32")
 
 
-def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
-    """The loss falls, and what changes lies above the stem."""
+def test_backbone_learns_the_embeddings(sounds, teacher, tmp_path):
+    """The loss falls, and only weights above the stem change."""
     targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path / "cache"))
     assert targets.windows.shape == (96, *SHAPE)
     assert targets.embeddings.shape == (96, EMBEDDING)
@@ -39,13 +39,13 @@ def test_backbone_learns_what_the_teacher_says(sounds, teacher, tmp_path):
     assert losses[-1] < losses[0]
     with np.load(tmp_path / "start.npz") as before, np.load(path) as after:
         same = [np.array_equal(before[name], after[name]) for name in sorted(before.files) if name != "last_layer"]
-    stem = 5 * 4  # five convolutions, each with a kernel and three arrays of its normalisation
+    stem = 5 * 4  # five convolutions, each with a kernel and three arrays of its normalization
     assert all(same[:stem])
     assert not any(same[stem:])
 
 
-def test_weights_are_brought_back_towards_those_from_before(sounds, teacher, tmp_path):
-    """A backbone that keeps half of its weights lies midway between where it was and where it would have gone."""
+def test_weights_are_interpolated_with_the_initial_ones(sounds, teacher, tmp_path):
+    """With half of the initial weights kept, the result is halfway between initial and trained weights."""
     targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path / "cache"))
     save_weights(load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
     start = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
@@ -57,26 +57,26 @@ def test_weights_are_brought_back_towards_those_from_before(sounds, teacher, tmp
         for kept in (0.0, 0.5)
     }
     moved = missed = 0.0
-    with np.load(start.weights) as here, np.load(path[0.0]) as there, np.load(path[0.5]) as midway:
+    with np.load(start.weights) as here, np.load(path[0.0]) as there, np.load(path[0.5]) as halfway:
         for name in set(here.files) - {"last_layer"}:
             old, new = here[name].astype(np.float32), there[name].astype(np.float32)
             moved += float(np.abs(new - old).sum())
-            missed += float(np.abs(midway[name] - (old + new) / 2).sum())
+            missed += float(np.abs(halfway[name] - (old + new) / 2).sum())
     assert missed < 0.1 * moved
 
 
 @pytest.mark.parametrize(
     ("flags", "precision"), [("flags: fma avx2", "float32"), ("flags: avx512f avx512_bf16", "mixed_bfloat16")]
 )
-def test_bfloat16_is_used_where_the_processor_knows_it(monkeypatch, flags, precision):
-    """Elsewhere it is emulated, and teaching would take half a day instead of an hour."""
+def test_bfloat16_is_used_where_the_processor_supports_it(monkeypatch, flags, precision):
+    """Without support, bfloat16 is emulated and takes ten times as long, so float32 is used."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _: [])
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: flags)
-    assert teaching._precision() == precision
+    assert module._precision() == precision
 
 
-def test_teaching_starts_from_the_first_guess(sounds, teacher, tmp_path):
-    """The guess tells much of the teacher's embedding, and is what the network says before its first step."""
+def test_training_starts_from_the_initial_head(sounds, teacher, tmp_path):
+    """The initial head explains much of the embedding, and the network predicts the same before its first step."""
     targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path))
     start = load_rgb_backbone(BackboneConfig("random", ("mixed1",)), SHAPE)
     save_weights(start, "mixed1", tmp_path / "start.npz")
@@ -85,19 +85,19 @@ def test_teaching_starts_from_the_first_guess(sounds, teacher, tmp_path):
     features = extract_features(grayscale, Spectrograms(targets.windows, *[np.zeros(96, np.int32)] * 2), "")
     standardized = targets.standardized(np.arange(len(targets)))
     head = initial_head(features, standardized)
-    guessed = head(features)
-    assert np.square(guessed - standardized).mean() < np.square(standardized).mean() / 2
+    expected = head(features)
+    assert np.square(expected - standardized).mean() < np.square(standardized).mean() / 2
     stem_outputs = stem_features(backbone, targets.windows)
-    network = teaching._with_embedding(load_rgb_backbone(backbone, SHAPE), backbone, head)
+    network = module._with_embedding(load_rgb_backbone(backbone, SHAPE), backbone, head)
     predicted = network.predict(stem_outputs.astype(np.float32), verbose=0)
-    # Beyond LIMIT a head clips, and teaching does not.
+    # A head clips beyond LIMIT, and the Keras model does not.
     within = np.abs((features.astype(np.float32) - head.mean) / head.scale).max(axis=1) < LIMIT
     assert within.sum() > 20
-    assert predicted[within] == pytest.approx(guessed[within], abs=0.05)
+    assert predicted[within] == pytest.approx(expected[within], abs=0.05)
 
 
-def test_a_pupil_with_random_weights_sees_through_its_own_stem(tmp_path):
-    """What the stem saw beforehand is what the pupil's stem sees: random weights are one draw."""
+def test_a_backbone_with_random_weights_has_one_stem(tmp_path):
+    """Random weights are the same each time, so cached stem outputs belong to the trained backbone."""
     random = BackboneConfig("random", ("mixed0",))
     windows = np.random.default_rng(0).integers(-127, 128, (2, *SHAPE), np.int8)
     tf.keras.utils.set_random_seed(5)

@@ -22,47 +22,47 @@ SHAPE = (SMALL.mel_bands, SMALL.frames)
 DISTILLATION = DistillationConfig(passes=2, precision="float32")
 
 
-def test_weights_for_a_fold_are_taught_without_it(adaptation_run, sounds, teacher, monkeypatch):
-    """No window of a judged fold, labelled or not, is in the lesson of the weights that it judges."""
-    taught_windows = {}
+def test_weights_for_a_fold_are_trained_without_it(adaptation_run, sounds, teacher, monkeypatch):
+    """The weights for a test fold are trained on no window of that fold, labelled or not."""
+    training_windows = {}
 
-    def note(targets, stem_outputs, backbone, config, folder, name, rows, head):
-        taught_windows[name] = {window.tobytes() for window in targets.windows[rows]}
+    def record(targets, stem_outputs, backbone, config, folder, name, rows, head):
+        training_windows[name] = {window.tobytes() for window in targets.windows[rows]}
         assert np.array_equal(stem_outputs[rows[:2]], stem_features(backbone, targets.windows[rows[:2]]))
         return folder / f"{name}.npz"
 
-    monkeypatch.setattr(adapt, "train_backbone", note)
+    monkeypatch.setattr(adapt, "train_backbone", record)
     assert adaptation_run.adapt(teacher, [sounds], MIXTURES, DISTILLATION) == adaptation_run.output / "adapted"
     clip = np.concatenate([part.clip for part in adaptation_run.data.parts])
     windows = np.concatenate([part.quantized for part in adaptation_run.data.parts])
     folds = adaptation_run.dataset.clip_folds[clip]
-    assert set(taught_windows) == {"fold-1", "fold-3", "fold-10", "backbone"}
+    assert set(training_windows) == {"fold-1", "fold-3", "fold-10", "backbone"}
     for fold in (1, 3, 10):
-        assert not any(window.tobytes() in taught_windows[f"fold-{fold}"] for window in windows[folds == fold])
-        assert all(window.tobytes() in taught_windows[f"fold-{fold}"] for window in windows[folds != fold])
-    assert all(window.tobytes() in taught_windows["backbone"] for window in windows)
+        assert not any(window.tobytes() in training_windows[f"fold-{fold}"] for window in windows[folds == fold])
+        assert all(window.tobytes() in training_windows[f"fold-{fold}"] for window in windows[folds != fold])
+    assert all(window.tobytes() in training_windows["backbone"] for window in windows)
 
 
 @pytest.mark.parametrize(
-    ("weights", "error", "told"), [("none.npz", InputError, r"none\.npz"), (".", ConfigError, "from one file")]
+    ("weights", "error", "message"), [("none.npz", InputError, r"none\.npz"), (".", ConfigError, "from one file")]
 )
-def test_weights_that_do_not_serve_are_told_before_the_teacher_is_asked(adaptation_run, tmp_path, weights, error, told):
-    """Hearing sounds and clips takes a quarter of an hour: a wrong path, or a folder of weights, is told before."""
+def test_unusable_weights_are_refused_before_the_embeddings(adaptation_run, tmp_path, weights, error, message):
+    """Missing weights, or a folder of weights, are refused before the embeddings, which take a quarter of an hour."""
     config = replace(adaptation_run.config, backbone=BackboneConfig(str(tmp_path / weights), ("mixed0",)))
     run = Run(adaptation_run.dataset, config, adaptation_run.output, "")
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         run.adapt(tmp_path / "none.tflite", [tmp_path / "no sounds"], MIXTURES, DISTILLATION)
 
 
-def test_wrong_sounds_are_told_before_clips_are_looked_at(adaptation_run, teacher, tmp_path, monkeypatch):
-    """Features of all clips take minutes: a folder without sounds is told before."""
-    monkeypatch.setattr(ExperimentData, "examples", property(lambda data: pytest.fail("looked at the clips")))
+def test_wrong_sounds_are_refused_before_the_features(adaptation_run, teacher, tmp_path, monkeypatch):
+    """A folder without sounds is refused before the features of all clips, which take minutes."""
+    monkeypatch.setattr(ExperimentData, "examples", property(lambda data: pytest.fail("features were computed")))
     with pytest.raises(InputError, match="no sound"):
         adaptation_run.adapt(teacher, [tmp_path], MIXTURES, DISTILLATION)
 
 
-def test_each_network_gets_the_weights_that_never_heard_its_fold(adaptation_run, tmp_path):
-    """Of a folder of weights each fold's network takes its own, and the one that ships the last; none is left out."""
+def test_each_network_gets_the_weights_without_its_fold(adaptation_run, tmp_path):
+    """Each fold's network loads its own weights of a folder; a missing file is an error."""
     for number, name in enumerate(("fold-1", "fold-3", "fold-10", "backbone")):
         tf.keras.utils.set_random_seed(number)
         save_weights(
@@ -74,12 +74,12 @@ def test_each_network_gets_the_weights_that_never_heard_its_fold(adaptation_run,
     run.train()
     for fold, name in ((1, "fold-1"), (3, "fold-3"), (10, "fold-10"), (None, "backbone")):
         network, keras = run._load(f"fold-{fold}" if fold else "all")
-        own = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
-        assert network.settings["backbone"] == own.key()
+        expected = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
+        assert network.settings["backbone"] == expected.key()
         drawn = run.data.fold_windows(fold or 1)
         assert run._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
         assert predict_logits(keras, drawn.log_mels) == pytest.approx(
-            predict_logits(network.to_keras(own, SHAPE), drawn.log_mels), abs=1e-4
+            predict_logits(network.to_keras(expected, SHAPE), drawn.log_mels), abs=1e-4
         )
     (tmp_path / "fold-3.npz").unlink()
     with pytest.raises(InputError, match=r"fold-3\.npz"):
