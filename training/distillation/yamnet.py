@@ -43,7 +43,7 @@ class Teacher:
         dense = [op for op in self._interpreter._get_ops_details() if op["op_name"] == "FULLY_CONNECTED"]
         if not dense or np.prod(self._input["shape"]) != _WINDOW:
             raise InputError(
-                f"{model}: not YAMNet, which takes {_WINDOW} samples and ends with a dense layer. Set --teacher to yamnet.tflite"
+                f"{model}: not YAMNet, which takes {_WINDOW} samples and ends with a dense layer. Pass yamnet.tflite"
             )
         self._embedding = int(dense[-1]["inputs"][0])
 

@@ -1,4 +1,4 @@
-"""A trained network to the bundle that the device runs, judged by the device's own code before it is written."""
+"""Bundle writer: quantizes a trained network, verifies it with the device's code, and writes the bundle."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,14 +31,14 @@ from training.fitting.thresholds import unknown_rule
 from training.quantization.tflite import quantize_network
 
 MIN_AGREEMENT = 0.97
-"""Share of windows on which the int8 network must decide like the float one. On fewer, export refuses."""
+"""Least share of windows on which int8 and float network must decide alike; below it, export refuses."""
 CALIBRATION_WINDOWS = 400
 MAX_MODEL_BYTES = 25_000_000
 
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """What goes into a bundle beside its network."""
+    """Content of a bundle beside its network."""
 
     name: str
     version: str
@@ -55,21 +55,21 @@ class BundleInfo:
 def export_bundle(
     network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32], info: BundleInfo, folder: Path
 ) -> float:
-    """Quantize a network, check it against its float parent, and write its bundle (without the model card).
+    """Quantize a network, compare it with the float network, and write its bundle without the model card.
 
     Args:
-        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled, which
-            leaves what it computes as it was.
-        log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate with and to compare on.
-        logits: the network's, of these windows, shape (n, outputs).
+        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled; its
+            outputs stay the same.
+        log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate and to compare with.
+        logits: float logits of these windows, shape (n, outputs).
         info: the rest of the bundle.
-        folder: of the bundle; files in it are replaced, all or none.
+        folder: folder of the bundle; its files are replaced, all or none.
 
     Returns:
-        Share of the windows on which both decide alike, 0 to 1.
+        Share of the windows on which both networks decide alike, 0 to 1.
 
     Raises:
-        ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
+        ConfigError: the int8 network disagrees with the float network, or is too large. Nothing is written.
     """
     content = quantize_network(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
     if len(content) > MAX_MODEL_BYTES:
@@ -105,7 +105,7 @@ def export_bundle(
 def decision_agreement(
     logits: NDArray[np.float32], load: Callable[[], Classifier], log_mels: NDArray[np.float32], info: BundleInfo
 ) -> float:
-    """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
+    """Return the share of windows on which the device's int8 network decides like the float network, 0 to 1."""
     float_scores = softmax(logits / info.temperature)[:, : len(info.labels)]
     int8_scores = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
     alike = decide(float_scores, info.unknown_output) == decide(int8_scores, info.unknown_output)
@@ -113,11 +113,11 @@ def decision_agreement(
 
 
 def decide(probabilities: NDArray[np.float32], unknown_output: bool) -> NDArray[np.intp]:
-    """`device.model.bundle.Bundle.decide` for many clips at once; the number after the labels' is `unknown`.
+    """Apply `device.model.bundle.Bundle.decide` to many clips at once; the number after the labels' is `unknown`.
 
     Args:
         probabilities: shape (n, labels).
-        unknown_output: whether what they lack to 1 is the network's "none of them".
+        unknown_output: whether the difference of their sum to 1 is the probability of `unknown`.
     """
     best: NDArray[np.intp] = probabilities.argmax(axis=1)
     if not unknown_output:
@@ -126,7 +126,7 @@ def decide(probabilities: NDArray[np.float32], unknown_output: bool) -> NDArray[
 
 
 def golden_waveforms(features: FeatureConfig) -> list[Samples]:
-    """Synthesised windows that exercise quiet, loud, tonal and noisy input, each shape (window_length,), int16."""
+    """Synthesize windows with quiet, loud, tonal and noisy sound, each of shape (window_length,), int16."""
     rng = np.random.default_rng(20260)
     time = np.arange(features.window_length) / features.sample_rate
     noise = rng.normal(size=features.window_length)
@@ -165,7 +165,7 @@ def _write_manifest(path: Path, info: BundleInfo) -> None:
 
 
 def _quantization(model: Path) -> dict[str, dict[str, float]]:
-    """Scale and zero point of the network's input and output, as the manifest has them."""
+    """Return scale and zero point of the network's input and output, for the manifest."""
     interpreter = interpreter_class()(model_path=str(model))
     sides = {"input": interpreter.get_input_details()[0], "output": interpreter.get_output_details()[0]}
     return {
@@ -175,6 +175,6 @@ def _quantization(model: Path) -> dict[str, dict[str, float]]:
 
 
 def load_classifier(bundle: Bundle) -> Classifier:
-    """The device's classifier of a bundle."""
+    """Load the device's classifier of a bundle."""
     temperature = bundle.manifest.calibration.temperature
     return Classifier(bundle.model_path, labels=len(bundle.labels), temperature=temperature)
