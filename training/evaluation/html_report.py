@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing beside it, not even a network."""
+"""HTML report of a run: one file without external resources."""
 
 import base64
 import io
@@ -22,17 +22,17 @@ from training.evaluation.templates import render
 from training.fitting.thresholds import FALSE_ALARMS_PER_HOUR, THRESHOLD_CANDIDATES
 
 MAX_MISTAKES = 24
-"""Mistakes that are shown: those of the highest confidence, a recording once."""
+"""Largest number of mistakes in the report: those with the highest confidence, at most one per recording."""
 
 
 @dataclass(frozen=True)
 class NetworkCurves:
-    """What training left behind of one network.
+    """Thresholds, false alarm curves and training curves of one network.
 
     Attributes:
-        thresholds: by label.
-        false_alarms: by label, an hour of ambience, at each of `thresholds.CANDIDATES`.
-        curves: name -> step -> value, as `summaries.read_curves` gives them.
+        thresholds: threshold of each label.
+        false_alarms: false alarms of each label per hour of ambience, at each of `thresholds.THRESHOLD_CANDIDATES`.
+        curves: name -> step -> value, from `tensorboard.read_curves`.
     """
 
     thresholds: Mapping[str, float]
@@ -52,13 +52,13 @@ def write_report(
     """Write the report.
 
     Args:
-        path: of the HTML file.
+        path: path of the HTML file.
         evaluation: content of evaluation.json.
-        predictions: of all tested folds.
-        dataset: whose clips.
-        features: of the spectrograms that are shown.
-        learning: by name of the network; `all` is the one that ships.
-        command: what the user typed.
+        predictions: predictions of all test folds.
+        dataset: dataset of the predictions.
+        features: features of the spectrograms in the report.
+        learning: curves by name of the network; `all` is the one that ships.
+        command: command line of the run.
     """
     target = np.concatenate([each.target for each in predictions])
     decisions = np.concatenate([each.int8_decisions for each in predictions])
@@ -95,7 +95,7 @@ def write_report(
 def precision_recall(
     target: NDArray[np.int64], scores: NDArray[np.float32], labels: Sequence[str]
 ) -> dict[str, tuple[NDArray[Any], NDArray[Any], float]]:
-    """For each label that occurs: precision, recall and average precision, of its score against all other clips."""
+    """Return precision, recall and average precision of each label that occurs, against all other clips."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     curves = {}
@@ -110,7 +110,7 @@ def precision_recall(
 def worst_mistakes(
     clips: Sequence[Clip], target: NDArray[np.int64], decisions: NDArray[np.intp], scores: NDArray[np.float32]
 ) -> list[int]:
-    """Rows of the clips that were taken for another label with the highest confidence, at most one of a recording."""
+    """Return the rows of clips with a wrong label of the highest confidence, at most one per recording."""
     wrong = np.flatnonzero((decisions != target) & (decisions < scores.shape[1]))
     rows: list[int] = []
     seen: set[str] = set()
@@ -122,7 +122,7 @@ def worst_mistakes(
 
 
 def _mistake(clip: Clip, decision: str, confidence: float, features: FeatureConfig) -> dict[str, Any]:
-    """What the page shows of a mistake."""
+    """Return the template's values of one mistake."""
     samples = read_samples(clip.path, features.sample_rate)[: 4 * features.sample_rate]
     sound = io.BytesIO()
     soundfile.write(sound, samples, features.sample_rate, format="OGG", subtype="VORBIS")

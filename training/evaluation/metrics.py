@@ -1,4 +1,4 @@
-"""How good a network is on clips of a fold that it never saw, through the very code that the device runs."""
+"""Metrics of a network on a test fold, computed with the device's own code."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ _BY_FOLDS = (
     "leave one fold out; shrinkage, temperature, bias and odds of unknown, and thresholds are chosen on the other folds"
 )
 _RANDOM = (
-    "RANDOM SPLIT: IT LEAKS. Slices of one recording are in training and test, so the figures tell how well recordings "
-    "are recognised, not sounds. They stand here to be compared with the seed article's, which were made so"
+    "RANDOM SPLIT: IT LEAKS. Slices of one recording are in training and test, so the figures measure how well "
+    "recordings are recognized, not sounds. They serve for comparison with the seed article, which used such a split"
 )
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said of clips.
+    """Predictions of a network for clips.
 
     Attributes:
         clip: shape (n,), numbers in the dataset.
-        target: shape (n,), number of the true label; that after the labels' is `unknown`.
+        target: shape (n,), number of the true label; the number after the labels' is `unknown`.
         float_scores: shape (n, labels), of the float network.
         int8_scores: shape (n, labels), of the bundle, by `device`.
-        unknown_output: whether scores lack "none of them" to 1.
+        unknown_output: whether the difference of the scores' sum to 1 is the probability of `unknown`.
     """
 
     clip: NDArray[np.int64]
@@ -60,15 +60,15 @@ class Predictions:
 
 
 def predict_fold(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: Bundle, dataset: Dataset) -> Predictions:
-    """Compare what float network and bundle say of the clips of a fold.
+    """Predict the clips of a fold with the float network and the bundle.
 
-    The float network saw the windows of the cache; the bundle gets the files, as `earshot classify` does.
+    The float logits come from cached windows. The bundle classifies the files, like `earshot classify`.
 
     Args:
-        logits: of the bundle's float parent, shape (n, outputs), of all windows of the fold's clips and negatives.
-        clip: each window's clip, shape (n,).
-        bundle: exported from it.
-        dataset: whose clips.
+        logits: logits of the float network, shape (n, outputs), of all windows of the fold's clips and negatives.
+        clip: number of each window's clip, shape (n,).
+        bundle: bundle of the same network.
+        dataset: dataset of the clips.
     """
     probabilities = softmax(logits / bundle.manifest.calibration.temperature)
     clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
@@ -78,25 +78,24 @@ def predict_fold(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: B
 
 
 def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:
-    """Scores of clips as `earshot classify` gives them, shape (clips, labels), float32."""
+    """Return scores of clips, shape (clips, labels), float32, like `earshot classify`."""
 
     def classify(classifier: Classify, clip: Clip) -> NDArray[np.float32]:
         samples = read_samples(clip.path, bundle.features.sample_rate)
         return classify_clip(samples, bundle.features, classifier)
 
     scores = parallel_map(lambda: load_classifier(bundle), classify, clips)
-    return np.stack(list(progress(scores, len(clips), "int8 on the device's code")))
+    return np.stack(list(progress(scores, len(clips), "clips through the int8 network")))
 
 
 def accuracy_figures(predictions: Sequence[Predictions], dataset: Dataset) -> dict[str, Any]:
-    """Figures of one fold, or of several pooled.
+    """Compute the figures of one fold, or of several pooled.
 
-    An `unknown` on a labelled clip counts as an error. Negatives count in `unknown_recall` alone.
+    `unknown` for a labelled clip counts as an error. Negatives count in `unknown_recall` alone.
 
     Returns:
-        JSON; all shares are 0 to 1: `clips`, `float`, `int8` (accuracy), `agreement` (float and int8 decide
-        alike), `macro_f1`, `per_label`, `foreground`, `background`, `called_unknown`, `calibration_error`,
-        `unknown_recall`.
+        JSON; all shares are 0 to 1: `clips`, `float`, `int8` (accuracy), `agreement` (float and int8 decide alike),
+        `macro_f1`, `per_label`, `foreground`, `background`, `called_unknown`, `calibration_error`, `unknown_recall`.
     """
     target = np.concatenate([each.target for each in predictions])
     labelled = target < len(dataset.labels)
@@ -126,12 +125,12 @@ def accuracy_figures(predictions: Sequence[Predictions], dataset: Dataset) -> di
 def cross_validation(
     predictions: Mapping[int, Predictions], pipeline_results: Mapping[int, PipelineResult | None], dataset: Dataset
 ) -> dict[str, Any]:
-    """What evaluation.json holds: figures of each tested fold, of all pooled, and the folds' mean and spread.
+    """Compute the content of evaluation.json: figures of each test fold, pooled, and the folds' mean and spread.
 
     Args:
-        predictions: of each tested fold, by a network trained without it.
-        pipeline_results: what the pipeline made of the same folds; None where a fold has no ambience.
-        dataset: whose clips.
+        predictions: predictions of each test fold, by a network trained without it.
+        pipeline_results: results of the pipeline on the same folds; None for a fold without ambience.
+        dataset: dataset of the clips.
     """
 
     def fold_figures(tested: Sequence[int]) -> dict[str, Any]:
@@ -153,7 +152,7 @@ def cross_validation(
 
 
 def calibration_error(scores: NDArray[np.float32], target: NDArray[np.int64]) -> float:
-    """Expected calibration error of the best label's score (Naeini et al., AAAI 2015), 15 bins, 0 to 1."""
+    """Return the expected calibration error of the best label (Naeini et al., AAAI 2015), 15 bins, 0 to 1."""
     confidence, correct, share = reliability(scores, target)
     return round(float((np.abs(correct - confidence) * share).sum()), 4)
 
@@ -161,7 +160,7 @@ def calibration_error(scores: NDArray[np.float32], target: NDArray[np.int64]) ->
 def reliability(
     scores: NDArray[np.float32], target: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean confidence, share right and share of all clips, each shape (bins,), of the bins that hold clips."""
+    """Return mean confidence, accuracy and share of the clips of each non-empty bin, each of shape (bins,)."""
     confidence, correct = scores.max(axis=1), scores.argmax(axis=1) == target
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     filled = [bins == each for each in np.unique(bins)]
@@ -171,7 +170,7 @@ def reliability(
 
 
 def _f1(decisions: NDArray[np.intp], target: NDArray[np.int64], labels: int) -> list[float]:
-    """F1 of each label that occurs."""
+    """Return F1 of each label that occurs."""
     values = []
     for number in range(labels):
         hits = int(((decisions == number) & (target == number)).sum())
@@ -182,5 +181,5 @@ def _f1(decisions: NDArray[np.intp], target: NDArray[np.int64], labels: int) -> 
 
 
 def _share(mask: NDArray[np.bool_]) -> float | None:
-    """Mean of a mask, None where there is nothing to judge."""
+    """Return the mean of a mask; None for an empty one."""
     return round(float(mask.mean()), 4) if mask.size else None

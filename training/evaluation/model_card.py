@@ -1,4 +1,4 @@
-"""The bundle's model card: MODEL_CARD.md, for people."""
+"""Model card of a bundle: MODEL_CARD.md, for people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +13,9 @@ def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: f
     """Write MODEL_CARD.md into a bundle's folder.
 
     Args:
-        bundle: written already.
+        bundle: bundle with its network and manifest.
         evaluation: content of evaluation.json.
-        agreement: share of training windows on which the int8 network decides like the float one, 0 to 1.
+        agreement: share of training windows on which int8 and float network decide alike, 0 to 1.
         command: command line of the run.
     """
     pooled = evaluation["pooled"]

@@ -1,4 +1,4 @@
-"""How well a bundle hears through `device.pipeline`: gate, windows, network, thresholds and events together."""
+"""Evaluation of a bundle through `device.pipeline`: gate, windows, network, thresholds and events together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,19 +18,20 @@ from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scen
 from training.export.bundle_writer import load_classifier
 
 TOLERANCE_SECONDS = 2.0
-"""How far from the clip an event may begin and still be its event."""
+"""Largest distance between an event's start and the clip, seconds."""
 _CLASSIFIED_SECONDS = 1.0
+"""Overlap of a window and a clip from which the clip counts as classified; half of the clip if it is shorter."""
 
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """What became of the scenes and the ambience of one fold.
+    """Results of the scenes and the ambience of one fold.
 
     Attributes:
-        looked: by label, for each scene whether a window over the clip reached the network.
-        named: by label, for each scene whether an event of the right label began at the clip.
+        classified: for each label and scene, whether a window over the clip reached the network.
+        detected: for each label and scene, whether an event of the right label began at the clip.
         false_events: labels of the events that began in ambience alone.
-        ambience_hours: that were listened to.
+        ambience_hours: duration of the ambience, hours.
     """
 
     classified: Mapping[str, Sequence[bool]]
@@ -40,17 +41,17 @@ class PipelineResult:
 
 
 def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int) -> PipelineResult | None:
-    """Let a bundle hear clips of a fold in ambience of the fold, and then that ambience alone, at its own level.
+    """Run the pipeline over clips of a fold in ambience of the fold, then over the ambience alone, at its own level.
 
     Args:
-        bundle: of a network that was trained without the fold.
+        bundle: bundle of a network that was trained without the fold.
         dataset: clips and negatives.
-        fold: neither its clips nor its ambience may be known to the network.
-        config: of the scenes.
-        seed: of their draw.
+        fold: test fold.
+        config: configuration of the scenes.
+        seed: seed of their draw.
 
     Returns:
-        None where the fold has no ambience: there is nothing to lay clips into.
+        None if the fold has no ambience, because scenes need it.
     """
     rate = bundle.features.sample_rate
     ambience = read_ambience(dataset, fold, rate)
@@ -86,11 +87,11 @@ def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig
 
 
 def pipeline_figures(results: Sequence[PipelineResult], labels: Sequence[str]) -> dict[str, Any]:
-    """Figures of one fold, or of several pooled.
+    """Compute the figures of one fold, or of several pooled.
 
     Returns:
-        JSON; shares are 0 to 1, None where there was nothing to hear: `clips`, `gate_recall` and `recall` (means over
-        clips), `per_label` of both, `false_events`, `false_events_per_hour`, `ambience_hours`.
+        JSON; shares are 0 to 1, None without clips: `clips`, `gate_recall` and `recall` (means over clips), `per_label`
+        of both, `false_events`, `false_events_per_hour`, `ambience_hours`.
     """
     classified = {label: [hit for each in results for hit in each.classified[label]] for label in labels}
     detected = {label: [hit for each in results for hit in each.detected[label]] for label in labels}
@@ -112,7 +113,7 @@ def pipeline_figures(results: Sequence[PipelineResult], labels: Sequence[str]) -
 def _score_scene(
     scene: Scene, events: Sequence[Event], window_ends: Sequence[int], bundle: Bundle
 ) -> tuple[bool, bool]:
-    """Whether the network saw the clip (half of it, or a second), and whether it became an event of its label."""
+    """Return whether the clip was classified (half of it, or a second), and whether it became an event of its label."""
     features = bundle.features
     required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * features.sample_rate)
     overlaps = (min(end, scene.end) - max(end - features.window_length, scene.start) for end in window_ends)

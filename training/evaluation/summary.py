@@ -1,4 +1,4 @@
-"""Figures of an evaluation as text, printed after a run."""
+"""Text summary of an evaluation, printed after a run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from training.evaluation.templates import percent
 
 
 def summary(evaluation: Mapping[str, Any]) -> str:
-    """Accuracy by fold and by label, as text."""
+    """Return accuracy by fold and by label, as text."""
     lines = [evaluation["protocol"], ""] if evaluation["leaks"] else []
     lines += [evaluation["data"], "", "fold        clips   float    int8  agree  front   back  unknown"]
     for name, each in [*evaluation["folds"].items(), ("pooled", evaluation["pooled"])]:
@@ -24,7 +24,7 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     lines += [f"  {label:<20} {percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]
     if pipeline := evaluation["pooled"]["pipeline"]:
         lines += ["", f"through gate, windows and events ({evaluation['scenes']}):"]
-        lines.append(f"{'':<22} looked at   named right")
+        lines.append(f"{'':<22}classified      detected")
         for label, each in [("all clips", pipeline), *pipeline["per_label"].items()]:
             lines.append(f"  {label:<20} {percent(each['gate_recall']):>9}   {percent(each['recall']):>11}")
         lines.append(f"  {false_events(pipeline)}")
@@ -35,6 +35,6 @@ def false_events(pipeline: Mapping[str, Any]) -> str:
     """Return the rate of false events, and their labels, as text."""
     each = ", ".join(f"{label} {count}" for label, count in pipeline["false_events"].items()) or "none"
     return (
-        f"{pipeline['false_events_per_hour']:.1f} false events an hour, "
+        f"{pipeline['false_events_per_hour']:.1f} false events per hour, "
         f"in {60 * pipeline['ambience_hours']:.0f} minutes of held-out ambience at its own level ({each})"
     )

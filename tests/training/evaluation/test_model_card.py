@@ -18,7 +18,7 @@ def test_the_shipped_card_follows_from_the_shipped_bundle(bundle_path, tmp_path)
 
 
 def test_a_card_without_ambience_has_no_section_about_events(bundle_path, tmp_path):
-    """Where the pipeline was not measured, the card contains no figures of it, and own data no licence of others."""
+    """Without results of the pipeline the card contains no such figures; own data has no foreign licence."""
     shutil.copytree(bundle_path, tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
     bundle.manifest.training["data"] = "my_sounds"
