@@ -1,4 +1,4 @@
-"""A tiny UrbanSound8K of synthetic tones, noises and clicks."""
+"""Shared datasets and runs: a tiny UrbanSound8K of synthetic tones, noises and clicks."""
 
 import csv
 from pathlib import Path
@@ -26,11 +26,11 @@ FOLDS = (1, 3, 10)
 TINY = FeatureConfig(
     sample_rate=RATE, window_seconds=1.0, win_length_seconds=0.040, hop_length_seconds=0.012, mel_bands=75, fmax=4000.0
 )
-"""Just above the smallest spectrogram that Inception V3 takes."""
+"""Slightly larger than the smallest spectrogram that Inception V3 accepts."""
 
 
 def sound(label: str, rng: np.random.Generator, seconds: float = 1.2) -> np.ndarray:
-    """Something that differs from recording to recording, and still is of its label."""
+    """Return a sound of a label that differs between recordings."""
     time = np.arange(int(seconds * RATE)) / RATE
     noise = rng.normal(size=len(time))
     signals = {
@@ -43,9 +43,9 @@ def sound(label: str, rng: np.random.Generator, seconds: float = 1.2) -> np.ndar
 
 
 def write_urbansound8k(folder: Path, *, recordings: int = 3, clips: int = 2, suffix: str = ".wav") -> Path:
-    """A dataset of `recordings` per label and fold, each of `clips`; its table names one fold more than there is."""
+    """Write a dataset with `recordings` per label and fold, each of `clips`; one fold of its table has no clips."""
     rng = np.random.default_rng(1)
-    rows = [["1-0-0-0.wav", "1", "0", "4", "1", "2", "0", "clicks"]]  # of fold 2, which is not there
+    rows = [["1-0-0-0.wav", "1", "0", "4", "1", "2", "0", "clicks"]]  # of fold 2, which has no clips
     for fold in FOLDS:
         (folder / "audio" / f"fold{fold}").mkdir(parents=True)
         for number, label in enumerate(LABELS):
@@ -66,7 +66,7 @@ def write_urbansound8k(folder: Path, *, recordings: int = 3, clips: int = 2, suf
 
 @pytest.fixture(scope="session")
 def make_urbansound8k():
-    """The function that writes one, for tests that want another."""
+    """The function that writes such a dataset, for tests with other parameters."""
     return write_urbansound8k
 
 
@@ -102,7 +102,7 @@ def urbansound8k(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def negatives(tmp_path_factory) -> Path:
-    """Six short hums, three long ones (ambience), and a folder named like a label, which must be left out."""
+    """Six short hums, three long ones (ambience), and a folder named like a label, which must be skipped."""
     folder = tmp_path_factory.mktemp("negatives")
     rng = np.random.default_rng(2)
     (folder / "tone").mkdir()
@@ -114,7 +114,7 @@ def negatives(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def experiment_config() -> ExperimentConfig:
-    """Seconds, not minutes: one copy, random weights, the first pooled block alone."""
+    """A configuration for seconds: one copy, random weights, the first pooled block alone."""
     return ExperimentConfig(
         SpectrogramConfig(features=TINY, copies=1),
         BackboneConfig("random", ("mixed0",)),
@@ -137,13 +137,13 @@ def trained(urbansound8k, negatives, experiment_config, tmp_path_factory) -> Run
 
 @pytest.fixture(scope="session")
 def small_features() -> FeatureConfig:
-    """Features of 16 kHz, just above the smallest spectrogram that Inception V3 takes."""
+    """Features at 16 kHz, slightly larger than the smallest spectrogram that Inception V3 accepts."""
     return FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
 
 
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory):
-    """A folder of tones and noises, one of them silent, one shorter than a window."""
+    """A folder of tones and noises; one is silent, one shorter than a window."""
     folder = tmp_path_factory.mktemp("sounds")
     rng = np.random.default_rng(0)
     time = np.arange(16000 * 4) / 16000
@@ -157,7 +157,7 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory):
-    """Teacher of YAMNet's shape, as the real one is not part of the project.
+    """A small network with YAMNet's shapes, because the real one is not part of the project.
 
     15,600 samples -> 1024 energies in bands of time and frequency -> 521 scores.
     """
@@ -176,7 +176,7 @@ def teacher(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
-    """A run that has clips to adapt to."""
+    """A run with clips for adaptation."""
     config = ExperimentConfig(
         SpectrogramConfig(features=small_features, copies=1),
         BackboneConfig("random", ("mixed0",)),

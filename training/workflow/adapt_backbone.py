@@ -1,4 +1,4 @@
-"""`earshot-train adapt`: the backbone goes on with the clips, without their labels, for each judged fold without it."""
+"""Adaptation of the backbone to the dataset's clips, without their labels: `earshot-train adapt`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,28 +20,28 @@ def adapt_backbone(
     config: DistillationConfig,
     folder: Path,
 ) -> None:
-    """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
+    """Train the backbone on the clips, without their labels: for each evaluation fold without it, and on all folds.
 
     Args:
-        data: the clips and the backbone to go on from.
+        data: clips and initial backbone.
         teacher: yamnet.tflite.
         sounds: folders of free sounds.
-        rehearsal: what is drawn from them, so that the backbone does not unlearn them.
-        config: how long and how fast.
-        folder: where the weights are written, to be given as `--weights`.
+        rehearsal: mixtures of the free sounds, so that the backbone does not forget them.
+        config: duration and learning rate.
+        folder: folder for the weights, for `--weights`.
 
     Raises:
         InputError: a clip, a folder, the weights or the teacher are unreadable.
-        ConfigError: the weights are a folder: they would differ from fold to fold.
+        ConfigError: the initial weights are a folder, with different weights for each fold.
     """
     backbone = data.config.backbone
     if backbone.for_test_fold(None) != backbone:
         raise ConfigError(
-            f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
+            f"{backbone.weights} is a folder of weights; adapt continues from one file. Set --weights to such a file"
         )
-    backbone.key()  # missing weights are told before the teacher hears sounds for minutes,
+    backbone.key()  # report missing weights before the embeddings, which take minutes
     mixtures = embed_mixtures(sounds, teacher, rehearsal, data.cache)
-    examples = data.examples  # and what is wrong with a clip before it hears them all
+    examples = data.examples  # report unreadable clips before the embeddings of all clips
     targets = embed_clips(data.maker, teacher, data.cache) + mixtures
     stem_outputs = stem_features(backbone, targets.windows)
     for fold in data.networks.values():

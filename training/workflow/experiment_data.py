@@ -1,4 +1,4 @@
-"""What all steps share: a dataset and a recipe, the windows cut from it, and what the backbones make of them."""
+"""Data of an experiment: dataset and configuration, windows, and backbone features. All steps share it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,7 +18,7 @@ from training.models.backbone import BackboneConfig
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """One config for each stage."""
+    """Configuration of each stage."""
 
     spectrograms: SpectrogramConfig
     backbone: BackboneConfig
@@ -32,8 +32,8 @@ class ExperimentData:
 
     Args:
         dataset: clips.
-        recipe: how they are learned.
-        cache: where windows and features are kept.
+        config: configuration of each stage.
+        cache: stores windows and features.
     """
 
     def __init__(self, dataset: Dataset, config: ExperimentConfig, cache: Cache) -> None:
@@ -45,17 +45,17 @@ class ExperimentData:
 
     @property
     def networks(self) -> dict[str, int | None]:
-        """Names of the networks to train, and the fold that each never sees: none for the one that ships."""
+        """Names of the networks to train, with the test fold of each; None for the one that ships."""
         return {**{f"fold-{fold}": fold for fold in self.dataset.evaluation_folds}, "all": None}
 
     @cached_property
     def parts(self) -> list[Spectrograms]:
-        """The windows of the clips as they are, then the augmented copies."""
+        """Windows of the original clips, then of the augmented copies."""
         return self.maker.all()
 
     @property
     def examples(self) -> Examples:
-        """Features of all windows and copies as the network that ships gets them.
+        """Features of all windows and copies, by the backbone of the network that ships.
 
         Raises:
             InputError: a clip or the weights are unreadable.
@@ -64,22 +64,22 @@ class ExperimentData:
 
     @cached_property
     def ambience(self) -> Ambience:
-        """What the device looks at in ambience."""
+        """Windows of the ambience that the device's gate lets through."""
         return gate_ambience(self.dataset, self.config.spectrograms.features, self.cache, self.maker.key)
 
     def backbone_features(self, fold: int | None) -> BackboneFeatures:
-        """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
+        """Return the features by the backbone of a test fold. The latest ones stay in memory."""
         backbone = self.config.backbone.for_test_fold(fold)
         if self._latest_features is None or self._latest_features.backbone != backbone:
             self._latest_features = BackboneFeatures(backbone, self.parts, self.config.spectrograms.seed, self.cache)
         return self._latest_features
 
     def fold_windows(self, fold: int) -> WindowSample:
-        """All windows of a fold's clips as they are."""
+        """Return all windows of a fold's original clips."""
         rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
         return WindowSample(self.parts[0].quantized[rows], rows)
 
     def training_windows(self, folds: list[int]) -> WindowSample:
-        """Varied windows of some folds, to calibrate an export with."""
+        """Return varied windows of some folds, for the calibration of an export."""
         clips = np.isin(self.dataset.clip_folds, folds)
         return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.config.spectrograms.seed)

@@ -1,4 +1,4 @@
-"""One network: a head, fitted and chosen, the rule by which it judges what a microphone hears, and fine-tuning."""
+"""Network fitter: fits head, live rule and fine-tuning of one network."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -13,10 +13,10 @@ from training.workflow.experiment_data import ExperimentData
 
 
 class NetworkFitter:
-    """Fits networks to what the backbones make of a dataset.
+    """Fits networks to the backbone features of a dataset.
 
     Args:
-        material: the dataset's windows and features.
+        data: windows and features of the dataset.
     """
 
     def __init__(self, data: ExperimentData) -> None:
@@ -24,10 +24,10 @@ class NetworkFitter:
         self._trainer = HeadTrainer(data.dataset, data.backbone_features, data.config.head, data.cache)
 
     def fit(self, fold: int | None) -> tuple[Network, Any]:
-        """Make the network that never sees a fold, or, for None, the one of all folds.
+        """Fit the network for a test fold; None for the network of all folds.
 
         Returns:
-            The network, and its fine-tuned Keras one, None where the linear head on the frozen backbone is the best.
+            The network, and its fine-tuned Keras network; None if the linear head on the frozen backbone is better.
 
         Raises:
             InputError: a clip or the weights are unreadable.
@@ -39,7 +39,7 @@ class NetworkFitter:
         return replace(network, settings={**network.settings, **choices}), tuned
 
     def _live_rule(self, fitted: FittedHead, fold: int | None) -> LiveRule:
-        """Chosen on the ambience of the folds that validate for a test fold."""
+        """Choose the live rule on the ambience of the validation folds."""
         dataset, ambience = self._data.dataset, self._data.ambience
         rows, scores = self._trainer.predict_validation_folds(fold, fitted, ambience.windows, "features of ambience")
         validated = np.isin(dataset.clip_folds, self._trainer.validation_folds(fold))
@@ -67,17 +67,17 @@ class NetworkFitter:
         return Network(fitted.head, fitted.temperature, rule.odds, rule.thresholds, rule.false_alarms, settings)
 
     def _fine_tune(self, network: Network, fold: int | None) -> tuple[Any, dict[str, Any]]:
-        """Fine-tuned Keras network, or None where validation prefers the linear head; and how that was chosen."""
+        """Return the fine-tuned Keras network, None if the linear head is better; and the choices, for the settings."""
         config, shape = self._data.config, self._data.config.spectrograms.features.shape
         if not config.fine_tune.epochs:
             return None, {}
         shrinkage = network.settings["shrinkage"]
 
         def start(validation: int | None) -> Any:
-            judged, head = fold, network.head
+            held_out_fold, head = fold, network.head
             if validation is not None:
-                judged, head = validation, self._trainer.head(validation, fold, shrinkage)
-            return replace(network, head=head).to_keras(config.backbone.for_test_fold(judged), shape)
+                held_out_fold, head = validation, self._trainer.head(validation, fold, shrinkage)
+            return replace(network, head=head).to_keras(config.backbone.for_test_fold(held_out_fold), shape)
 
         windows = TrainingWindows(self._data.parts, self._trainer.targets)
         dataset, seed = self._data.dataset, config.spectrograms.seed

@@ -1,13 +1,13 @@
-"""The steps, prepare, train, evaluate, export, and adapt: what the command line joins. Each picks up the last's files.
+"""Run: prepare, train, evaluate, export and adapt. Each step continues with the files of the earlier ones.
 
-OUTPUT/cache/             windows, features, their rounding and fits, by content; may be deleted at any time
-OUTPUT/adapted/           `adapt`'s weights: fold-K.npz without fold K, and backbone.npz
-OUTPUT/networks/fold-K/   trained without fold K, to be tested on it; networks/all/ is the one that ships
+OUTPUT/cache/             windows, features, quantization errors and fits, by content; can be deleted at any time
+OUTPUT/adapted/           weights of `adapt`: fold-K.npz without fold K, and backbone.npz
+OUTPUT/networks/fold-K/   network for test fold K, trained without it; networks/all/ is the one that ships
 OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
-OUTPUT/summaries/         curves of training, for TensorBoard
-OUTPUT/bundle/            the bundle that ships, with its model card
-OUTPUT/random/            the same of `evaluate --protocol random`, but for the bundle: it leaks
+OUTPUT/summaries/         training curves for TensorBoard
+OUTPUT/bundle/            bundle that ships, with its model card
+OUTPUT/random/            results of `evaluate --protocol random`, without a bundle, because they leak
 """
 
 import json
@@ -42,14 +42,14 @@ from training.workflow.network_fitter import NetworkFitter
 
 
 class Run:
-    """A dataset, a recipe, and the folder that the steps write to.
+    """A dataset, a configuration, and the output folder of the steps.
 
     Args:
         dataset: clips.
-        recipe: how they are learned.
-        output: folder, made when needed.
-        command: what the user typed, for the model card.
-        cache: another run's, to share; None for its own in `output`.
+        config: configuration of each stage.
+        output: folder, created if needed.
+        command: command line, for the model card.
+        cache: cache shared with another run; None for a new one in `output`.
     """
 
     def __init__(
@@ -62,25 +62,25 @@ class Run:
         self._command = command
 
     def prepare(self) -> Examples:
-        """Compute windows and features, of each network's backbone; those of the one that ships.
+        """Compute windows, and features by each network's backbone; return those of the network that ships.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
         for fold in self.data.networks.values():
-            examples = self.data.backbone_features(fold).examples  # one at a time: each may take hundreds of MB
+            examples = self.data.backbone_features(fold).examples  # one at a time, as each may take hundreds of MB
         return examples
 
     def adapt(
         self, teacher: Path, sounds: Sequence[Path], rehearsal: MixtureWindowsConfig, config: DistillationConfig
     ) -> Path:
-        """Teach the backbone on the clips (see `adapt_backbone`): the folder to give as `--weights`."""
+        """Adapt the backbone to the clips (see `adapt_backbone`) and return the folder for `--weights`."""
         folder = self.output / "adapted"
         adapt_backbone(self.data, teacher, sounds, rehearsal, config, folder)
         return folder
 
     def train(self) -> dict[str, float]:
-        """Train a network without each judged fold, and one on all; validation accuracies by name.
+        """Train a network without each evaluation fold, and one on all; return validation accuracies by name.
 
         Raises:
             InputError: a clip or the weights are unreadable.
@@ -94,7 +94,7 @@ class Run:
         return accuracies
 
     def with_random_split(self) -> "Run":
-        """The same on a random split, as the seed article did: no copies, no fine-tuning; figures in OUTPUT/random.
+        """Return the run on a random split, like the seed article: no copies, no fine-tuning; figures in OUTPUT/random.
 
         It leaks: see `split_at_random`.
         """
@@ -105,10 +105,10 @@ class Run:
         return Run(dataset, config, self.output / "random", self._command, self.data.cache)
 
     def evaluate(self) -> dict[str, Any]:
-        """Test each fold's network on its fold, float, int8 and through the pipeline; write and return evaluation.json.
+        """Test each network on its test fold: float, int8 and through the pipeline. Write and return evaluation.json.
 
         Raises:
-            ConfigError: no trained network, or an int8 network disagrees with its float parent.
+            ConfigError: a network is missing, or an int8 network disagrees with its float network.
         """
         predictions: dict[int, Predictions] = {}
         pipeline_results: dict[int, PipelineResult | None] = {}
@@ -144,16 +144,16 @@ class Run:
         """Write the bundle of the network trained on all folds.
 
         Raises:
-            ConfigError: nothing trained or evaluated yet, the int8 network disagrees with the float one, or the split
-                leaks.
+            ConfigError: training or evaluation is missing, the int8 network disagrees with the float network, or the
+                split leaks.
         """
         if self.dataset.leaks:
-            raise ConfigError("not exported: a random split leaks, and what it judged must not ship. Use the folds")
+            raise ConfigError("not exported: a random split leaks, so its networks must not ship. Use the folds")
         try:
             evaluation = json.loads((self.output / "evaluation.json").read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise ConfigError(
-                f"no {self.output / 'evaluation.json'}: a bundle states its accuracy. "
+                f"no {self.output / 'evaluation.json'}, and a bundle contains its accuracy. "
                 "Run `earshot-train evaluate` first"
             ) from error
         network, keras = self._load("all")
@@ -210,7 +210,7 @@ class Run:
         return export_bundle(keras, drawn.log_mels, self._logits(network, keras, drawn), info, folder)
 
     def _logits(self, network: Network, keras: Any, drawn: WindowSample) -> NDArray[np.float32]:
-        """What the float network says of windows; the backbone has seen them already, unless fine-tuning changed it."""
+        """Return float logits of windows: from cached features, or from the network itself if it was fine-tuned."""
         tuned = network.settings.get("fine_tune_epochs")
         if tuned:
             return predict_logits(keras, drawn.log_mels)
