@@ -1,4 +1,4 @@
-"""`earshot-train`: from a folder of sounds to a bundle for the device."""
+"""Command line of `earshot-train`: from a folder of sounds to a bundle for the device."""
 
 import argparse
 import shlex
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 _STEPS = {
     "prepare": "find the clips; compute and cache spectrograms and features (minutes)",
-    "train": "fit a network without each fold, and one on all; needs `prepare`, which it does if need be",
-    "evaluate": "test each network on the fold it never saw, float and int8",
+    "train": "fit a network without each fold, and one on all; runs `prepare` first if needed",
+    "evaluate": "test each network on its test fold, float and int8",
     "export": "write the bundle of the network trained on all folds",
-    "retrain": "all of them in turn",
+    "retrain": "run all these steps in turn",
 }
 
 
@@ -26,10 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: arguments without the program's name; None takes the process's.
+        argv: arguments without the program's name; None for those of the process.
 
     Returns:
-        The exit code of design.md: 0 done, 2 wrong arguments, 78 bad config, 69 something outside is missing.
+        The exit code: 0 done, 2 wrong arguments, 78 bad configuration, 69 missing dependency or service, 130
+        interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"earshot-train: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nearshot-train: stopped; the same command goes on from the last finished step", file=sys.stderr)
+        print("\nearshot-train: interrupted; the same command continues after the last finished step", file=sys.stderr)
         return 130
     return EXIT_DONE
 
@@ -58,7 +59,7 @@ def _run(options: argparse.Namespace, command: str) -> None:
         _print(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
     if "train" in steps:
         for name, accuracy in run.train().items():
-            _print(f"trained {name}: {accuracy:.1%} of validation clips right")
+            _print(f"trained {name}: {accuracy:.1%} of validation clips correct")
     if "evaluate" in steps:
         from training.evaluation.summary import summary
 
@@ -78,13 +79,13 @@ def _distil(options: argparse.Namespace) -> None:
 
     config = replace(DistillationConfig(), **_overrides(options, "seed", "passes"))
     backbone = BackboneConfig(options.weights, DISTILLED_LAYERS)
-    backbone.key()  # missing weights are told before the teacher hears sounds for minutes
+    backbone.key()  # report missing weights before the embeddings, which take minutes
     drawn = replace(MixtureWindowsConfig(), **_overrides(options, "seed", "windows"))
     targets = embed_mixtures(options.sounds, options.teacher, drawn, Cache(options.output / "cache"))
     path = train_backbone(
         targets, stem_features(backbone, targets.windows), backbone, config, options.output, "backbone"
     )
-    _print(f"wrote {path}: give it to retrain as --weights")
+    _print(f"wrote {path}. Pass it to retrain as --weights")
 
 
 def _adapt(options: argparse.Namespace) -> None:
@@ -95,16 +96,16 @@ def _adapt(options: argparse.Namespace) -> None:
     _print(run.dataset.description)
     rehearsal = replace(REHEARSAL, **_overrides(options, "seed", "windows"))
     folder = run.adapt(options.teacher, options.sounds, rehearsal, config)
-    _print(f"wrote {folder}: give it to retrain as --weights")
+    _print(f"wrote {folder}. Pass it to retrain as --weights")
 
 
 def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """What the user set; the rest is as the config has it."""
+    """Return the options that the user set; the configuration holds the defaults of the others."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _open_run(options: argparse.Namespace, command: str) -> "Run":
-    """The run that the options describe. TensorFlow is asked for first, so that nothing is done in vain."""
+    """Create the run of the options. TensorFlow is imported first, to report a missing one before long steps."""
     from training.data.loading import load_dataset
     from training.data.spectrograms import SpectrogramConfig
     from training.fitting.fine_tuning import FineTuneConfig
@@ -140,29 +141,39 @@ def _parser() -> argparse.ArgumentParser:
         step = _add_step(steps, name, text)
         _add_data_options(step)
         add = step.add_argument
-        add("--backbone", default="InceptionV3", help="InceptionV3, or for a Pi Zero 2 W MobileNetV2, MobileNetV3Small")
+        add(
+            "--backbone",
+            default="InceptionV3",
+            help="InceptionV3 (default); for a Pi Zero 2 W MobileNetV2, MobileNetV3Small",
+        )
         add(
             "--fine-tune",
             type=_non_negative,
             default=0,
             metavar="EPOCHS",
-            help="at most so many; as many as validation says",
+            help="largest number of epochs; validation chooses fewer if they are better (0)",
         )
         add(
             "--protocol",
             choices=("folds", "random") if name == "evaluate" else ("folds",),
             default="folds",
-            help="random LEAKS recordings into the test: to reproduce the seed article's figure, and for nothing else"
+            help="random LEAKS recordings into the test; only to reproduce the seed article's figure"
             if name == "evaluate"
             else argparse.SUPPRESS,
         )
-        add("--name", default="earshot", help="the bundle's name")
-        add("--version", default="1.0.0", help="the bundle's version")
-    distil = _add_step(steps, "distil", "teach the backbone to hear, by sounds without labels; gives weights (hours)")
-    distil.add_argument("--weights", default="imagenet", help="to start from: imagenet, random, or a weights file")
-    distil.add_argument("--output", type=Path, required=True, metavar="DIR", help="cache, curves and weights go there")
+        add("--name", default="earshot", help="name of the bundle (earshot)")
+        add("--version", default="1.0.0", help="version of the bundle (1.0.0)")
+    distil = _add_step(steps, "distil", "train the backbone on sounds without labels, and write its weights (hours)")
+    distil.add_argument(
+        "--weights", default="imagenet", help="initial weights: imagenet (default), random, or a weights file"
+    )
+    distil.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for cache, curves and weights"
+    )
     _add_distillation_options(distil, windows="30,000", passes="3")
-    adapt = _add_step(steps, "adapt", "go on with the clips, without their labels; gives weights for each fold (hours)")
+    adapt = _add_step(
+        steps, "adapt", "continue with the clips, without labels, and write weights for each fold (hours)"
+    )
     _add_data_options(adapt)
     adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
     _add_distillation_options(adapt, windows="10,000", passes="2")
@@ -171,29 +182,47 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
     step: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    step.add_argument("--seed", type=_non_negative, default=0, help="of every draw (0)")
+    step.add_argument("--seed", type=_non_negative, default=0, help="seed of all random choices (0)")
     return step
 
 
 def _add_data_options(step: argparse.ArgumentParser) -> None:
-    """What the clips are, and how they are seen."""
+    """Add the options of clips, features and output."""
     add = step.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="holds metadata/ and audio/, or a folder a class")
-    add("--output", type=Path, required=True, metavar="DIR", help="cache, networks, figures and bundle go there")
-    add("--download", action="store_true", help="fetch UrbanSound8K (6 GB) into --data, unless it is there")
-    add("--on-top-of", type=Path, metavar="DIR", help="UrbanSound8K: --data's classes are trained beside its ten")
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with metadata/ and audio/, or with class folders",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for cache, networks, figures and bundle")
+    add("--download", action="store_true", help="download UrbanSound8K (6 GB) into --data, unless it is there")
+    add(
+        "--on-top-of",
+        type=Path,
+        metavar="DIR",
+        help="UrbanSound8K, to train its classes and those of --data together",
+    )
     add(
         "--weights",
         default="imagenet",
-        help="imagenet (downloaded by Keras), random, a weights file, or a folder of `adapt`",
+        help="imagenet (default, downloaded by Keras), random, a weights file, or a folder of `adapt`",
     )
-    add("--negatives", type=Path, action="append", default=[], metavar="DIR", help="other sounds; may be repeated")
+    add(
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of sounds that are none of the classes; can be repeated",
+    )
     add("--copies", type=_non_negative, metavar="N", help="augmented copies of each clip (8)")
-    add("--layers", default="", metavar="A,B", help="layers of the backbone whose outputs are pooled")
+    add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")
 
 
 def _add_distillation_options(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
-    """Who teaches, with which sounds; the step's config holds the defaults, here they are but told."""
+    """Add the options of teacher and sounds. The defaults are in the step's configuration; here they are help text."""
     add = step.add_argument
     add(
         "--sounds",
@@ -201,11 +230,11 @@ def _add_distillation_options(step: argparse.ArgumentParser, windows: str, passe
         action="append",
         required=True,
         metavar="DIR",
-        help="any recordings, in and below it; may be repeated, each folder gets the same share",
+        help="folder of recordings, searched recursively; can be repeated, each folder gets the same share",
     )
     add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
-    add("--windows", type=_positive, metavar="N", help=f"of the sounds ({windows})")
-    add("--passes", type=_positive, metavar="N", help=f"how often the backbone sees each ({passes})")
+    add("--windows", type=_positive, metavar="N", help=f"number of windows drawn from the sounds ({windows})")
+    add("--passes", type=_positive, metavar="N", help=f"passes over the windows ({passes})")
 
 
 def _non_negative(text: str) -> int:
