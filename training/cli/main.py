@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EXIT_DONE, EarshotError
+from training.cli.options import add_data_options, add_distillation_options, add_step, non_negative
 
 if TYPE_CHECKING:
     from training.workflow.run import Run
@@ -135,11 +136,14 @@ def _open_run(options: argparse.Namespace, command: str) -> "Run":
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="earshot-train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="earshot-train",
+        description="Train a network from a folder of sounds, and export the bundle for the device.",
+    )
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     for name, text in _STEPS.items():
-        step = _add_step(steps, name, text)
-        _add_data_options(step)
+        step = add_step(steps, name, text)
+        add_data_options(step)
         add = step.add_argument
         add(
             "--backbone",
@@ -148,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         add(
             "--fine-tune",
-            type=_non_negative,
+            type=non_negative,
             default=0,
             metavar="EPOCHS",
             help="largest number of epochs; validation chooses fewer if they are better (0)",
@@ -163,92 +167,19 @@ def _parser() -> argparse.ArgumentParser:
         )
         add("--name", default="earshot", help="name of the bundle (earshot)")
         add("--version", default="1.0.0", help="version of the bundle (1.0.0)")
-    distil = _add_step(steps, "distil", "train the backbone on sounds without labels, and write its weights (hours)")
+    distil = add_step(steps, "distil", "train the backbone on sounds without labels, and write its weights (hours)")
     distil.add_argument(
         "--weights", default="imagenet", help="initial weights: imagenet (default), random, or a weights file"
     )
     distil.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for cache, curves and weights"
     )
-    _add_distillation_options(distil, windows="30,000", passes="3")
-    adapt = _add_step(
-        steps, "adapt", "continue with the clips, without labels, and write weights for each fold (hours)"
-    )
-    _add_data_options(adapt)
+    add_distillation_options(distil, windows="30,000", passes="3")
+    adapt = add_step(steps, "adapt", "continue with the clips, without labels, and write weights for each fold (hours)")
+    add_data_options(adapt)
     adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
-    _add_distillation_options(adapt, windows="10,000", passes="2")
+    add_distillation_options(adapt, windows="10,000", passes="2")
     return parser
-
-
-def _add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
-    step: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    step.add_argument("--seed", type=_non_negative, default=0, help="seed of all random choices (0)")
-    return step
-
-
-def _add_data_options(step: argparse.ArgumentParser) -> None:
-    """Add the options of clips, features and output."""
-    add = step.add_argument
-    add(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder with metadata/ and audio/, or with class folders",
-    )
-    add("--output", type=Path, required=True, metavar="DIR", help="folder for cache, networks, figures and bundle")
-    add("--download", action="store_true", help="download UrbanSound8K (6 GB) into --data, unless it is there")
-    add(
-        "--on-top-of",
-        type=Path,
-        metavar="DIR",
-        help="UrbanSound8K, to train its classes and those of --data together",
-    )
-    add(
-        "--weights",
-        default="imagenet",
-        help="imagenet (default, downloaded by Keras), random, a weights file, or a folder of `adapt`",
-    )
-    add(
-        "--negatives",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder of sounds that are none of the classes; can be repeated",
-    )
-    add("--copies", type=_non_negative, metavar="N", help="augmented copies of each clip (8)")
-    add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")
-
-
-def _add_distillation_options(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
-    """Add the options of teacher and sounds. The defaults are in the step's configuration; here they are help text."""
-    add = step.add_argument
-    add(
-        "--sounds",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="DIR",
-        help="folder of recordings, searched recursively; can be repeated, each folder gets the same share",
-    )
-    add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
-    add("--windows", type=_positive, metavar="N", help=f"number of windows drawn from the sounds ({windows})")
-    add("--passes", type=_positive, metavar="N", help=f"passes over the windows ({passes})")
-
-
-def _non_negative(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = _non_negative(text)
-    if not number:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
 
 
 def _print(text: str) -> None:

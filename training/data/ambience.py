@@ -63,14 +63,14 @@ def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
             if len(samples) >= AMBIENCE_SECONDS * features.sample_rate:
                 seconds[number] = len(samples) / features.sample_rate
                 _, classified_windows = run_pipeline(samples, bundle, lambda _: np.zeros(1, np.float32))
-                windows += [(number, look) for look in classified_windows]
-        log_mels = [quantize(look.log_mel) for _, look in windows]
+                windows += [(number, window) for window in classified_windows]
+        log_mels = [quantize(window.log_mel) for _, window in windows]
         return {
             "quantized": np.stack(log_mels) if windows else np.zeros((0, *features.shape), np.int8),
             "clip": np.array([number for number, _ in windows], np.int32),
-            "sound": np.array([look.sound_start for _, look in windows], np.int64),
-            "start": np.array([look.start for _, look in windows], np.int64),
-            "rise_db": np.array([look.rise_db for _, look in windows], np.float64),
+            "sound": np.array([window.sound_start for _, window in windows], np.int64),
+            "start": np.array([window.start for _, window in windows], np.int64),
+            "rise_db": np.array([window.rise_db for _, window in windows], np.float64),
             "seconds": seconds,
         }
 
@@ -116,7 +116,7 @@ def _placeholder_bundle(features: FeatureConfig) -> Bundle:
         Path(),
         Manifest(
             format_version=FORMAT_VERSION,
-            name="deaf",
+            name="placeholder",
             version="0",
             labels=("none",),
             features=features,

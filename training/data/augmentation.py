@@ -87,7 +87,7 @@ def crop_or_pad(signal: NDArray[np.float32], length: int, rng: np.random.Generat
 
 
 def cut(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Cut `length` samples at a random place, like the gate; zeros stand for samples outside the signal.
+    """Cut `length` samples at a random place, like the gate; samples outside the signal are 0.
 
     The window begins at most a third of its length before the signal. It contains at least a third of its length of the
     signal, or 60 % of a shorter signal.

@@ -113,10 +113,10 @@ def worst_mistakes(
     """Return the rows of clips with a wrong label of the highest confidence, at most one per recording."""
     wrong = np.flatnonzero((decisions != target) & (decisions < scores.shape[1]))
     rows: list[int] = []
-    seen: set[str] = set()
+    recordings: set[str] = set()
     for row in wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]:
-        if clips[row].recording not in seen:
-            seen.add(clips[row].recording)
+        if clips[row].recording not in recordings:
+            recordings.add(clips[row].recording)
             rows.append(int(row))
     return rows[:MAX_MISTAKES]
 

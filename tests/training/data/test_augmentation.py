@@ -17,9 +17,9 @@ NOISE = (1000 * np.random.default_rng(0).normal(size=20000)).astype(np.int16)
 def test_any_clip_gives_one_window(length, seed):
     """A copy of a clip of any length is one window of int16."""
     clip = np.resize(TONE, length)
-    made = augment(clip, WINDOW, [NOISE], AugmentConfig(), np.random.default_rng(seed))
-    assert made.shape == (WINDOW,)
-    assert made.dtype == np.int16
+    copy = augment(clip, WINDOW, [NOISE], AugmentConfig(), np.random.default_rng(seed))
+    assert copy.shape == (WINDOW,)
+    assert copy.dtype == np.int16
 
 
 def test_same_seed_same_copy():
@@ -45,8 +45,8 @@ def test_background_lies_at_the_level_drawn(above_db):
 
 def test_silence_stays_silence_with_no_background():
     """A silent clip stays silent, without a division by zero."""
-    made = augment(np.zeros(6000, np.int16), WINDOW, [NOISE], AugmentConfig(), np.random.default_rng(0))
-    assert not made.any()
+    copy = augment(np.zeros(6000, np.int16), WINDOW, [NOISE], AugmentConfig(), np.random.default_rng(0))
+    assert not copy.any()
 
 
 def test_padding_keeps_a_short_signal_whole():

@@ -11,11 +11,11 @@ from training.data.parallel import parallel_map
 def test_each_thread_has_its_own_tool_and_results_are_in_order(monkeypatch):
     """Each thread creates one tool, and the results are in the order of the items."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    made: list[int] = []
+    threads: list[int] = []
     both = threading.Barrier(2, timeout=10)  # two threads, or it breaks
 
     def tool() -> int:
-        made.append(threading.get_ident())
+        threads.append(threading.get_ident())
         return threading.get_ident()
 
     def work(owner: int, item: int) -> tuple[int, bool]:
@@ -25,7 +25,7 @@ def test_each_thread_has_its_own_tool_and_results_are_in_order(monkeypatch):
 
     results = list(parallel_map(tool, work, range(20)))
     assert results == [(item * item, True) for item in range(20)]
-    assert len(made) == len(set(made)) == 2
+    assert len(threads) == len(set(threads)) == 2
 
 
 def test_an_exception_of_a_worker_is_raised():

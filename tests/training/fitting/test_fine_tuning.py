@@ -19,10 +19,10 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
     network = load_network(trained.output / "networks" / "fold-1")
     config = FineTuneConfig(epochs=1, rate=1e-4, frozen_up_to="mixed0", batch=16)
     shape = trained.config.spectrograms.features.shape
-    made = []
+    started = []
 
     def start(validation):
-        made.append(validation)
+        started.append(validation)
         return network.to_keras(trained.config.backbone, shape)
 
     tuned, curves = fine_tune_with_validation(
@@ -30,8 +30,8 @@ def test_fine_tuning_runs_and_is_used_only_if_it_helps(trained):
     )
     assert [len(curve) for curve in curves] == [2, 2]
     assert (tuned is None) == (best_epoch(curves) == 0)
-    assert made[:2] == [3, 10]
-    assert made[2:] == ([] if tuned is None else [None])
+    assert started[:2] == [3, 10]
+    assert started[2:] == ([] if tuned is None else [None])
 
 
 def test_a_step_of_fine_tuning_lowers_the_loss_and_keeps_the_statistics(trained):

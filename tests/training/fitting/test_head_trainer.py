@@ -54,7 +54,7 @@ def make_examples(folds=(1, 3, 10), labels=("a", "b"), negatives=True, seed=0):
     clip = np.arange(count, dtype=np.int32)
     rounding = QuantizationNoise(rng.normal(0.0, 0.1, (count, 6)).astype(np.float32), clip)
     examples = Examples(np.array(features, np.float16), clip, np.zeros(count, np.int32), rounding)
-    return Dataset("made", labels, tuple(clips), ""), examples
+    return Dataset("synthetic", labels, tuple(clips), ""), examples
 
 
 def test_separated_classes_are_learned(tmp_path):
@@ -90,8 +90,8 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
     without_unknown, labelled_examples = make_examples(negatives=False)
     fitted = trainer.fit(None)
     windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
-    judged, scores = trainer.predict_validation_folds(None, fitted, windows, "clips")
-    clips, probabilities = clip_means(scores, examples.clip[judged])
+    rows, scores = trainer.predict_validation_folds(None, fitted, windows, "clips")
+    clips, probabilities = clip_means(scores, examples.clip[rows])
     labelled = trainer.targets[clips] < 2
     right = (probabilities.argmax(axis=1) == trainer.targets[clips])[labelled].mean()
     best = (probabilities[:, :2].argmax(axis=1) == trainer.targets[clips])[labelled].mean()
@@ -127,7 +127,7 @@ def test_a_temperature_fits_heads_of_any_number_of_clips(tmp_path):
         training = np.array([clip.fold in folds for clip in clips])
         count = np.count_nonzero(training)
         examples = Examples(features[training], np.arange(count), np.zeros(count, np.int32), exact(60))
-        dataset = Dataset("made", ("a", "b"), tuple(clip for clip in clips if clip.fold in folds), "")
+        dataset = Dataset("synthetic", ("a", "b"), tuple(clip for clip in clips if clip.fold in folds), "")
         logits = trainer_of(dataset, examples, tmp_path).head(None, None, 0.1)(features[held_out])[:, :2]
         return (logits[:, 0] - logits[:, 1]).std()
 
@@ -165,14 +165,14 @@ def test_each_fold_is_scored_with_a_backbone_not_trained_on_it(tmp_path):
     assert fitted.validation_accuracy > 0.9
     labelled, tested = trainer.targets < 2, dataset.clip_folds == 1
     windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
-    judged, scores = trainer.predict_validation_folds(1, fitted, windows, "clips")
-    assert set(dataset.clip_folds[judged]) == {3, 10}
+    rows, scores = trainer.predict_validation_folds(1, fitted, windows, "clips")
+    assert set(dataset.clip_folds[rows]) == {3, 10}
     assert {fold: set(dataset.clip_folds[list(fake.requested)]) for fold, fake in features_by_fold.items()} == {
         1: set(),
         3: {3},
         10: {10},
     }
-    assert (scores.argmax(axis=1) == trainer.targets[judged])[labelled[judged]].mean() > 0.9
+    assert (scores.argmax(axis=1) == trainer.targets[rows])[labelled[rows]].mean() > 0.9
     right = fitted.head(rolled(1)).argmax(axis=1) == trainer.targets
     assert right[labelled & tested].mean() > 0.9
     assert (fitted.head(rolled(3)).argmax(axis=1) == trainer.targets)[labelled & tested].mean() < 0.9
@@ -185,14 +185,16 @@ clips = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 30)), min_siz
 @given(clips)
 def test_splits_share_neither_fold_nor_recording(drawn):
     """Test, validation and training folds of any clips are disjoint, and so are their recordings."""
-    made = tuple(Clip(Path(f"{i}.wav"), label, f"r{number}", number % 5) for i, (label, number) in enumerate(drawn))
-    dataset = Dataset("drawn", LABELS, made, "")
+    dataset_clips = tuple(
+        Clip(Path(f"{i}.wav"), label, f"r{number}", number % 5) for i, (label, number) in enumerate(drawn)
+    )
+    dataset = Dataset("drawn", LABELS, dataset_clips, "")
     trainer = HeadTrainer(dataset, pytest.fail, HeadConfig(), Cache(Path("unused")))
     for test in dataset.evaluation_folds:
         for validation in trainer.validation_folds(test):
-            train = {clip.fold for clip in made} - {test, validation}
+            train = {clip.fold for clip in dataset_clips} - {test, validation}
             parts = [{test}, {validation}, train]
-            recordings = [{clip.recording for clip in made if clip.fold in part} for part in parts]
+            recordings = [{clip.recording for clip in dataset_clips if clip.fold in part} for part in parts]
             for left, right in ((0, 1), (0, 2), (1, 2)):
                 assert not parts[left] & parts[right]
                 assert not recordings[left] & recordings[right]
