@@ -19,7 +19,7 @@ _STEPS = {
     "train": "fit a network without each fold, and one on all; runs `prepare` first if needed",
     "evaluate": "test each network on its test fold, float and int8",
     "export": "write the bundle of the network trained on all folds",
-    "retrain": "run all these steps in turn",
+    "retrain": "run prepare, train, evaluate and export in turn",
 }
 
 
