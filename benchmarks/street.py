@@ -39,7 +39,8 @@ from device.mqtt.subscriber import Subscriber
 from device.types import Samples
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
+from training.data.signals import to_int16
+from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -61,7 +62,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder to keep the streets in, to listen to")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
-    folds = options.folds or dataset.judged_folds
+    folds = options.folds or dataset.evaluation_folds
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:
@@ -89,7 +90,7 @@ def make_street(
     signal = np.zeros(share * len(ambience) + fade, np.float32)
     ramp = np.sin(np.linspace(0.0, np.pi / 2, fade, dtype=np.float32))  # equal power: the level stays as places change
     for number, recording in enumerate(ambience[each] for each in rng.permutation(len(ambience))):
-        place = at_level(stretch(recording, share + fade, rng), AMBIENCE_DBFS)
+        place = scale_to_level(random_excerpt(recording, share + fade, rng), AMBIENCE_DBFS)
         place[:fade] *= ramp
         place[-fade:] *= ramp[::-1]
         signal[number * share : (number + 1) * share + fade] += place
@@ -105,10 +106,10 @@ def make_street(
         start = round(position * RATE)
         if start + len(sound) > len(signal):
             break
-        signal[start : start + len(sound)] += at_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
+        signal[start : start + len(sound)] += scale_to_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
         truth.append((str(label), position))
         position += len(sound) / RATE + rng.uniform(*GAP_SECONDS)
-    return as_samples(signal), truth
+    return to_int16(signal), truth
 
 
 def try_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) -> list[Side]:

@@ -128,6 +128,7 @@ def test_training_uses_only_what_ships(name, path):
         "types",
         "errors",
         "audio.files",
+        "audio.resampling",
         "util.text",
         "config.models",
         "util.native_stderr",
