@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support import make_bundle
 
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.resampling import Blocker
+from device.audio.resampling import BlockSplitter
 from device.config.models import Config
 from device.model.features import FeatureConfig, log_mel
 from device.pipeline import Pipeline, classify_clip, clip_windows
@@ -42,11 +42,11 @@ def street_of_tones():
 
 def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
     """Samples in chunks of these lengths, over and over, cut into blocks; `gaps` are block numbers that get lost."""
-    blocker, position, number, start, turn = Blocker(RATE), 0, 0, 0, 0
+    splitter, position, number, start, turn = BlockSplitter(RATE), 0, 0, 0, 0
     while start < len(samples):
         chunk = samples[start : start + lengths[turn % len(lengths)]]
         start, turn = start + len(chunk), turn + 1
-        for block in blocker.feed(chunk):
+        for block in splitter.feed(chunk):
             if number not in gaps:
                 yield Block(block, position, 1000 + position / RATE)
             position, number = position + len(block), number + 1

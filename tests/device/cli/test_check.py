@@ -16,7 +16,7 @@ from device.monitoring.system_metrics import Throttling, throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
-BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close what else records from it"}
+BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close other programs that record from it"}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_check_passes_where_all_is_well(sound_server, mosquitto, tmp_path):
     assert "fault" not in [line[1] for line in lines], done.stdout
     assert done.returncode == 0
     assert done.stderr == ""
-    assert "is well, -" in done.stdout
+    assert "works, -" in done.stdout
     assert "-15 dBFS" in done.stdout, "a sine of amplitude 8000"
 
 
