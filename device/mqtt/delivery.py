@@ -91,7 +91,7 @@ class Delivery:
         self._confirmed.clear()
         if time.monotonic() - self._tried_at >= RETRY_SECONDS:
             self._tried_at, self._refused = time.monotonic(), False
-            if self._outbox.recover():
+            if self._outbox.retry_disk():
                 self._sent_up_to = 0  # what could not be read then; what is under way comes twice
         if self._client is not None:
             self._fill(self._client)
@@ -103,15 +103,15 @@ class Delivery:
         room = self._limit - len(self._in_flight)
         if room <= 0 or self._refused:
             return
-        for entry in self._outbox.after(self._sent_up_to, room):
+        for entry in self._outbox.entries_after(self._sent_up_to, room):
             topic, payload = self._address(entry)
             self._in_flight[client.publish(topic, payload, qos=1).mid] = entry
             self._sent_up_to = entry.sequence
 
     def _address(self, entry: Entry) -> tuple[str, bytes]:
         """Topic and payload: what happened just now is live; the rest must not fire anyone's lights."""
-        message = corrected(entry.message, entry.made, self._clock)
+        message = corrected(entry.message, entry.created, self._clock)
         is_of_this_run = entry.sequence >= self._outbox.first_of_run
-        if is_of_this_run and self._clock.steady() - entry.made.steady <= self._live_seconds:
+        if is_of_this_run and self._clock.steady() - entry.created.steady <= self._live_seconds:
             return self._topics.event, encode(message)
         return self._topics.backlog, encode(message | {"replayed": True})

@@ -18,7 +18,7 @@ from device.mqtt.delivery import RETRY_SECONDS, Delivery
 from device.mqtt.inbound_queue import Handler, InboundQueue
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
 from device.mqtt.retained_store import RetainedStore
-from device.outbox.queue import Outbox, OutboxFacts
+from device.outbox.queue import Outbox, OutboxStatus
 from device.util.clock import CLOCK, Clock, Stamp
 from device.util.log_throttle import LogThrottle
 
@@ -45,7 +45,7 @@ class DeliveryFacts:
     connected: bool
     acknowledged_seconds_ago: float | None
     commands_dropped: int
-    outbox: OutboxFacts
+    outbox: OutboxStatus
 
 
 class Publisher:
@@ -139,7 +139,7 @@ class Publisher:
             connected=self._delivery.client is not None,
             acknowledged_seconds_ago=None if at is None else time.monotonic() - at,
             commands_dropped=self._incoming.dropped,
-            outbox=self._outbox.facts(),
+            outbox=self._outbox.status(),
         )
 
     def silent_seconds(self) -> float:
@@ -203,7 +203,7 @@ class Publisher:
             self._unstored -= 1
 
     def _answer(self) -> None:
-        self._outbox.count()
+        self._outbox.refresh_status()
         self._asked_at = None
 
     def _begin(self, client: paho.Client, in_flight: int) -> None:

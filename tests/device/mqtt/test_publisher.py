@@ -175,14 +175,14 @@ def test_no_port_is_bound(mosquitto, tmp_path, monkeypatch):
 def test_an_outbox_that_hangs_is_noticed(mosquitto, tmp_path, monkeypatch):
     """An outbox that answers owes nothing for long; one that does not owes an answer ever longer."""
     hangs, let_go = threading.Event(), threading.Event()
-    count = Outbox.count
+    count = Outbox.refresh_status
 
     def hang(outbox):
         if hangs.is_set():
             let_go.wait(30)
         count(outbox)
 
-    monkeypatch.setattr(Outbox, "count", hang)
+    monkeypatch.setattr(Outbox, "refresh_status", hang)
     with publishing(mosquitto, tmp_path) as publisher:
         for _ in range(3):  # it is asked again after each answer
             wait_until(lambda: publisher.silent_seconds() == 0, 10, "an answer")
