@@ -20,7 +20,7 @@ from pathlib import Path
 from amqtt.broker import Broker
 
 from device.config.models import MqttConfig
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 
 RECORDING = Path(__file__).with_name("street.flac")
 HEARD = (
@@ -91,7 +91,7 @@ def main() -> int:
         heard = 0
         for message in subscriber:
             heard += message["type"] == "start"
-            print(describe(message), flush=True)
+            print(format_message(message), flush=True)
     if daemon.returncode == 0 and heard == 0:
         print("Nothing was heard: that should not be. Please report it.", file=sys.stderr)
         return 1
