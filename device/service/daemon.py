@@ -96,7 +96,7 @@ def _run(
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
             publish_state=publisher.state,
-            correct=clips.correct,
+            correct=clips.relabel,
         )
         publisher.on_command(remote_control.execute)
         monitored = SourceMonitor(

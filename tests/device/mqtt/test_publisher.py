@@ -51,7 +51,7 @@ def test_status_is_retained_and_says_goodbye(mosquitto, peer, tmp_path):
         peer.until(OWN + "status", b"online", 5)
         late = Peer(mosquitto)
         late.until(OWN + "status", b"online", 5)
-        assert late.carried[0].retain
+        assert late.messages[0].retain
         late.close()
     peer.until(OWN + "status", b"offline", 5)
 
@@ -204,7 +204,7 @@ def test_a_state_is_retained_and_said_again(mosquitto, peer, tmp_path):
             publisher.state("health", str(number))
         mosquitto.start()
         peer.until(OWN + "health", b"99", 20)
-        assert len(peer.heard(OWN + "health")) < 50, "values that follow one another must not queue up"
+        assert len(peer.payloads(OWN + "health")) < 50, "values that follow one another must not queue up"
         publisher.state("health", "end")
     peer.until(OWN + "health", b"end", 5)
 

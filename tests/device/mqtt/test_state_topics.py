@@ -56,7 +56,7 @@ def test_without_pictures_none_is_left(peer, publisher, tmp_path):
     states(publisher, tmp_path)
     node = states(publisher, tmp_path, draw=None)
     peer.until("earshot/balcony/spectrogram", b"", 10)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
     assert json.loads(peer.last(TOPIC))["components"]["spectrogram"] == {"platform": "image"}
     node.on_window(
         ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32))
@@ -69,10 +69,10 @@ def test_without_pictures_none_is_left(peer, publisher, tmp_path):
 def test_home_assistant_is_told_again_when_it_starts(peer, publisher, tmp_path):
     """Its birth message brings the discovery message again; other news of it do not."""
     states(publisher, tmp_path)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 1, 10, "the discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 1, 10, "the discovery message")
     peer.publish("homeassistant/status", "offline").wait_for_publish(5)
     peer.publish("homeassistant/status", "online").wait_for_publish(5)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
 
 
 def test_what_a_new_bundle_cannot_name_is_forgotten(peer, publisher, tmp_path):
