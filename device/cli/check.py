@@ -183,13 +183,13 @@ class DaemonChecks:
         limit = (self._config or Config()).load.hot_celsius
         celsius, slowed = temperature_celsius(), throttling()
         temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
-        if slowed and "under_voltage" in {*slowed.now, *slowed.seconds_since_boot}:
+        if slowed and "under_voltage" in {*slowed.now, *slowed.since_boot}:
             raise _WarningError(
                 f"{temperature}, but the voltage was too low since boot. Use the supply made for this Pi"
             )
         if is_hot(celsius, slowed, limit):
             raise _WarningError(f"{temperature}, and slowed down by it. Give it air, a heat sink or a fan")
-        if slowed and slowed.seconds_since_boot:
+        if slowed and slowed.since_boot:
             raise _WarningError(
                 f"{temperature}, but it was slowed down by heat since boot. Give it air, or a heat sink"
             )

@@ -12,7 +12,7 @@ from support import free_port
 from device.audio.capture_process import capture_command, find_capture_process
 from device.cli import check as check_command
 from device.cli.main import main
-from device.monitoring.system_metrics import Throttling, throttling
+from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
@@ -189,19 +189,6 @@ def test_heat_and_a_weak_supply_are_warnings(check, monkeypatch, celsius, slowed
     assert code == 69
     assert found["heat"][0] == state
     assert says in found["heat"][1]
-
-
-def test_a_pi_s_firmware_tells_what_slows_it_down(tmp_path):
-    """Hexadecimal, low bits for now and high ones since boot, wherever the board has the file; elsewhere None."""
-    assert throttling(tmp_path) is None
-    firmware = tmp_path / "soc@107c000000" / "soc@107c000000:firmware"
-    firmware.mkdir(parents=True)
-    (firmware / "get_throttled").write_text("d0005\n")
-    assert throttling(tmp_path) == Throttling(
-        now=("under_voltage", "throttled"), seconds_since_boot=("under_voltage", "throttled", "soft_temperature_limit")
-    )
-    (firmware / "get_throttled").write_text("?")
-    assert throttling(tmp_path) is None
 
 
 def test_sound_cards_that_may_not_be_opened_are_a_fault(check, monkeypatch, tmp_path):
