@@ -11,7 +11,7 @@ from device.config.loader import load_config
 from device.errors import EXIT_DONE
 from device.monitoring.health import TRACE
 from device.service import daemon
-from device.service.runtime import Settings, load_settings
+from device.service.runtime import RunSettings, load_settings
 from device.service.supervisor import Supervisor
 from device.service.systemd import systemd_notify, watchdog_seconds
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         exit_at_end=arguments.exit_at_end,
     )
 
-    def load() -> Settings:
+    def load() -> RunSettings:
         return load_settings(load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()
