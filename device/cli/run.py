@@ -17,10 +17,10 @@ from device.service.systemd import systemd_notify, watchdog_seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the daemon until it is stopped, or the input ends; return the exit code."""
+    """Run the daemon until a signal, or the end of its input; return the exit code."""
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
-    faulthandler.enable(2)  # the watchdog sends SIGABRT: the journal then contains each thread's stack
+    faulthandler.enable(2)  # on the watchdog's SIGABRT, the stack of each thread goes to the journal
     options = SourceOptions(
         arguments.input,
         arguments.input_rate,

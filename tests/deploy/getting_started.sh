@@ -39,7 +39,7 @@ main() {
     in_machine earshot check | tee "$root.check" || true
     faults=$(grep --invert-match '^\[ok\]' "$root.check" | grep --invert-match --extended-regexp ' (microphone|clock|sound access): ' || true)
     [ -z "$faults" ] || fail "$faults"
-    grep --quiet 'broker: localhost:1883 lets us in' "$root.check" || fail "the broker does not let it in"
+    grep --quiet 'broker: localhost:1883 accepts the connection' "$root.check" || fail "the broker does not let it in"
     until_true 30 is_online || fail "the service does not reach the broker"
 
     say "--- And now bark: the recording, in the place of a microphone"

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from device.audio.level_meter import read_levels
-from device.cli.devices import verdict
+from device.cli.devices import describe_reading
 from device.cli.main import main
 
 RATE = 16000
@@ -53,13 +53,13 @@ def test_what_is_wrong_is_told_beside_the_level(wave, state, cure):
     """The daemon's own diagnosis, by name and with its cure, stands in the microphone's line."""
     last = look(f"sound({wave})", f"sound({wave})")[-1]
     assert last.state == state
-    assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", verdict("fake", last))
+    assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", describe_reading("fake", last))
 
 
 def test_a_microphone_that_delivers_nothing_has_no_level():
     """One that another program holds, and one that ends before its time: told in a line, and no level made up."""
     (busy,) = look(state="busy", message="microphone 'fake' cannot be opened. Close what else records from it")
-    assert verdict("fake", busy).startswith("nothing heard  busy  fake: microphone 'fake' cannot be opened")
+    assert describe_reading("fake", busy).startswith("no sound  busy  fake: microphone 'fake' cannot be opened")
     (gone,) = look()
     assert (gone.state, gone.levels) == ("stalled", None)
 
