@@ -166,11 +166,11 @@ def test_what_becomes_no_event_is_told_with_its_reason():
     assert refused[0].time == (1000 - 50 + LENGTH) / RATE
 
 
-def test_no_event_starts_in_quiet_hours(berlin):
+def test_no_event_starts_in_quiet_hours(berlin_time):
     """A sound of the night is refused; one that began before ends as it would; one that lasts is told at seven."""
     refused = []
     tracked = tracker(refused.append, quiet_hours=["22:00-07:00"])
-    evening, morning = (round(berlin(2026, 6, *clock) * RATE) for clock in ((1, 21, 59, 58), (2, 6, 59, 57)))
+    evening, morning = (round(berlin_time(2026, 6, *clock) * RATE) for clock in ((1, 21, 59, 58), (2, 6, 59, 57)))
     begun = hear(tracked, *[(0.9, 0.0)] * 20, at=evening)
     assert [m.type for m in begun] == ["start", "end"]
     assert begun[1].end_time - begun[0].start_time > 15
