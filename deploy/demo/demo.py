@@ -1,7 +1,6 @@
-"""`make demo`: a broker, the daemon that hears a recording, and a subscriber that prints what arrives.
+"""Demo (`make demo`): a broker, the daemon on a recording, and a subscriber that prints the events.
 
-Nothing here is special to the demo but the broker: the daemon is the `earshot run` of every day, and the
-subscriber is the one of `earshot events`.
+Only the broker is special to the demo: the daemon is `earshot run`, and the subscriber is that of `earshot events`.
 """
 
 import argparse
@@ -23,12 +22,12 @@ from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber, describe
 
 RECORDING = Path(__file__).with_name("street.flac")
-HEARD = (
+CONTENT = (
     "a summer night, with a dog at 0:05, a car horn at 0:17, a gun shot at 0:29, a jackhammer at 0:40, a horn at 0:53"
 )
 
 NEXT = """
-That was the real thing: the network, the broker and the events are what a Pi runs. To go on:
+Network, daemon and events are those of an installed Earshot. Next steps:
   your microphone   sudo apt-get install portaudio19-dev python3-dev gcc
                     .venv/bin/pip install -e '.[microphone]' && .venv/bin/earshot devices
   your broker       .venv/bin/earshot run --set mqtt.host=YOUR_BROKER
@@ -38,7 +37,7 @@ That was the real thing: the network, the broker and the events are what a Pi ru
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nothing listens on."""
+    """Return a TCP port on loopback that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -46,7 +45,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def embedded_broker(port: int) -> Iterator[None]:
-    """A real MQTT broker (amqtt) on loopback, on a thread of its own."""
+    """Run an MQTT broker (amqtt) on loopback, on its own thread."""
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
@@ -71,12 +70,14 @@ def embedded_broker(port: int) -> Iterator[None]:
 
 
 def main() -> int:
-    """Run the demo; gives the daemon's exit code, or 1 where nothing was heard."""
-    parser = argparse.ArgumentParser(description="Play a bundled recording to Earshot and print what it hears.")
+    """Run the demo; return the daemon's exit code, or 1 if no event was detected."""
+    parser = argparse.ArgumentParser(description="Run Earshot on the demo's recording, and print the events.")
     parser.add_argument("--speed", choices=("realtime", "max"), default="max")
     speed = parser.parse_args().speed
-    print(f"The microphone hears {RECORDING.name}, a minute of {HEARD}.")
-    print("The times below go with the recording.\n" if speed == "realtime" else "It is played faster than it lasts.\n")
+    print(f"The recording {RECORDING.name} replaces the microphone: one minute of {CONTENT}.")
+    print(
+        "The recording is played in real time.\n" if speed == "realtime" else "It is processed faster than real time.\n"
+    )
     port = free_port()
     with (
         tempfile.TemporaryDirectory() as state,
@@ -88,15 +89,15 @@ def main() -> int:
         command += ["--set", "node_id=demo"]
         daemon = subprocess.Popen(command, env={**os.environ, "STATE_DIRECTORY": state})
         threading.Thread(target=lambda: (daemon.wait(), subscriber.close()), daemon=True).start()
-        heard = 0
+        detected = 0
         for message in subscriber:
-            heard += message["type"] == "start"
+            detected += message["type"] == "start"
             print(describe(message), flush=True)
-    if daemon.returncode == 0 and heard == 0:
-        print("Nothing was heard: that should not be. Please report it.", file=sys.stderr)
+    if daemon.returncode == 0 and detected == 0:
+        print("No event was detected, which is a bug. Please report it.", file=sys.stderr)
         return 1
     if daemon.returncode == 0:
-        print(f"\n{heard} sounds heard.{NEXT}", end="")
+        print(f"\n{detected} sounds detected.{NEXT}", end="")
     return daemon.returncode
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Shows Earshot to a real Home Assistant: the one from PyPI, in a Debian trixie of its own, as it needs Python 3.13.
+# Test of Earshot with a real Home Assistant from PyPI, in its own Debian trixie, because it needs Python 3.13.
 #   sudo tests/home_assistant/run.sh [FOLDER]
-# FOLDER (default: /var/tmp/earshot-home-assistant) is made at the first run, which downloads some 500 MB, and may be
-# deleted afterwards. Needs debootstrap, and what `make test` installs. Packages are fetched from where apt and pip
-# fetch them on this machine, whose name servers and certificates the Debian in FOLDER is given.
+# FOLDER (default: /var/tmp/earshot-home-assistant) is created by the first run, which downloads about 500 MB, and may be
+# deleted afterwards. Needs debootstrap and the packages of `make test`. The Debian in FOLDER has the name servers, the
+# certificates and the package sources of this machine.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 root=${1:-/var/tmp/earshot-home-assistant}
@@ -16,7 +16,7 @@ if [ ! -e "$root/ha/ready-$version" ]; then
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
     chroot "$root" python3 -m venv /ha
-    # paho-mqtt: what Home Assistant would install itself when its MQTT integration starts.
+    # paho-mqtt: Home Assistant would install it when its MQTT integration starts.
     chroot "$root" /ha/bin/pip install --quiet "homeassistant==$version" "paho-mqtt==2.1.0"
     touch "$root/ha/ready-$version"
 fi
