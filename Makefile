@@ -15,12 +15,13 @@ demo:  ## Play a bundled recording to the daemon and print the events that a sub
 
 test: check pytest  ## Check the code, then run every test
 
-check:  ## Lint, type-check and spell-check
+check:  ## Lint, check types, spelling and import layers
 	@deploy/setup.sh test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/lint-imports --no-cache --no-logo
 
 hooks:  ## Run `make check` before each commit, by pre-commit
 	@deploy/setup.sh test

@@ -25,13 +25,14 @@ from sklearn.preprocessing import StandardScaler
 from device.audio.files import read_samples
 from device.model.features import FeatureConfig, log_mel
 from device.types import Samples
-from training.data.array_cache import Cache, file_digest, progress
+from training.data.array_cache import Cache, file_digest
 from training.data.dataset import Clip, Dataset
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
+from training.data.progress import progress
 from training.data.urbansound8k import load_urbansound8k
 from training.distillation.yamnet import SAMPLE_RATE, Teacher
-from training.fitting.head_trainer import targets
-from training.models.tf import tensorflow
+from training.fitting.head_trainer import label_indices
+from training.models.tf import import_tensorflow
 
 REGULARIZATIONS = (0.001, 0.01, 0.1)
 """Values of C of the logistic regression."""
@@ -53,7 +54,7 @@ def main() -> int:
     yamnet = cache.arrays("yamnet", clips, lambda: {"x": yamnet_features(dataset, options.yamnet)})["x"]
     article = cache.arrays("article", clips, lambda: {"x": last_layer(dataset, options.weights)})["x"]
     evaluation = json.loads((options.run / "evaluation.json").read_text(encoding="utf-8"))
-    folds = [str(fold) for fold in dataset.judged_folds]
+    folds = [str(fold) for fold in dataset.evaluation_folds]
     rows = {
         "Earshot, int8 on the device's code": [evaluation["folds"][fold]["int8"] for fold in folds],
         "Earshot, float": [evaluation["folds"][fold]["float"] for fold in folds],
@@ -61,7 +62,7 @@ def main() -> int:
         "YAMNet embedding and scores + l. r.": accuracies(dataset, yamnet),
         "article: Inception V3 last layer + l. r.": accuracies(dataset, article),
     }
-    print(f"{dataset.found}\n")
+    print(f"{dataset.description}\n")
     print(f"{'share of clips right, tested on fold':<42}" + "".join(f"{fold:>8}" for fold in folds) + "    mean")
     for name, values in rows.items():
         print(f"{name:<42}" + "".join(f"{100 * value:7.1f}%" for value in (*values, float(np.mean(values)))))
@@ -70,9 +71,9 @@ def main() -> int:
 
 def accuracies(dataset: Dataset, features: np.ndarray) -> list[float]:
     """Return the accuracy on each test fold of a logistic regression fitted on the other folds."""
-    folds, target = np.array([clip.fold for clip in dataset.clips]), targets(dataset)
+    folds, target = np.array([clip.fold for clip in dataset.clips]), label_indices(dataset)
     values = []
-    for fold in dataset.judged_folds:
+    for fold in dataset.evaluation_folds:
         train, test = folds != fold, folds == fold
         models = (
             make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200, tol=1e-3)) for c in REGULARIZATIONS
@@ -97,13 +98,13 @@ def yamnet_features(dataset: Dataset, model: Path) -> np.ndarray:
     def read(yamnet: Teacher, clip: Clip) -> np.ndarray:
         return yamnet(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE))
 
-    features = on_all_cores(lambda: Teacher(model), read, dataset.clips)
+    features = parallel_map(lambda: Teacher(model), read, dataset.clips)
     return np.stack(list(progress(features, len(dataset.clips), "YAMNet")))
 
 
 def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
     """Compute frozen Inception V3's features of the log-mel, resized to 299x299, shape (clips, 2048)."""
-    tf = tensorflow()
+    tf = import_tensorflow()
     model = original_inception(tf.keras, weights)
     run = tf.function(lambda x: model(tf.repeat(tf.image.resize(x[..., None], (SIDE, SIDE)), 3, axis=-1)))
 
@@ -111,7 +112,7 @@ def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
         samples = read_samples(clip.path, features.sample_rate)
         return log_mel(centred(samples, features.window_length), features).astype(np.float16)
 
-    log_mels = on_all_cores(FeatureConfig, spectrogram, dataset.clips)
+    log_mels = parallel_map(FeatureConfig, spectrogram, dataset.clips)
     windows = np.stack(list(progress(log_mels, len(dataset.clips), "spectrograms")))
     batches = range(0, len(windows), 32)
     parts = [

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from training.data.class_folders import recording
+from training.data.class_folders import recording_name
 from training.data.dataset import sound_files
 
 CLIPS = 30
@@ -56,7 +56,7 @@ def draw(folder: Path, seed: int) -> tuple[list[Path], list[Path]]:
     """Draw recordings with at most 30 clips in total; return their clips, and the clips of all other recordings."""
     by_recording: dict[str, list[Path]] = {}
     for path in sound_files(folder):
-        by_recording.setdefault(recording(path, folder), []).append(path)
+        by_recording.setdefault(recording_name(path, folder), []).append(path)
     names = sorted(by_recording)
     random.Random(seed).shuffle(names)
     drawn: list[Path] = []

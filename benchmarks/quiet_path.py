@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from device.audio.resampling import Blocker, Resampler
+from device.audio.resampling import BlockSplitter, Resampler
 from device.audio.ring_buffer import RingBuffer
 from device.config.models import GateConfig
 from device.detection.gate import SoundGate
@@ -48,10 +48,10 @@ def quiet_path(sample_rate: int) -> Callable[[], None]:
     room = np.random.default_rng(0).normal(0, 1e-4, (SECONDS * 48000, 1)).astype(np.float32)
 
     def work() -> None:
-        resampler, blocker = Resampler(48000, sample_rate), Blocker(sample_rate)
+        resampler, splitter = Resampler(48000, sample_rate), BlockSplitter(sample_rate)
         ring, gate, position = RingBuffer(4 * sample_rate), SoundGate(GateConfig(), sample_rate), 0
         for start in range(0, len(room), 2880):
-            for samples in blocker.feed(resampler.feed(room[start : start + 2880])):
+            for samples in splitter.feed(resampler.feed(room[start : start + 2880])):
                 ring.write(samples, position)
                 gate.update(Block(samples, position, 0.0))
                 position += len(samples)

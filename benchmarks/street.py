@@ -36,10 +36,10 @@ from event_score import Counts, Sounds, count_matches, table
 from device.audio.files import read_samples
 from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber
-from device.types import Samples
+from device.types import Samples, to_int16
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import as_samples, at_level, draw_clips, read_ambience, stretch
+from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -63,7 +63,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder in which the scenes are kept as sound files")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
-    folds = options.folds or dataset.judged_folds
+    folds = options.folds or dataset.evaluation_folds
     earshot, by_threshold = [], []
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:
@@ -100,7 +100,7 @@ def make_street(
     # Equal power: the level is constant during the crossfade.
     ramp = np.sin(np.linspace(0.0, np.pi / 2, fade, dtype=np.float32))
     for number, recording in enumerate(ambience[each] for each in rng.permutation(len(ambience))):
-        place = at_level(stretch(recording, share + fade, rng), AMBIENCE_DBFS)
+        place = scale_to_level(random_excerpt(recording, share + fade, rng), AMBIENCE_DBFS)
         place[:fade] *= ramp
         place[-fade:] *= ramp[::-1]
         signal[number * share : (number + 1) * share + fade] += place
@@ -116,10 +116,10 @@ def make_street(
         start = round(position * RATE)
         if start + len(sound) > len(signal):
             break
-        signal[start : start + len(sound)] += at_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
+        signal[start : start + len(sound)] += scale_to_level(sound, AMBIENCE_DBFS + rng.uniform(*ABOVE_DB))
         truth.append((str(label), position))
         position += len(sound) / RATE + rng.uniform(*GAP_SECONDS)
-    return as_samples(signal), truth
+    return to_int16(signal), truth
 
 
 def score_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) -> list[Counts]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from device.model.classifier import interpreter_class
 from device.types import Samples
-from training.data.array_cache import progress
+from training.data.progress import progress
 
 WINDOW = 15600
 """Length of a window, samples at 16 kHz: 0.975 s, without overlap."""

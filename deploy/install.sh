@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
 # Installs Earshot as a service, on Raspberry Pi OS or Debian, 64-bit: sudo deploy/install.sh
 #
-#   deploy/install.sh                what is missing of this version is installed, and the service started
-#   deploy/install.sh --upgrade      this version takes the place of the installed one, which comes back by itself
-#                                    where this one does not become ready
-#   deploy/install.sh --rollback     back to the version before
-#   deploy/install.sh --uninstall    the program goes, settings and what waits for the broker stay; --purge: they go, too
-#   ... --dry-run                    says what would be done, and changes nothing; needs no root
+#   deploy/install.sh                install this version, skip what is already there, and start the service
+#   deploy/install.sh --upgrade      replace the installed version; go back to it if the new one does not become ready
+#   deploy/install.sh --rollback     go back to the previous version
+#   deploy/install.sh --uninstall    remove the program, keep settings and data; with --purge, remove these, too
+#   ... --dry-run                    print the steps and change nothing; needs no root
 #
-# It can be run again at any time, also after it was cut off: each step looks whether it is done. Nothing is changed
-# on a machine that cannot run Earshot. Exit codes: 0 done, 2 wrong arguments, 69 this machine cannot (it says why),
-# 70 the new version does not run and the one before is back.
+# It can be run again at any time, also after an interruption: each step checks whether it is already done. Nothing is
+# changed on a machine that cannot run Earshot. Exit codes: 0 done, 2 wrong arguments, 69 this machine is not supported
+# or something is missing (the message gives the reason), 70 the new version does not run and the previous one is back.
 #
 #   /opt/earshot/versions/VERSION    a copy of this project and its virtual environment, .venv
-#   /opt/earshot/current, previous   links to the version that runs and to the one before
+#   /opt/earshot/current, previous   links to the running version and to the previous one
 #   /etc/earshot/config.yaml         settings, never overwritten
 #   /etc/systemd/system              the units
 set -euo pipefail
@@ -23,23 +22,23 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=deploy/packages.sh
 . "$project/deploy/packages.sh"
 
-root=${EARSHOT_INSTALL_ROOT:-} # the tests install into a folder
+root=${EARSHOT_INSTALL_ROOT:-} # set by the tests, which install into a folder
 home=$root/opt/earshot
 settings=$root/etc/earshot
 units=$root/etc/systemd/system
 command=$root/usr/local/bin/earshot
-python=$root/usr/bin/python3 # Debian's own: its packages are not seen by another
-# What a version holds. The bundle that ships, and none that somebody trained beside it.
+python=$root/usr/bin/python3 # Debian's own, because another Python does not find Debian's packages
+# Contents of a version. Only the shipped bundle is copied, not bundles that were trained beside it.
 parts=(device training models/urbansound8k deploy docs config.yaml pyproject.toml README.md LICENSE)
-# PyAudio and systemd-python have no wheels: Debian's are used, so that no compiler is needed on a Pi.
+# PyAudio and systemd-python have no wheels. Debian's packages are used, so that no compiler is needed on a Pi.
 packages=(python3-venv python3-pyaudio python3-systemd ca-certificates)
-space_needed=900 # MB: two versions side by side, and what pip unpacks meanwhile
+space_needed=900 # MB: two versions side by side, and pip's temporary files
 
 say() { printf 'install: %s\n' "$*"; }
 die() { printf 'install: %s\n' "$*" >&2; exit 69; }
 wrong() { printf 'install: %s. See the first lines of %s\n' "$*" "$0" >&2; exit 2; }
 
-# Says what is done, and does it, unless this is a dry run: step TEXT COMMAND...
+# Print a step and run its command; in a dry run, print only: step TEXT COMMAND...
 step() {
     local text=$1
     shift
@@ -49,7 +48,7 @@ step() {
 main() {
     action=install dry_run=false purge=false
     read_arguments "$@"
-    $dry_run || [ "$(id -u)" -eq 0 ] || die "only root can do this. Run: sudo $0 $*"
+    $dry_run || [ "$(id -u)" -eq 0 ] || die "the installer needs root. Run: sudo $0 $*"
     one_at_a_time
     case $action in
     uninstall) uninstall ;;
@@ -88,10 +87,10 @@ one_at_a_time() {
     ! $dry_run || return 0
     mkdir -p "$root/run/lock"
     exec 9>"$root/run/lock/earshot-install"
-    flock -n 9 || die "another installation is going on. Wait until it is done"
+    flock -n 9 || die "another installation is running. Wait until it is done"
 }
 
-# ---- May it be installed here? Nothing is changed before this is answered.
+# ---- Checks of the machine. They run before anything is changed.
 
 check_machine() {
     local architecture release free folder
@@ -101,35 +100,35 @@ check_machine() {
     case $architecture in
     arm64 | amd64) ;;
     *)
-        die "this system is $architecture, for which TensorFlow Lite does not exist." \
-            "Write the 64-bit Raspberry Pi OS to the card (a Pi 3, 4, 5 or Zero 2 W runs it)"
+        die "this system is $architecture, and TensorFlow Lite has no packages for it." \
+            "Write the 64-bit Raspberry Pi OS to the card (it runs on a Pi 3, 4, 5 or Zero 2 W)"
         ;;
     esac
     if [ -x "$python" ]; then
         release=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
         case $release in
         3.11 | 3.12 | 3.13 | 3.14) ;;
-        *) die "Python is $release here, and Earshot needs 3.11 to 3.14. Raspberry Pi OS has that from Bookworm (2023) on" ;;
+        *) die "Python is $release here, and Earshot needs 3.11 to 3.14. Use Raspberry Pi OS from Bookworm on" ;;
         esac
     fi
     folder=$(nearest_folder "$home")
     free=$(df --output=avail --block-size=1M "$folder" | tail -n 1 | tr -d ' ')
     [ "$free" -ge "$space_needed" ] ||
-        die "only $free MB are free at $folder, and $space_needed are needed. Make room, or take a larger card"
+        die "only $free MB are free at $folder, and $space_needed MB are needed. Free some space, or use a larger card"
 }
 
-# The folder, or that above it that is there.
+# Print the folder, or its nearest parent that exists.
 nearest_folder() {
     local folder=$1
     until [ -d "$folder" ]; do folder=$(dirname "$folder"); done
     printf '%s' "$folder"
 }
 
-# The version in pyproject.toml, and a digest of the files: two states of the project are never taken for one.
+# Print the version in pyproject.toml with a digest of the files, so that two states of the project have two versions.
 version_of_project() {
     local part digest
     for part in "${parts[@]}"; do
-        [ -e "$project/$part" ] || die "$project/$part is missing. Run the installer from a whole copy of the project"
+        [ -e "$project/$part" ] || die "$project/$part is missing. Run the installer from a complete copy of Earshot"
     done
     digest=$(cd "$project" && find "${parts[@]}" -type f -not -path '*/__pycache__/*' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
@@ -139,14 +138,14 @@ version_of_project() {
 check_what_is_installed() {
     local current
     [ "$(missing_packages earshot)" ] ||
-        die "Earshot is installed as a Debian package. Upgrade that (apt install ./earshot_....deb), or remove it first"
+        die "Earshot is installed as a Debian package. Upgrade it (apt install ./earshot_....deb), or remove it first"
     current=$(linked current)
     case $action in
     install)
         [ -z "$current" ] || [ "$current" = "$version" ] ||
-            die "Earshot $current is installed, and this is $version. To replace it: sudo $0 --upgrade"
+            die "Earshot $current is installed, and this is $version. To replace the installed one: sudo $0 --upgrade"
         ;;
-    upgrade) [ "$current" ] || die "Earshot is not installed, so nothing can be upgraded. Run: sudo $0" ;;
+    upgrade) [ "$current" ] || die "Earshot is not installed, so it cannot be upgraded. To install it: sudo $0" ;;
     esac
 }
 
@@ -157,19 +156,19 @@ install_debian_packages() {
     missing=$(missing_packages "${packages[@]}")
     [ "$missing" ] || return 0
     # shellcheck disable=SC2086  # a list of names
-    step "install from Debian: $missing" install_packages $missing || die "apt-get could not install them: see above"
+    step "install from Debian: $missing" install_packages $missing || die "apt-get failed: see above"
 }
 
 make_version() {
     local folder=$home/versions/$version
-    # A system upgrade may have brought another Python, for which the virtual environment is none.
+    # After a system upgrade with another Python, the virtual environment does not work any more.
     if [ -e "$folder/complete" ] && "$folder/.venv/bin/earshot" --version >/dev/null 2>&1; then
-        say "$version is in $folder"
+        say "$version is already in $folder"
         return 0
     fi
     [ "$project" -ef "$folder" ] || step "copy the project to $folder" copy_project "$folder"
-    step "make a virtual environment there, with what deploy/requirements.txt names (some minutes)" \
-        make_environment "$folder" || die "it could not be made: see above. Is the network up? Run this again then"
+    step "create its virtual environment, with the packages of deploy/requirements.txt (takes some minutes)" \
+        make_environment "$folder" || die "the environment failed: see above. Check the network, then run this again"
 }
 
 copy_project() {
@@ -183,10 +182,10 @@ copy_project() {
 make_environment() {
     local folder=$1 pip=("$1/.venv/bin/pip" --quiet --disable-pip-version-check --no-cache-dir)
     rm -rf "$folder/.venv" "$folder/tmp" "$folder/complete"
-    # What pip unpacks would not fit in /tmp where that is memory.
+    # pip's temporary files are too large for a /tmp in memory.
     export TMPDIR=$folder/tmp
     mkdir "$TMPDIR"
-    # Debian's packages are seen for PyAudio and systemd-python. All else is what it was tested with, whatever Debian has.
+    # Debian's packages are visible for PyAudio and systemd-python. All others are the tested versions, not Debian's.
     "$python" -m venv --system-site-packages "$folder/.venv" &&
         "${pip[@]}" install --ignore-installed --only-binary :all: --requirement "$folder/deploy/requirements.txt" &&
         "${pip[@]}" install --no-deps "$folder" || return
@@ -198,15 +197,15 @@ make_settings() {
     if [ -e "$settings/config.yaml" ]; then
         say "$settings/config.yaml stays as it is"
     else
-        step "write $settings/config.yaml, with the defaults" \
+        step "write $settings/config.yaml with the default settings" \
             install -D -m 644 "$project/config.yaml" "$settings/config.yaml"
     fi
-    # model.bundle begins at the config's folder, so the file is the same as in the project.
+    # model.bundle is relative to the config's folder, so the link makes the project's config.yaml valid here, too.
     [ "$(readlink "$settings/models")" = "$home/current/models" ] ||
-        step "link $settings/models to the current version's" ln -sfn "$home/current/models" "$settings/models"
+        step "link $settings/models to the current version" ln -sfn "$home/current/models" "$settings/models"
 }
 
-# The version that a link names, if it is there.
+# Print the version that a link points to, or nothing.
 linked() {
     basename "$(readlink "$home/$1")"
 }
@@ -227,7 +226,7 @@ install_units() {
     step "install the units and the command $command" copy_units
 }
 
-# They belong to the version: with an older one its own come back. What a person changed is in drop-ins.
+# The units belong to the version, so a rollback restores those of the older one. The user's changes are in drop-ins.
 copy_units() {
     mkdir -p "$units" "$(dirname "$command")"
     install -m 644 "$home"/current/deploy/systemd/earshot*.service "$units"
@@ -239,35 +238,35 @@ copy_units() {
 
 systemd_runs() { [ -d "$root/run/systemd/system" ]; }
 
-# The service and its instances, one a microphone, as far as they are started or shall be at boot.
+# Print the service and its instances (one for each microphone) that are running or enabled at boot.
 services() {
     systemctl is-enabled --quiet earshot.service && echo earshot.service
     systemctl list-units --plain --no-legend --state=active,activating 'earshot@*.service' | cut -d ' ' -f 1
 }
 
 start_and_judge() {
-    # Who has turned the service off wants it off after an upgrade, too.
+    # A service that the user has turned off stays off after an upgrade.
     [ "$action" = upgrade ] || ! command -v systemctl >/dev/null ||
-        step "start the service at boot" systemctl enable --quiet earshot.service
+        step "enable the service, so that it starts at boot" systemctl enable --quiet earshot.service
     if ! systemd_runs; then
-        say "systemd does not run here, so nothing is started. It starts with the machine"
+        say "systemd is not running here, so nothing is started. The service starts at the next boot"
         return 0
     fi
     if [ -z "$(services)" ] && ! $dry_run; then
-        say "the service was turned off, and stays so: sudo systemctl enable --now earshot turns it on"
+        say "the service was turned off, and stays off. To turn it on: sudo systemctl enable --now earshot"
         return 0
     fi
-    look_around
+    check_installation
     step "start the service, and wait until it is ready" start_services || recover
-    step "delete versions older than the one before" keep_two_versions
-    say "done. What it hears: earshot events. What it says: journalctl -u earshot. Settings: $settings/config.yaml"
+    step "delete versions older than the previous one" keep_two_versions
+    say "done. Events: sudo earshot events. Log: journalctl -u earshot. Settings: $settings/config.yaml"
 }
 
-# For a person to read: what is missing is no reason not to install, as it is waited for.
-look_around() {
+# Print the findings of `earshot check`. Faults do not stop the installation: the daemon waits for missing parts.
+check_installation() {
     systemctl is-active --quiet earshot.service ||
-        step "look at settings, microphone and broker: earshot check" "$home/current/.venv/bin/earshot" check ||
-        say "the service starts all the same. Put right what is said above, then: sudo systemctl restart earshot"
+        step "check settings, microphone and broker: earshot check" "$home/current/.venv/bin/earshot" check ||
+        say "the service starts despite these faults. Correct them, then: sudo systemctl restart earshot"
 }
 
 start_services() {
@@ -278,7 +277,7 @@ start_services() {
     touch "$home/current/ready"
 }
 
-# One that crashes just after it was ready is not ready.
+# Return failure for a service that crashes within five seconds after it was ready.
 keeps_running() {
     for _ in 1 2 3 4 5; do
         sleep 1
@@ -286,19 +285,19 @@ keeps_running() {
     done
 }
 
-# A version that was never ready here gives way to the one before.
+# Go back to the previous version if this one was never ready on this machine.
 recover() {
     local version
     version=$(linked current)
     journalctl --unit='earshot*' --lines=15 --no-pager --output=cat >&2 || true
     if [ -e "$home/current/ready" ] || [ ! -e "$home/previous" ]; then
-        die "$version does not become ready: its last words are above." \
-            "Put right what they say, then: sudo systemctl restart earshot"
+        die "$version does not become ready: its last log lines are above." \
+            "Correct the fault, then: sudo systemctl restart earshot"
     fi
-    say "$version does not become ready: its last words are above. Back to $(linked previous)"
+    say "$version does not become ready: its last log lines are above. Going back to $(linked previous)"
     bring_back_previous
     rm -rf "${home:?}/versions/$version"
-    printf 'install: %s\n' "$version does not run on this machine, and $(linked current) is back and runs" >&2
+    printf 'install: %s\n' "$version does not run on this machine; $(linked current) is running again" >&2
     exit 70
 }
 
@@ -308,13 +307,13 @@ bring_back_previous() {
     link current "$previous"
     rm -f "$home/previous"
     copy_units
-    ! systemd_runs || start_services || die "$previous does not become ready either: journalctl -u earshot says why"
+    ! systemd_runs || start_services || die "$previous does not become ready either. See the log: journalctl -u earshot"
 }
 
 roll_back() {
     local current
     current=$(linked current)
-    [ -e "$home/previous" ] || die "there is no version before${current:+ $current}"
+    [ -e "$home/previous" ] || die "there is no version before${current:+ $current} to go back to"
     step "go back from $current to $(linked previous)" bring_back_previous
 }
 
@@ -325,22 +324,22 @@ keep_two_versions() {
     done
 }
 
-# ---- And away with it
+# ---- Removal
 
 uninstall() {
     [ -d "$home" ] || $purge || die "Earshot is not installed in $home"
     ! command -v systemctl >/dev/null || step "stop the service" stop_services
     step "remove $home, the units and the command" remove_program
     if $purge; then
-        step "delete settings, what waits for the broker, and clips" remove_data
+        step "delete settings, waiting events and clips" remove_data
     else
-        say "settings ($settings) and data (/var/lib/earshot) are still there; --uninstall --purge deletes them, too"
+        say "settings ($settings) and data (/var/lib/earshot) are kept; --uninstall --purge deletes them, too"
     fi
 }
 
 stop_services() {
     ! systemd_runs || systemctl stop earshot.service 'earshot@*.service'
-    systemctl disable --quiet earshot.service 2>/dev/null || true # not there any more, the second time
+    systemctl disable --quiet earshot.service 2>/dev/null || true # absent if it runs a second time
 }
 
 remove_program() {
@@ -350,7 +349,7 @@ remove_program() {
 }
 
 remove_data() {
-    # systemd keeps the state of a service with a user of its own below private/.
+    # systemd keeps the state of a service with DynamicUser below private/.
     rm -rf "$settings" "$root"/var/lib/earshot "$root"/var/lib/earshot-* \
         "$root"/var/lib/private/earshot "$root"/var/lib/private/earshot-*
 }

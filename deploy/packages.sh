@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Debian's packages, for the scripts that source this.
+# Functions on Debian packages, for the scripts that source this file.
 
-# Those of "$@" that are not installed, on one line.
+# Print those of "$@" that are not installed, on one line.
 missing_packages() {
     local package missing=()
     for package in "$@"; do
@@ -10,7 +10,7 @@ missing_packages() {
     printf '%s' "${missing[*]}"
 }
 
-# Installs "$@", with sudo where this is not root, and is silent; apt's own words are on stderr where it cannot.
+# Install "$@", with sudo unless this is root. Print nothing, except apt's output on stderr if it fails.
 install_packages() {
     local log code=0 as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)

@@ -1,4 +1,4 @@
-"""Writes asyncapi.yaml, the machine-readable form of mqtt.md, from the schemas: python docs/make_asyncapi.py."""
+"""Generator of asyncapi.yaml, the machine-readable form of mqtt.md, from the schemas: python docs/make_asyncapi.py."""
 
 import json
 from dataclasses import dataclass
@@ -20,27 +20,27 @@ _NEW_THRESHOLD = {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"}
 
 @dataclass(frozen=True)
 class Channel:
-    """A topic.
+    """One MQTT topic, or one family of topics with parameters.
 
     Attributes:
-        name: of the channel.
-        topic: with its parameters in braces.
-        means: what is said there.
-        payload: name of a schema in schemas/, or the JSON Schema of a text.
-        retained: whether the broker keeps it.
-        obeyed: whether the device receives it; else it sends it.
+        name: name of the channel.
+        topic: topic, with its parameters in braces.
+        description: one sentence on the content.
+        payload: name of a schema in schemas/, or the JSON Schema of a text payload.
+        retained: True if the broker keeps the last message.
+        obeyed: True if the device receives the messages, False if it sends them.
     """
 
     name: str
     topic: str
-    means: str
+    description: str
     payload: str | dict[str, Any]
     retained: bool = False
     obeyed: bool = False
 
     @property
     def content_type(self) -> str:
-        """Of the payload: a named schema is of JSON, a text may hold another type."""
+        """Content type of the payload: JSON for a named schema, else the type in the schema of the text."""
         return _JSON if isinstance(self.payload, str) else self.payload.get("contentMediaType", "text/plain")
 
 
@@ -48,14 +48,18 @@ _JSON = "application/json"
 _OWN = "earshot/{node_id}/"
 CHANNELS = (
     Channel(
-        "status", _OWN + "status", "Whether the device is there; offline is its will.", _ONLINE_OFFLINE, retained=True
+        "status",
+        _OWN + "status",
+        "Availability of the device; offline is also its will.",
+        _ONLINE_OFFLINE,
+        retained=True,
     ),
-    Channel("event", _OWN + "event", "A sound began or ended, just now.", "event"),
-    Channel("backlog", _OWN + "event/backlog", "The same, delivered late: for the record.", "event"),
-    Channel("sound", _OWN + "sound/{label}", "Whether a label sounds.", _ON_OFF, retained=True),
-    Channel("health", _OWN + "health", "How the device is.", "health", retained=True),
-    Channel("spectrogram", _OWN + "spectrogram", "The log-mel that the last event started with.", _PNG, retained=True),
-    Channel("listening", _OWN + "listening", "Whether the device listens.", _ON_OFF, retained=True),
+    Channel("event", _OWN + "event", "Start or end of an event, published live.", "event"),
+    Channel("backlog", _OWN + "event/backlog", "Start or end of an event, delivered late.", "event"),
+    Channel("sound", _OWN + "sound/{label}", "ON during an event of the label, else OFF.", _ON_OFF, retained=True),
+    Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
+    Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the first window of the last event.", _PNG, retained=True),
+    Channel("listening", _OWN + "listening", "ON while the device is listening, else OFF.", _ON_OFF, retained=True),
     Channel(
         "threshold",
         _OWN + "threshold/{label}",
@@ -66,19 +70,25 @@ CHANNELS = (
     Channel(
         "discovery",
         "homeassistant/device/earshot_{node_id}/config",
-        "Makes the node a device of Home Assistant.",
+        "Discovery message: makes the node a device in Home Assistant.",
         "discovery",
         retained=True,
     ),
-    Channel("setListening", _OWN + "command/listening", "Switches listening.", _ON_OFF, obeyed=True),
+    Channel("setListening", _OWN + "command/listening", "Switch listening on or off.", _ON_OFF, obeyed=True),
     Channel(
         "setThreshold",
         _OWN + "command/threshold/{label}",
-        "Sets a threshold, 0 to 1; default is that of config.yaml and the bundle.",
+        "Set a threshold, 0 to 1; default restores that of config.yaml and the bundle.",
         _NEW_THRESHOLD,
         obeyed=True,
     ),
-    Channel("correct", _OWN + "command/correct", "Says what an event really was.", "correct", obeyed=True),
+    Channel(
+        "correct",
+        _OWN + "command/correct",
+        "File the clip of an event under its correct label.",
+        "correct",
+        obeyed=True,
+    ),
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",
@@ -87,20 +97,20 @@ _PARAMETERS = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """One of schemas/."""
+    """Return a schema of schemas/ by name."""
     content: dict[str, Any] = json.loads((DOCS / "schemas" / f"{name}.schema.json").read_text())
     return content
 
 
 def document() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document."""
+    """Build the AsyncAPI 3.0 document."""
     named = sorted({channel.payload for channel in CHANNELS if isinstance(channel.payload, str)})
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Earshot",
             "version": version("earshot"),
-            "description": "What a sound sensor says over MQTT, and what it obeys. In words: mqtt.md.",
+            "description": "Messages of a sound sensor over MQTT, and commands to it. In prose: mqtt.md.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": _JSON,
@@ -120,7 +130,7 @@ def _channel(channel: Channel) -> dict[str, Any]:
     message = {"name": channel.name, "contentType": channel.content_type, "payload": payload}
     return {
         "address": channel.topic,
-        "description": channel.means,
+        "description": channel.description,
         "parameters": parameters,
         "messages": {channel.name: message},
     }
@@ -130,20 +140,20 @@ def _operation(channel: Channel) -> dict[str, Any]:
     return {
         "action": "receive" if channel.obeyed else "send",
         "channel": {"$ref": f"#/channels/{channel.name}"},
-        "summary": channel.means,
+        "summary": channel.description,
         "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
 
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, _data: Any) -> bool:
-        """What stands twice is written twice: people read it."""
+        """Write repeated parts in full, without YAML aliases, because people read the file."""
         return True
 
 
 def text() -> str:
-    """The file's content."""
-    head = "# Made from schemas/ by make_asyncapi.py: change those, not this.\n"
+    """Return the content of the file."""
+    head = "# Generated from schemas/ by make_asyncapi.py: change those, not this file.\n"
     return head + yaml.dump(document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 

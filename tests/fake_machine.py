@@ -40,7 +40,7 @@ restart*)
     ! grep -q crashes "$current/device/__init__.py" || exit 1
     echo "$current" >"$MACHINE/running" ;;
 esac""",
-    "journalctl": "echo 'its last words'",
+    "journalctl": "echo 'a line of the journal'",
     "sleep": "",
 }
 PYTHON = """

@@ -1,10 +1,17 @@
-"""The workstation's side of Earshot: from labelled sounds to the bundle that the device runs.
+"""Earshot's training on a workstation: from labelled sounds to the bundle that the device runs.
 
-    loading (urbansound8k, own_sounds) -> dataset -> spectrograms (and augmented copies) -> backbone -> sight (features)
-            -> fit: train (head, discriminant) -> thresholds -> network -> finetune -> export (int8 bundle)
-            -> evaluate (through device's own code) and listening (scenes, through its whole pipeline) -> report
+In the order of the data path:
 
-What the backbone knows of sounds it has from `teach` (lesson, teacher) and `adapt`, hours beforehand. `material` is
-what the steps share, `steps` joins them, `cli` is `earshot-train`. Windows, log-mels and scores are computed by
-`device`, so what is trained and judged is what runs on the Pi.
+    data            datasets, augmentation, spectrograms, ambience, mixtures, cache
+    models          Keras models: backbones, head, checkpoint, TensorFlow import
+    quantization    float networks to int8 TFLite, and the error that int8 adds to features
+    fitting         backbone features, linear discriminant analysis, calibration, thresholds, fine-tuning
+    distillation    a backbone trained on a teacher's embeddings, without labels
+    export          the bundle that the device runs
+    evaluation      metrics, scenes, the device's pipeline, reports, model card, curves
+    workflow        the steps of a run, joined
+    cli             the command line: `earshot-train`
+
+Each package imports only packages above it. Windows, log-mels and scores are computed by `device`, so training and
+evaluation use the code of the Pi.
 """

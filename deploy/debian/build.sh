@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Makes the Debian package: deploy/debian/build.sh [FOLDER], which gives FOLDER/earshot_VERSION_ARCHITECTURE.deb
-# Runs on any Debian with Python and PyPI at hand, without root. Environment: ARCHITECTURE=amd64 makes one for PCs
-# (default: arm64); COMPRESSION=none is quick, and five times as large.
+# Builds the Debian package: deploy/debian/build.sh [FOLDER] writes FOLDER/earshot_VERSION_ARCHITECTURE.deb
+# Runs on any Debian with Python and access to PyPI, without root. Environment: ARCHITECTURE=amd64 builds one for PCs
+# (default: arm64); COMPRESSION=none is fast, and the file is five times as large.
 #
-# The package carries the Python packages themselves, unpacked: dpkg knows each file, nothing is downloaded or built
-# on the Pi, and what was tested is what runs. They are there twice, for the Pythons of Bookworm and Trixie, so that
-# one file serves both and a Pi keeps hearing through an upgrade of Debian. It is a virtual environment that needs no
-# making: pyvenv.cfg, a link to Debian's Python, and lib/pythonX.Y, of which each Python takes its own.
+# The package contains the Python packages, unpacked: dpkg lists each file, nothing is downloaded or built on the Pi,
+# and the tested versions are the ones that run. They are included twice, for the Python versions of Bookworm and
+# Trixie, so that one file serves both and Earshot keeps working after an upgrade of Debian. The layout is that of a
+# virtual environment: pyvenv.cfg, a link to Debian's Python, and one lib/pythonX.Y for each Python version.
 set -euo pipefail
 umask 022
 project=$(cd "$(dirname "$0")/../.." && pwd)
@@ -38,7 +38,7 @@ main() {
     du -h "$target/earshot_${version}_$architecture.deb"
 }
 
-# For another machine and other Pythons than these here, which pip cannot (it takes the markers of its own Python).
+# Install for another architecture and other Python versions, with uv, because pip uses the markers of its own Python.
 put_python_packages() {
     local python packages
     python3 -m venv "$work/tools"
@@ -51,7 +51,7 @@ put_python_packages() {
         "$work/tools/bin/uv" pip install --quiet --no-config --target "$packages" --link-mode copy \
             --python-version "$python" --python-platform "$machine-manylinux_2_36" --only-binary :all: \
             --requirement "$project/deploy/requirements.txt" "$work"/earshot-*.whl
-        # Programs, uv's lock, tests, C headers and type stubs: a third of all.
+        # Remove programs, uv's lock, tests, C headers and type stubs: a third of the size.
         rm -rf "${packages:?}/bin" "$packages/.lock"
         find "$packages" -depth \( -type d \( -name tests -o -name include -o -name __pycache__ \) -o -name '*.pyi' \) -exec rm -rf {} +
         find "$packages" -type f -exec chmod 644 {} +
@@ -69,7 +69,7 @@ put_project() {
     ln -s "../lib/earshot/bin/earshot" "$tree/usr/bin/earshot"
     cp -r --parents models/urbansound8k "$root"
     cp config.yaml "$tree/etc/earshot/config.yaml"
-    # model.bundle begins at the config's folder, so the file is the same as in the project.
+    # model.bundle is relative to the config's folder, so the link makes the project's config.yaml valid here, too.
     ln -s /usr/lib/earshot/models "$tree/etc/earshot/models"
     for unit in deploy/systemd/*.service; do
         sed 's#/opt/earshot/current/\.venv#/usr/lib/earshot#; s#/opt/earshot/current/docs#/usr/share/doc/earshot/docs#' \

@@ -1,6 +1,7 @@
-"""Demo (`make demo`): a broker, the daemon on a recording, and a subscriber that prints the events.
+"""Demo (`make demo`): a broker, the daemon with a recording as input, and a subscriber that prints the events.
 
-Only the broker is special to the demo: the daemon is `earshot run`, and the subscriber is that of `earshot events`.
+Only the broker is special to the demo: the daemon is the ordinary `earshot run`, and the subscriber is that of
+`earshot events`.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from amqtt.broker import Broker
 
 from device.config.models import MqttConfig
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 
 RECORDING = Path(__file__).with_name("street.flac")
 CONTENT = (
@@ -27,7 +28,7 @@ CONTENT = (
 )
 
 NEXT = """
-Network, daemon and events are those of an installed Earshot. Next steps:
+The network, the daemon and the events are the same as on a Pi. Next steps:
   your microphone   sudo apt-get install portaudio19-dev python3-dev gcc
                     .venv/bin/pip install -e '.[microphone]' && .venv/bin/earshot devices
   your broker       .venv/bin/earshot run --set mqtt.host=YOUR_BROKER
@@ -37,7 +38,7 @@ Network, daemon and events are those of an installed Earshot. Next steps:
 
 
 def free_port() -> int:
-    """Return a TCP port on loopback that no process listens on."""
+    """Return a TCP port on loopback that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -45,7 +46,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def embedded_broker(port: int) -> Iterator[None]:
-    """Run an MQTT broker (amqtt) on loopback, on its own thread."""
+    """Run an MQTT broker (amqtt) on loopback, on a thread of its own."""
     config = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
@@ -70,14 +71,12 @@ def embedded_broker(port: int) -> Iterator[None]:
 
 
 def main() -> int:
-    """Run the demo; return the daemon's exit code, or 1 if no event was detected."""
-    parser = argparse.ArgumentParser(description="Run Earshot on the demo's recording, and print the events.")
+    """Run the demo; return the daemon's exit code, or 1 if there was no event."""
+    parser = argparse.ArgumentParser(description="Run Earshot on a bundled recording and print the events.")
     parser.add_argument("--speed", choices=("realtime", "max"), default="max")
     speed = parser.parse_args().speed
-    print(f"The recording {RECORDING.name} replaces the microphone: one minute of {CONTENT}.")
-    print(
-        "The recording is played in real time.\n" if speed == "realtime" else "It is processed faster than real time.\n"
-    )
+    print(f"In place of a microphone: {RECORDING.name}, one minute of {CONTENT}.")
+    print("It is played in real time.\n" if speed == "realtime" else "It is played faster than real time.\n")
     port = free_port()
     with (
         tempfile.TemporaryDirectory() as state,
@@ -89,15 +88,15 @@ def main() -> int:
         command += ["--set", "node_id=demo"]
         daemon = subprocess.Popen(command, env={**os.environ, "STATE_DIRECTORY": state})
         threading.Thread(target=lambda: (daemon.wait(), subscriber.close()), daemon=True).start()
-        detected = 0
+        starts = 0
         for message in subscriber:
-            detected += message["type"] == "start"
-            print(describe(message), flush=True)
-    if daemon.returncode == 0 and detected == 0:
+            starts += message["type"] == "start"
+            print(format_message(message), flush=True)
+    if daemon.returncode == 0 and starts == 0:
         print("No event was detected, which is a bug. Please report it.", file=sys.stderr)
         return 1
     if daemon.returncode == 0:
-        print(f"\n{detected} sounds detected.{NEXT}", end="")
+        print(f"\n{starts} sounds recognised.{NEXT}", end="")
     return daemon.returncode
 
 

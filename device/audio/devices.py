@@ -1,4 +1,4 @@
-"""The microphones of this machine: which are there, what they take, and which one `audio.device` names."""
+"""Microphones of this machine: their list, their rates, and the choice by `audio.device`."""
 
 import importlib.util
 import re
@@ -11,24 +11,25 @@ from device.errors import UnavailableError
 from device.util.native_stderr import silent_stderr
 
 RATES = (48000, 44100, 32000, 16000)
-"""Hz, in the order in which they are tried after the microphone's own."""
+"""Sample rates, Hz, in the order of the attempts after the microphone's default rate."""
 MAX_CHANNELS = 2
-"""More than two are an array whose channels differ too much in time to be averaged."""
+"""Most channels that are averaged. The channels of a microphone array with more differ too much in time."""
 _CARDS = Path("/proc/asound")
 
 
 @dataclass(frozen=True)
 class InputDevice:
-    """A microphone, as PortAudio lists it.
+    """Microphone, as PortAudio lists it.
 
     Attributes:
-        index: PortAudio's number; it moves when something is plugged in.
-        name: what `audio.device` is matched against.
-        usb_id: `vendor:product` of its USB device, as `lsusb` prints it; empty for others.
-        channels: as many as it has.
-        sample_rate: Hz, its default.
+        index: number in PortAudio. It changes when a device is plugged in.
+        name: name that `audio.device` is compared with.
+        usb_id: `vendor:product` of its USB device, as `lsusb` prints it; empty if it is no USB device.
+        channels: number of channels.
+        sample_rate: default sample rate, Hz.
         is_default: whether it is the system's default.
-        rates: those of RATES that it takes now; none while another program has it. Only `input_devices` asks.
+        rates: rates of RATES that it accepts at present, Hz; empty while another program uses it. Only `input_devices`
+            tests them.
     """
 
     index: int
@@ -41,7 +42,7 @@ class InputDevice:
 
 
 def input_devices() -> list[InputDevice]:
-    """List the microphones of this machine.
+    """List the microphones of this machine, with the rates that they accept.
 
     Raises:
         UnavailableError: PyAudio is not installed.
@@ -52,32 +53,37 @@ def input_devices() -> list[InputDevice]:
     with silent_stderr():
         portaudio = pyaudio.PyAudio()
     try:
-        return [replace(device, rates=_accepted(portaudio, pyaudio, device)) for device in list_devices(portaudio)]
+        return [
+            replace(device, rates=_accepted_rates(portaudio, pyaudio, device)) for device in list_devices(portaudio)
+        ]
     finally:
         portaudio.terminate()
 
 
-def choose(devices: list[InputDevice], wanted: str) -> InputDevice | None:
-    """The microphone that `audio.device` names: `auto`, `usb:VENDOR:PRODUCT`, or a part of a name; None if absent.
+def choose_device(devices: list[InputDevice], name: str) -> InputDevice | None:
+    """Return the microphone for a value of `audio.device`, or None.
 
-    `auto` prefers a USB microphone to the system's default: it is what was plugged in to listen with. A whole name
-    goes before a part of one: ALSA's `default` is not its `sysdefault`.
+    Args:
+        devices: microphones of this machine.
+        name: `auto`, `usb:VENDOR:PRODUCT`, or a part of a name. `auto` prefers a USB microphone to the system's
+            default, because it was plugged in for this purpose. A complete name takes precedence over a part of one,
+            because ALSA has a `default` and a `sysdefault`.
     """
-    wanted = wanted.lower()
-    if wanted == "auto":
+    name = name.lower()
+    if name == "auto":
         ranked = sorted(devices, key=lambda device: (not device.usb_id, not device.is_default))
         return next((device for device in ranked if device.usb_id or device.is_default), None)
-    if wanted.startswith("usb:"):
-        return next((device for device in devices if device.usb_id == wanted.removeprefix("usb:")), None)
-    matching = [device for device in devices if wanted in device.name.lower()]
-    return min(matching, key=lambda device: device.name.lower() != wanted, default=None)
+    if name.startswith("usb:"):
+        return next((device for device in devices if device.usb_id == name.removeprefix("usb:")), None)
+    matching = [device for device in devices if name in device.name.lower()]
+    return min(matching, key=lambda device: device.name.lower() != name, default=None)
 
 
 def require_pyaudio() -> None:
-    """Make sure that PyAudio, an extra, is there.
+    """Check that PyAudio is installed, which is an optional package.
 
     Raises:
-        UnavailableError: it is not installed.
+        UnavailableError: PyAudio is not installed.
     """
     if importlib.util.find_spec("pyaudio") is None:
         raise UnavailableError(
@@ -87,7 +93,7 @@ def require_pyaudio() -> None:
 
 
 def list_devices(portaudio: Any) -> list[InputDevice]:
-    """List the microphones, with the PyAudio that is open; their `rates` are not asked."""
+    """List the microphones of an open `pyaudio.PyAudio`, without their `rates`."""
     try:
         default = portaudio.get_default_input_device_info()["index"]
     except OSError:
@@ -107,7 +113,7 @@ def list_devices(portaudio: Any) -> list[InputDevice]:
     ]
 
 
-def _accepted(portaudio: Any, pyaudio: ModuleType, device: InputDevice) -> tuple[int, ...]:
+def _accepted_rates(portaudio: Any, pyaudio: ModuleType, device: InputDevice) -> tuple[int, ...]:
     def accepts(rate: int) -> bool:
         try:
             with silent_stderr():

@@ -1,4 +1,4 @@
-"""What to listen to, and the source that does: the microphone, standard input, or sound files."""
+"""Factory of sources: the microphone, standard input, or sound files."""
 
 import threading
 from collections.abc import Callable
@@ -18,13 +18,13 @@ Source = MicrophoneSource | FileSource | StdinSource
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What to listen to.
+    """Choice of the source by the command line.
 
     Attributes:
-        name: "mic", "-" for raw samples on standard input, or a sound file or a folder of them.
-        rate: Hz, of standard input; None takes the bundle's.
-        realtime: whether a recording is played at the pace of the clock, and standard input is live.
-        exit_at_end: whether to end when the recording is over and its events are delivered.
+        name: "mic", "-" for raw samples on standard input, or the path of a sound file or a folder of them.
+        rate: sample rate of standard input, Hz; None for the sample rate of the bundle.
+        realtime: whether a recording is played in real time, and standard input is live.
+        exit_at_end: whether the run ends when the recording is over and its events are delivered.
     """
 
     name: str
@@ -34,7 +34,7 @@ class SourceOptions:
 
 
 def make_source(
-    sound: SourceOptions,
+    options: SourceOptions,
     audio: AudioConfig,
     sample_rate: int,
     stop: threading.Event,
@@ -43,27 +43,27 @@ def make_source(
     """Make the source of a run.
 
     Args:
-        sound: what to listen to.
-        audio: which microphone, and how much may wait.
-        sample_rate: Hz, of the blocks.
+        options: choice of the source.
+        audio: the microphone, and the bound of the queue.
+        sample_rate: sample rate of the blocks, Hz.
         stop: when set, the source ends.
-        on_state: told of each change: the state, and a line for a person.
+        on_state: receives each change of the state, with a message for a person.
 
     Raises:
-        InputError: there is no such file.
+        InputError: the folder contains no sound file.
     """
-    if sound.name == MICROPHONE:
+    if options.name == MICROPHONE:
         return MicrophoneSource(
             audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=on_state
         )
-    if sound.name == STANDARD_INPUT:
+    if options.name == STANDARD_INPUT:
         return StdinSource(
-            sound.rate or sample_rate,
+            options.rate or sample_rate,
             sample_rate,
-            live=sound.realtime,
+            live=options.realtime,
             queue_seconds=audio.queue_seconds,
             stop=stop,
             on_state=on_state,
         )
-    files = sound_files(Path(sound.name))
-    return FileSource(files, sample_rate, realtime=sound.realtime, stop=stop, on_state=on_state)
+    files = sound_files(Path(options.name))
+    return FileSource(files, sample_rate, realtime=options.realtime, stop=stop, on_state=on_state)

@@ -1,4 +1,4 @@
-"""File source: sound files, played as if a microphone delivered them."""
+"""File source: sound files as a stream of blocks, like a microphone's."""
 
 import threading
 import time
@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Self
 
 from device.audio.files import open_sound, read_chunks
-from device.audio.resampling import Blocker, Resampler
+from device.audio.resampling import BlockSplitter, Resampler
 from device.audio.signal_diagnosis import SourceState
 from device.types import Block, Samples
 from device.util.clock import CLOCK
 
 
 class FileSource:
-    """Plays sound files, one after another, as if the microphone heard them.
+    """Source that plays sound files, one after another.
 
-    The clock starts when the source is opened and goes with the audio, so the times of events tell where in
-    the recording they lie, at any speed.
+    Its clock starts when the source is opened and advances with the audio, at any speed. The time of an event is thus
+    its place in the recording.
 
     Args:
-        paths: files, at least one.
-        sample_rate: Hz, of the blocks.
-        realtime: whether to wait for the wall clock.
+        paths: sound files, at least one.
+        sample_rate: sample rate of the blocks, Hz.
+        realtime: whether to play in real time.
         stop: when set, the source ends at the next block.
-        on_state: told that the sound is well, when it begins.
+        on_state: receives the state `ok` when playing begins, with a message for a person.
+
+    Attributes:
+        lost_samples: always 0, because a file waits for its reader.
     """
 
     def __init__(
@@ -42,7 +45,7 @@ class FileSource:
         self._stop = stop
         self._on_state = on_state
         self._started = 0.0
-        self.lost_samples = 0  # a file waits for its reader
+        self.lost_samples = 0
 
     def __str__(self) -> str:
         return f"{self._paths[0]}" if len(self._paths) == 1 else f"{len(self._paths)} files"
@@ -50,21 +53,21 @@ class FileSource:
     def __enter__(self) -> Self:
         for path in self._paths:
             with open_sound(path):
-                pass  # a bad file is said before the first one plays
+                pass  # report an unreadable file before the first one plays
         self._started = CLOCK.now()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held open between blocks."""
+        """Do nothing: iteration opens and closes the files."""
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield the blocks; the last is filled up with zeros."""
+        """Yield the blocks; the last one is padded with zeros."""
         self._on_state("ok", f"plays {self}")
-        started = time.monotonic()
+        start = time.monotonic()
         position = 0
         for samples in self._blocks():
             if self._realtime:
-                due = started + (position + len(samples)) / self._sample_rate
+                due = start + (position + len(samples)) / self._sample_rate
                 self._stop.wait(due - time.monotonic())
             if self._stop.is_set():
                 return
@@ -72,12 +75,12 @@ class FileSource:
             position += len(samples)
 
     def _blocks(self) -> Iterator[Samples]:
-        """All files' samples, shape (block_length,), int16, as one stream."""
-        blocker = Blocker(self._sample_rate)
+        """Yield the samples of all files as one stream, shape (block_length,), int16."""
+        splitter = BlockSplitter(self._sample_rate)
         for path in self._paths:
             with open_sound(path) as file:
                 resampler = Resampler(file.samplerate, self._sample_rate)
                 for chunk in read_chunks(path, file):
-                    yield from blocker.feed(resampler.feed(chunk))
-                yield from blocker.feed(resampler.flush())
-        yield from blocker.flush()
+                    yield from splitter.feed(resampler.feed(chunk))
+                yield from splitter.feed(resampler.flush())
+        yield from splitter.flush()

@@ -1,4 +1,4 @@
-"""Sound files: read whole (`read_samples`), or played as if a microphone heard them (`FileSource`)."""
+"""Sound files: search, and reading into memory or in chunks."""
 
 import os
 from collections.abc import Iterator
@@ -14,23 +14,24 @@ from device.errors import InputError
 from device.types import Samples
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"})
-"""What a folder is searched for. A file that is named outright may have any name."""
+"""Suffixes of sound files in a folder. A file that is given by its path may have any name."""
 
 _CHUNK_SECONDS = 0.5
+"""Sound of a chunk, s."""
 
 
 def read_samples(path: Path, sample_rate: int) -> Samples:
     """Read a sound file of any rate and channel count.
 
     Args:
-        path: anything that libsndfile reads: WAV of 8 to 32 bits or float, FLAC, Ogg Vorbis, MP3, AIFF.
-        sample_rate: Hz, of the result.
+        path: a format that libsndfile reads: WAV of 8 to 32 bits or float, FLAC, Ogg Vorbis, MP3, AIFF.
+        sample_rate: sample rate of the result, Hz.
 
     Returns:
         Shape (n,), int16, mono, full scale 32768, n at least 1.
 
     Raises:
-        InputError: the file is missing, is not sound, or holds none.
+        InputError: the file is missing, is no sound file, or contains no samples.
     """
     with open_sound(path) as file:
         resampler = Resampler(file.samplerate, sample_rate)
@@ -39,15 +40,24 @@ def read_samples(path: Path, sample_rate: int) -> Samples:
     return np.concatenate(chunks)
 
 
-def sound_files(path: Path) -> list[Path]:
-    """The file itself, or the sound files of a folder by name.
+def sound_files(path: Path, *, recursive: bool = False) -> list[Path]:
+    """Return the file itself, or the sound files of a folder in sorted order.
+
+    Hidden files are skipped, such as `._x.wav` in archives of macOS.
+
+    Args:
+        path: a file or a folder.
+        recursive: whether to search the folders below as well.
 
     Raises:
-        InputError: there is no such path, or no sound file in the folder.
+        InputError: the folder contains no sound file.
     """
     if not path.is_dir():
         return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    paths = path.rglob("*") if recursive else path.iterdir()
+    files = sorted(
+        file for file in paths if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
     if not files:
         raise InputError(f"{path}: no sound file in this folder. Give a folder with {', '.join(sorted(SUFFIXES))}")
     return files
@@ -58,12 +68,12 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a sound file within the context.
 
     Raises:
-        InputError: the file is missing, is not sound, or contains none.
+        InputError: the file is missing, is no sound file, or contains no samples.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. Check the path")
     try:
-        file = soundfile.SoundFile(os.fsencode(path))  # whatever its name is made of
+        file = soundfile.SoundFile(os.fsencode(path))  # as bytes, so that any file name is accepted
     except soundfile.LibsndfileError as error:
         raise InputError(
             f"{path}: not a sound file that can be read ({error.error_string}). Give a WAV, FLAC, Ogg or MP3 file"
@@ -75,7 +85,11 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def read_chunks(path: Path, file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
-    """The file's sound, shape (n, channels), float32, full scale 1, in chunks of half a second."""
+    """Yield the samples of a file in chunks of half a second, shape (n, channels), float32, full scale 1.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     try:
         yield from file.blocks(round(_CHUNK_SECONDS * file.samplerate), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:

@@ -1,4 +1,4 @@
-"""A look at one microphone: how loud is what it delivers, and what is wrong with it?"""
+"""Level meter: level and diagnosis of one microphone."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,13 @@ from device.types import level_dbfs
 
 @dataclass(frozen=True)
 class Levels:
-    """RMS in dBFS, -100 to 0, of the latest, the quietest and the loudest 30 ms."""
+    """RMS levels of blocks of 30 ms, dBFS, -100 to 0.
+
+    Attributes:
+        latest: level of the last block.
+        quietest: lowest level so far.
+        loudest: highest level so far.
+    """
 
     latest: float
     quietest: float
@@ -23,12 +29,12 @@ class Levels:
 
 @dataclass(frozen=True)
 class LevelReading:
-    """What a microphone delivered so far.
+    """State and levels of a microphone so far.
 
     Attributes:
-        state: what is wrong with it, or "ok".
-        message: the same for a person, with its cure.
-        levels: None where nothing was delivered.
+        state: state of the source, "ok" without a fault.
+        message: the same for a person, with the cure.
+        levels: levels of the blocks; None if nothing was delivered.
     """
 
     state: SourceState
@@ -37,15 +43,15 @@ class LevelReading:
 
 
 def read_levels(command: list[str], seconds: float, stop: threading.Event) -> Iterator[LevelReading]:
-    """Listen for so many seconds of sound, or until `stop` is set; the last reading is the verdict.
+    """Measure the level of a microphone; the last reading contains the diagnosis.
 
     Args:
-        command: the capture program and the microphone (`capture_command`).
-        seconds: at least JUDGED_SECONDS, or the samples are not judged.
-        stop: looked at several times a second.
+        command: command of the capture process (see `capture_command`).
+        seconds: sound to measure, s; at least DIAGNOSIS_SECONDS, otherwise the samples are not diagnosed.
+        stop: when set, the measurement ends; checked several times a second.
 
     Yields:
-        A reading for each chunk of sound, some ten a second; a single one, without levels, where there is none.
+        A reading for each chunk, about ten a second. A single one, without levels, if nothing is delivered.
     """
     with CaptureProcess(command, queue_seconds=DIAGNOSIS_SECONDS) as capture:
         header = capture.header()
@@ -55,8 +61,8 @@ def read_levels(command: list[str], seconds: float, stop: threading.Event) -> It
         name, rate = header["name"], header["sample_rate"]
         stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), SignalDiagnosis(rate)
         levels: Levels | None = None
-        heard = 0
-        while heard < seconds * rate and not stop.is_set():
+        sample_count = 0
+        while sample_count < seconds * rate and not stop.is_set():
             chunk = capture.read(STALLED_SECONDS, stop)
             if chunk is None:
                 if not stop.is_set():
@@ -66,6 +72,6 @@ def read_levels(command: list[str], seconds: float, stop: threading.Event) -> It
                 level = level_dbfs(block.samples)
                 levels = levels or Levels(level, level, level)
                 levels = Levels(level, min(levels.quietest, level), max(levels.loudest, level))
-            diagnosis.feed(stream.frames, chunk.monotonic)
-            heard += len(stream.frames)
+            diagnosis.feed(stream.channel_samples, chunk.monotonic)
+            sample_count += len(stream.channel_samples)
             yield LevelReading(diagnosis.state, describe_state(diagnosis.state, name), levels)

@@ -1,4 +1,4 @@
-"""What the sources have in common whose sound comes when it comes: their place in it, its losses, their state."""
+"""Base class for live sources: position, lost samples, state."""
 
 import threading
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from device.audio.signal_diagnosis import SourceState
 from device.types import Block
 
 STALLED_SECONDS = 4.0
-"""A stream that delivers nothing for so long is dead: sound servers deliver at least every two seconds."""
+"""Time without sound after which a stream counts as stalled, s. Sound servers deliver at least every two seconds."""
 
 
-def _nobody(_state: SourceState, _message: str) -> None:
-    """Is told, and takes no note."""
+def _ignore_state(_state: SourceState, _message: str) -> None:
+    """Do nothing."""
 
 
 class LiveSource:
-    """The base of a source that is read as it delivers.
+    """Base class for live sources, which deliver sound at their own pace.
 
     Args:
-        sample_rate: Hz, of the blocks.
+        sample_rate: sample rate of the blocks, Hz.
         stop: when set, the source ends.
-        on_state: told of each change: the state, and a line for a person.
+        on_state: receives each change of the state, with a message for a person.
 
     Attributes:
-        state: how the source is.
-        lost_samples: of the blocks' rate: what was not heard, for whatever reason.
+        state: current state of the source.
+        lost_samples: lost samples so far, for any reason, at the sample rate of the blocks.
     """
 
     def __init__(
@@ -32,19 +32,19 @@ class LiveSource:
     ) -> None:
         self._sample_rate = sample_rate
         self._stop = stop
-        self._on_state = on_state or _nobody
+        self._on_state = on_state or _ignore_state
         self._position = 0
-        self._told: SourceState | None = None
+        self._reported_state: SourceState | None = None
         self.state: SourceState = "missing"
         self.lost_samples = 0
 
-    def _take(self, block: Block) -> None:
-        """Count what was lost before a block, and go on from its end."""
+    def _count_lost(self, block: Block) -> None:
+        """Count the samples that were lost before a block, and continue at its end."""
         self.lost_samples += block.position - self._position
         self._position = block.end
 
-    def _tell(self, state: SourceState, message: str) -> None:
-        """Say what changed, once."""
-        if state != self._told:
-            self.state = self._told = state
+    def _report_state(self, state: SourceState, message: str) -> None:
+        """Report the state if it has changed."""
+        if state != self._reported_state:
+            self.state = self._reported_state = state
             self._on_state(state, message)

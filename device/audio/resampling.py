@@ -1,4 +1,4 @@
-"""From what a source offers (any rate, any channels) to the blocks that the pipeline takes."""
+"""Resampling: from any sample rate and number of channels to mono blocks at the pipeline's rate."""
 
 import numpy as np
 import soxr
@@ -8,15 +8,15 @@ from device.types import BLOCK_SECONDS, Samples, to_int16
 
 
 class Resampler:
-    """Streaming: mixes channels down to mono and converts the rate, without a seam between chunks.
+    """Streaming resampler: averages the channels and converts the sample rate, without a seam between chunks.
 
     Args:
-        source_rate: Hz, of what is fed in.
-        sample_rate: Hz, of what comes out.
+        source_rate: sample rate of the input, Hz.
+        sample_rate: sample rate of the output, Hz.
     """
 
     def __init__(self, source_rate: int, sample_rate: int) -> None:
-        # At equal rates nothing may change, not even by a filter: int16 in is int16 out, bit by bit.
+        # At equal rates there is no filter, so that int16 samples stay the same, bit by bit.
         self._stream = (
             None
             if source_rate == sample_rate
@@ -27,41 +27,51 @@ class Resampler:
         """Convert the next chunk, shape (n, channels), float32, full scale 1.
 
         Returns:
-            Shape (m,), int16, full scale 32768; m is about n * sample_rate / source_rate, now more, now less,
-            since the filter holds some back.
+            Shape (m,), int16, full scale 32768. m is about n * sample_rate / source_rate; it varies, because the filter
+            delays some samples.
         """
         mono = chunk[:, 0]
-        for channel in range(1, chunk.shape[1]):  # np.mean is ten times slower over so short an axis
+        for channel in range(1, chunk.shape[1]):  # np.mean is ten times slower over an axis of one or two values
             mono = mono + chunk[:, channel]
         if chunk.shape[1] > 1:
             mono = mono / np.float32(chunk.shape[1])
         return to_int16(mono if self._stream is None else self._stream.resample_chunk(mono))
 
     def flush(self) -> Samples:
-        """Give out what the filter still holds, shape (m,), int16. Nothing may be fed afterwards."""
+        """Return the samples that the filter still holds, shape (m,), int16. `feed` must not be called afterwards."""
         if self._stream is None:
             return np.empty(0, np.int16)
         return to_int16(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
 
 
-class Blocker:
-    """Cuts a stream of samples into blocks of equal length.
+class BlockSplitter:
+    """Splitter of a stream of samples into blocks of 30 ms.
 
     Args:
-        sample_rate: Hz.
+        sample_rate: sample rate, Hz.
+
+    Attributes:
+        block_length: samples in a block.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self.block_length = round(BLOCK_SECONDS * sample_rate)
-        self._rest = np.empty(0, np.int16)
+        self._partial_block = np.empty(0, np.int16)
 
     def feed(self, samples: Samples) -> list[Samples]:
-        """Take samples, shape (n,), int16, and give each block that is full, shape (block_length,), int16."""
-        samples = np.concatenate([self._rest, samples])
+        """Return the blocks that further samples complete.
+
+        Args:
+            samples: shape (n,), int16.
+
+        Returns:
+            Blocks of shape (block_length,), int16.
+        """
+        samples = np.concatenate([self._partial_block, samples])
         whole = len(samples) // self.block_length * self.block_length
-        self._rest = samples[whole:]
+        self._partial_block = samples[whole:]
         return list(samples[:whole].reshape(-1, self.block_length))
 
     def flush(self) -> list[Samples]:
-        """Give the block that was begun, if any, filled up with zeros."""
-        return self.feed(np.zeros(-len(self._rest) % self.block_length, np.int16))
+        """Return the last, partial block, if any, padded with zeros."""
+        return self.feed(np.zeros(-len(self._partial_block) % self.block_length, np.int16))

@@ -1,4 +1,4 @@
-"""The ring buffer: the last seconds of sound, by absolute sample position."""
+"""Ring buffer: the last seconds of samples, by absolute position."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from device.types import Samples
 
 
 class RingBuffer:
-    """Fixed memory; positions count from the stream's first sample and are never reused.
+    """Ring buffer of fixed size. Positions count from the stream's first sample and are never reused.
 
     Args:
-        capacity: samples that are kept; at least a block.
+        capacity: size, samples; at least the length of a block.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -18,38 +18,40 @@ class RingBuffer:
 
     @property
     def end(self) -> int:
-        """Position of the sample that will be written next."""
+        """Position after the last sample that was written."""
         return self._end
 
     @property
     def oldest(self) -> int:
-        """Position of the first sample that can be read."""
+        """Position of the oldest sample that can be read."""
         return max(0, self._end - len(self._samples))
 
     def write(self, samples: Samples, position: int) -> None:
-        """Write samples, shape (n,), int16, of which the first has that position.
+        """Write samples. A gap before them, from lost audio, is filled with zeros.
 
-        A position beyond the end is a gap (audio was lost): it is filled with zeros, so that what follows keeps
-        its place. At most a whole buffer is written, whatever the gap's length.
+        Args:
+            samples: shape (n,), int16.
+            position: position of the first sample.
 
         Raises:
-            ValueError: the position lies before the end: it was written already.
+            ValueError: the position was written already.
         """
         if position < self._end:
             raise ValueError(f"position {position} was written already, the end is {self._end}")
         if position > self._end:
+            # At most the capacity is filled, however long the gap is.
             gap = min(position - self._end, len(self._samples))
-            self._put(position - gap, np.zeros(gap, np.int16))
-        self._put(position, samples)
+            self._copy(position - gap, np.zeros(gap, np.int16))
+        self._copy(position, samples)
         self._end = position + len(samples)
 
     def read(self, start: int, end: int) -> Samples:
-        """Copy the samples of [start, end), shape (end - start,), int16.
+        """Return a copy of the samples of [start, end), shape (end - start,), int16.
 
-        Zeros stand for what lies before the stream's first sample or after its last.
+        Positions before the stream's first sample or after its last are zeros.
 
         Raises:
-            LookupError: a part was overwritten already.
+            LookupError: a part was overwritten.
         """
         first, last = max(start, 0), min(end, self._end)
         if first < self.oldest:
@@ -59,7 +61,7 @@ class RingBuffer:
             result[first - start : last - start] = self._samples[np.arange(first, last) % len(self._samples)]
         return result
 
-    def _put(self, position: int, samples: Samples) -> None:
+    def _copy(self, position: int, samples: Samples) -> None:
         begin = position % len(self._samples)
         room = len(self._samples) - begin
         self._samples[begin : begin + len(samples)] = samples[:room]

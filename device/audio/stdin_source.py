@@ -1,4 +1,4 @@
-"""Raw PCM on standard input, as a source: so that `ffmpeg` can feed the sound of a camera, or anything else."""
+"""Standard input source: raw PCM from another program, such as `ffmpeg` with the sound of a camera."""
 
 import dataclasses
 import sys
@@ -9,39 +9,41 @@ from typing import Self
 from device.audio.block_stream import BlockStream
 from device.audio.chunk_queue import Chunk, ChunkQueue
 from device.audio.live_source import STALLED_SECONDS, LiveSource
-from device.audio.signal_diagnosis import PROBLEMS, SignalDiagnosis, SourceState
+from device.audio.signal_diagnosis import PROBLEM_TEXTS, SignalDiagnosis, SourceState
 from device.errors import InputError, UnavailableError
 from device.types import Block, SourceLost
 from device.util.clock import CLOCK
 
 _CURES: dict[SourceState, str] = {
-    "stalled": "Look at the program that feeds it",
-    "silent": "Look at the program that feeds it",
+    "stalled": "Check the program that feeds it",
+    "silent": "Check the program that feeds it",
     "dc": "It must be s16le, mono (ffmpeg: -f s16le -ac 1)",
     "clipping": "Turn its volume down, and check that it is s16le, mono",
-    "wrong_rate": "Set --input-rate to what feeds it",
+    "wrong_rate": "Set --input-rate to the rate of its sound",
 }
 
 
 def describe_state(state: SourceState) -> str:
-    """What to say to a person: what is wrong with what feeds standard input, and the cure."""
-    return "standard input " + (f"{PROBLEMS[state]}. {_CURES[state]}" if state in PROBLEMS else "delivers sound")
+    """Describe the state of standard input for a person: the fault and the cure."""
+    return "standard input " + (
+        f"{PROBLEM_TEXTS[state]}. {_CURES[state]}" if state in PROBLEM_TEXTS else "delivers sound"
+    )
 
 
 class StdinSource(LiveSource):
-    """Blocks from int16 samples, mono, little-endian, on standard input, until it ends.
+    """Source of blocks from standard input: int16 samples, mono, little-endian, until it ends.
 
-    Live, it is a microphone: the clock is the wall's, who feeds it never waits, and what the classifier cannot
-    keep up with is dropped and counted. Otherwise it is a recording: the clock starts when the source is opened
-    and goes with the sound, and nothing is dropped.
+    A live input is like a microphone: times are those of the wall clock, and the other program never waits. Sound that
+    the classifier is too slow for is dropped and counted. Otherwise the input is a recording: its clock starts when the
+    source is opened and advances with the sound, and nothing is dropped.
 
     Args:
-        rate: Hz, of the input.
-        sample_rate: Hz, of the blocks.
-        live: whether it is a microphone rather than a recording.
-        queue_seconds: sound that may wait for the reader.
+        rate: sample rate of the input, Hz.
+        sample_rate: sample rate of the blocks, Hz.
+        live: whether the input is live rather than a recording.
+        queue_seconds: sound that may wait for the reader, s.
         stop: when set, the source ends.
-        on_state: told of each change: the state, and a line for a person.
+        on_state: receives each change of the state, with a message for a person.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class StdinSource(LiveSource):
         return f"standard input at {self._rate} Hz"
 
     def __enter__(self) -> Self:
-        """Start to read.
+        """Start the thread that reads.
 
         Raises:
             InputError: standard input is closed, or a terminal.
@@ -78,45 +80,49 @@ class StdinSource(LiveSource):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """The thread that reads ends with the input, or with the process."""
+        """Do nothing: the thread that reads ends with the input or the process."""
 
     def __iter__(self) -> Iterator[Block | SourceLost]:
-        """Yield blocks, the last one filled up with zeros, and a `SourceLost` wherever nothing came for seconds.
+        """Yield blocks, the last one padded with zeros, and a `SourceLost` after each STALLED_SECONDS without sound.
 
         Raises:
-            UnavailableError: the input ended before there was any sound.
+            UnavailableError: the input ended without any sound.
         """
         stream = BlockStream(self._rate, 1, self._sample_rate, 0)
         diagnosis = SignalDiagnosis(self._rate)
-        while (chunk := self._chunks.read(STALLED_SECONDS, self._stop)) or not self._over():
+        while (chunk := self._chunks.read(STALLED_SECONDS, self._stop)) or not self._is_over():
             if chunk is None:
-                self._tell("stalled", describe_state("stalled"))
+                self._report_state("stalled", describe_state("stalled"))
                 yield SourceLost(self._position)
             else:
-                yield from map(self._placed, stream.feed(chunk))
+                yield from map(self._prepare, stream.feed(chunk))
                 self._diagnose(diagnosis, stream, chunk)
         if not self._stop.is_set():
-            yield from map(self._placed, stream.flush(CLOCK.now()))
+            yield from map(self._prepare, stream.flush(CLOCK.now()))
             if self._position == 0:
-                raise UnavailableError("--input -: standard input ended before any sound came. See what should feed it")
+                raise UnavailableError(
+                    "--input -: standard input ended before any sound. Check the program that feeds it"
+                )
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         return self._chunks.ended or self._stop.is_set()
 
-    def _placed(self, block: Block) -> Block:
-        """The block, its loss counted; at its time in the recording if it is one."""
-        self._take(block)
+    def _prepare(self, block: Block) -> Block:
+        """Count the lost samples before a block, and set its time in a recording."""
+        self._count_lost(block)
         if self._live:
             return block
         return dataclasses.replace(block, time=self._started + block.position / self._sample_rate)
 
     def _diagnose(self, diagnosis: SignalDiagnosis, stream: BlockStream, chunk: Chunk) -> None:
-        if len(stream.frames):  # a chunk may hold half a sample
-            # A recording has no pace but its own.
-            diagnosis.feed(stream.frames, chunk.monotonic if self._live else self._position / self._sample_rate)
-        self._tell(diagnosis.state, describe_state(diagnosis.state))
+        if len(stream.channel_samples):  # a chunk may contain half a sample
+            # The rate of a recording is not that of the clock, so its own time is used.
+            diagnosis.feed(
+                stream.channel_samples, chunk.monotonic if self._live else self._position / self._sample_rate
+            )
+        self._report_state(diagnosis.state, describe_state(diagnosis.state))
 
     def _read(self) -> None:
-        # Unbuffered: a buffer would wait until it is full, and the interpreter could not end while it waits.
+        # Unbuffered, because a buffered read waits until its buffer is full, and the interpreter cannot end meanwhile.
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as pipe:
             self._chunks.fill(pipe)

@@ -6,7 +6,7 @@ import sys
 import threading
 
 from device.audio.capture_process import capture_command
-from device.audio.devices import RATES, InputDevice, choose, input_devices
+from device.audio.devices import RATES, InputDevice, choose_device, input_devices
 from device.audio.level_meter import LevelReading, read_levels
 from device.cli.bars import level_bar
 from device.errors import EXIT_DONE
@@ -18,7 +18,7 @@ _BAR_COLUMNS = 24
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     """List the microphones; measure each for `arguments.meter` seconds, if given; return the exit code."""
     devices = input_devices()
-    auto = choose(devices, "auto")
+    auto = choose_device(devices, "auto")
     for device in devices:
         print(_describe(device) + ("  (auto)" if device is auto else ""))
     if not devices:

@@ -7,7 +7,7 @@ from device.cli.signals import on_signal
 from device.config.loader import load_config
 from device.config.secrets import read_password
 from device.errors import EXIT_DONE
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,5 +19,5 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print_json(message)
             else:
-                print(describe(message), flush=True)
+                print(format_message(message), flush=True)
     return EXIT_DONE

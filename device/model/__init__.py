@@ -1,1 +1,1 @@
-"""The trained network: features, bundle, classifier, scoring."""
+"""Trained network: features, bundle with manifest and self-test, classifier, scoring."""

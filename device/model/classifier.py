@@ -1,4 +1,4 @@
-"""The network: log-mel -> calibrated scores, by the TFLite interpreter."""
+"""Classifier: log-mel -> calibrated scores, computed by the TFLite interpreter."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,17 @@ from device.util.native_stderr import silent_stderr
 
 
 class Classifier:
-    """An int8 TFLite network in memory. Used from one thread.
+    """int8 TFLite network, loaded into memory. Used from one thread.
 
     Args:
         model_path: `model.tflite`: int8 (1, mel_bands, frames, 1) in, int8 logits (1, outputs) out.
-        labels: number of labels; an output beyond them is the network's "none of them".
-        temperature: logits are divided by it before the softmax (Guo et al., ICML 2017).
-        threads: CPU threads of the interpreter.
+        labels: number of labels. One more output, if any, is for `unknown`.
+        temperature: divisor of the logits before the softmax (C. Guo et al., "On Calibration of Modern Neural
+            Networks", ICML 2017).
+        threads: number of CPU threads of the interpreter.
 
     Raises:
-        ConfigError: the file is not a TFLite model, or not one of that shape.
+        ConfigError: the file is no TFLite model, or its inputs or outputs do not match.
         UnavailableError: no TFLite interpreter is installed.
     """
 
@@ -45,49 +46,59 @@ class Classifier:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the log-mel that the network takes: (mel_bands, frames)."""
+        """Shape of the log-mel that the network requires: (mel_bands, frames)."""
         return tuple(int(length) for length in self._input["shape"][1:3])
 
     def __call__(self, log_mel: LogMel) -> Probabilities:
-        """Score one window.
+        """Compute the scores of one window.
 
         Args:
             log_mel: shape (mel_bands, frames), float32, in [-1, 1].
 
         Returns:
-            Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of "none of them".
+            Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of `unknown`.
         """
         logits = infer(self._interpreter, self._input, self._output, log_mel)
         return softmax(logits / self._temperature)[: self._labels]
 
 
-def infer(interpreter: Any, first: Any, last: Any, log_mel: LogMel) -> NDArray[np.float32]:
-    """Run an int8 network on one window: outputs as numbers again, shape (outputs,), float32.
+def infer(interpreter: Any, input_details: Any, output_details: Any, log_mel: LogMel) -> NDArray[np.float32]:
+    """Run an int8 network on one window: quantize its input, dequantize its outputs.
 
     Args:
-        interpreter: its tensors are allocated.
-        first: details of its input.
-        last: details of its output.
+        interpreter: TFLite interpreter with allocated tensors.
+        input_details: the interpreter's details of the input tensor.
+        output_details: the interpreter's details of the output tensor.
         log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+
+    Returns:
+        Logits, shape (outputs,), float32.
     """
-    scale, zero_point = first["quantization"]
+    scale, zero_point = input_details["quantization"]
     quantized = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
-    interpreter.set_tensor(first["index"], quantized[np.newaxis, :, :, np.newaxis])
+    interpreter.set_tensor(input_details["index"], quantized[np.newaxis, :, :, np.newaxis])
     interpreter.invoke()
-    scale, zero_point = last["quantization"]
-    outputs: NDArray[np.float32] = scale * (interpreter.get_tensor(last["index"])[0].astype(np.float32) - zero_point)
-    return outputs
+    scale, zero_point = output_details["quantization"]
+    logits: NDArray[np.float32] = scale * (
+        interpreter.get_tensor(output_details["index"])[0].astype(np.float32) - zero_point
+    )
+    return logits
 
 
 def softmax(logits: NDArray[np.float32]) -> Probabilities:
-    """exp(x) / sum(exp(x)) over the last axis, float32; the largest logit is subtracted first against overflow."""
+    """Compute exp(x) / sum(exp(x)) over the last axis, float32.
+
+    The largest logit is subtracted first, against overflow.
+    """
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: Probabilities = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities
 
 
 def interpreter_class() -> Any:
-    """The interpreter of tflite-runtime, or of its successor where that has no wheel (Python 3.12 and later).
+    """Return the interpreter class of tflite-runtime, or of its successor ai-edge-litert.
+
+    tflite-runtime has no wheel for Python 3.12 and later.
 
     Raises:
         UnavailableError: neither is installed.
@@ -99,6 +110,6 @@ def interpreter_class() -> Any:
             from ai_edge_litert.interpreter import Interpreter
         except ModuleNotFoundError as error:
             raise UnavailableError(
-                "no TFLite interpreter is installed. Install Earshot with pip, which picks the right one"
+                "no TFLite interpreter is installed. Install Earshot with pip, which installs the right one"
             ) from error
     return Interpreter

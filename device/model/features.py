@@ -1,8 +1,8 @@
-"""Samples to log-mel: the one implementation, which the daemon runs and training imports.
+"""Log-mel features of a window. The daemon and training share this implementation.
 
-The mel scale and the filters are those of M. Slaney, "Auditory Toolbox: Version 2", Technical Report
-1998-010, Interval Research, 1998: linear below 1 kHz, logarithmic above, triangles of equal area. They are
-librosa's default too, and a test holds this module to librosa's numbers.
+Mel scale and filters follow M. Slaney, "Auditory Toolbox: Version 2", Technical Report 1998-010, Interval Research,
+1998: linear below 1 kHz, logarithmic above, triangles of equal area. They are also librosa's default, and a test
+compares this module with librosa.
 """
 
 import math
@@ -17,37 +17,38 @@ from numpy.typing import NDArray
 from device.types import LogMel, Samples, to_float
 
 _AMIN = 1e-10
-"""Power below which the logarithm is cut (librosa.power_to_db's `amin`)."""
+"""Least power before the logarithm (`amin` of librosa.power_to_db)."""
 
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """How a window becomes a log-mel: times in seconds, rates in Hz; integers are derived from them.
+    """Parameters of the log-mel: times in seconds, rates in Hz. Lengths in samples are derived from them.
 
-    A trained network and this go together, so it comes from the bundle and never from config.yaml.
+    They belong to a trained network, so they come from the bundle and never from config.yaml.
     """
 
     sample_rate: int = 16000
-    """Hz. One that webrtcvad takes: 8000, 16000, 32000 or 48000."""
+    """Sample rate, Hz. webrtcvad accepts 8000, 16000, 32000 and 48000."""
     window_seconds: float = 3.0
-    """What one classification sees."""
+    """Length of a window, s."""
     win_length_seconds: float = 0.040
-    """What one frame sees, under a periodic Hann window."""
+    """Length of the periodic Hann window of a frame, s."""
     hop_length_seconds: float = 0.016
-    """From one frame to the next."""
+    """Time from the start of a frame to the start of the next, s."""
     mel_bands: int = 128
+    """Number of mel bands, 1 to 1024."""
     fmin: float = 50.0
-    """Lower edge of the lowest band, Hz."""
+    """Lower edge of the lowest mel band, Hz."""
     fmax: float = 8000.0
-    """Upper edge of the highest band, Hz; at most half the sample rate."""
+    """Upper edge of the highest mel band, Hz; at most half the sample rate."""
     top_db: float = 80.0
     """Dynamic range below the window's peak, dB."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be computed.
+        """Refuse parameters that cannot be computed.
 
         Raises:
-            ValueError: with the field, its value and what is allowed.
+            ValueError: a field is out of range; the message contains its value and the allowed values.
         """
         if self.sample_rate not in (8000, 16000, 32000, 48000):
             raise ValueError(f"sample_rate is {self.sample_rate}, must be 8000, 16000, 32000 or 48000 Hz")
@@ -71,27 +72,27 @@ class FeatureConfig:
 
     @cached_property
     def window_length(self) -> int:
-        """Samples in a window."""
+        """Length of a window, samples."""
         return round(self.window_seconds * self.sample_rate)
 
     @cached_property
     def win_length(self) -> int:
-        """Samples under a frame's Hann window."""
+        """Length of a frame's Hann window, samples."""
         return round(self.win_length_seconds * self.sample_rate)
 
     @cached_property
     def hop_length(self) -> int:
-        """Samples from one frame to the next."""
+        """Distance from a frame to the next, samples."""
         return round(self.hop_length_seconds * self.sample_rate)
 
     @cached_property
     def n_fft(self) -> int:
-        """Length of the transform: the power of two that holds `win_length`."""
+        """Length of the Fourier transform, samples: the least power of two that is at least `win_length`."""
         return 1 << math.ceil(math.log2(self.win_length))
 
     @cached_property
     def frames(self) -> int:
-        """Frames in a window. Only whole frames count: nothing is padded."""
+        """Number of frames in a window. The window is not padded, so only whole frames count."""
         return 1 + (self.window_length - self.n_fft) // self.hop_length
 
     @property
@@ -101,23 +102,23 @@ class FeatureConfig:
 
 
 def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
-    """Turn one window into what the network sees.
+    """Compute the log-mel of one window.
 
-    A pure function of the window's samples, so how they arrived (file or microphone, in which blocks) cannot
-    change it. Levels are relative to the window's peak: the microphone's gain cancels.
+    The result depends on the samples alone, so file and microphone, and any block size, give the same log-mel. Levels
+    are relative to the window's peak, so the microphone's gain cancels.
 
     Args:
         samples: shape (window_length,), int16, mono, at `config.sample_rate`.
-        config: the bundle's.
+        config: parameters from the bundle.
 
     Returns:
         Shape (mel_bands, frames), float32, in [-1, 1].
 
     Raises:
-        ValueError: the number of samples is not the window's.
+        ValueError: `samples` has another shape.
     """
     if samples.shape != (config.window_length,):
-        raise ValueError(f"a window has shape ({config.window_length},), not {samples.shape}")
+        raise ValueError(f"the window has shape {samples.shape}, must be ({config.window_length},)")
     power = _power_spectrogram(to_float(samples), config)
     mel_power = _mel_filters(config) @ power
     decibel = 10.0 * np.log10(np.maximum(mel_power, _AMIN))
@@ -126,7 +127,7 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
 
 
 def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:
-    """Squared magnitude of the short-time Fourier transform, shape (1 + n_fft // 2, frames), float32."""
+    """Compute the power of the short-time Fourier transform, shape (1 + n_fft // 2, frames), float32."""
     frames = sliding_window_view(signal, config.n_fft)[:: config.hop_length]
     spectrum = scipy.fft.rfft(frames * _hann(config.win_length, config.n_fft), axis=1)
     power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
@@ -135,7 +136,7 @@ def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> ND
 
 @lru_cache(maxsize=4)
 def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
-    """Periodic Hann window of `win_length` in the middle of `n_fft` samples, shape (n_fft,), float32."""
+    """Return a periodic Hann window of `win_length`, centred in `n_fft` samples, shape (n_fft,), float32."""
     window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
     left = (n_fft - win_length) // 2
     return np.asarray(np.pad(window, (left, n_fft - win_length - left)), np.float32)
@@ -143,7 +144,7 @@ def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=4)
 def _mel_filters(config: FeatureConfig) -> NDArray[np.float32]:
-    """Triangular filters of equal area, shape (mel_bands, 1 + n_fft // 2), float32 (Slaney, 1998)."""
+    """Return triangular filters of equal area, shape (mel_bands, 1 + n_fft // 2), float32 (Slaney, 1998)."""
     edges = _mel_to_hz(np.linspace(_hz_to_mel(config.fmin), _hz_to_mel(config.fmax), config.mel_bands + 2))
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bins = np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate)[None, :]
@@ -153,7 +154,7 @@ def _mel_filters(config: FeatureConfig) -> NDArray[np.float32]:
     return np.asarray(triangles * (2.0 / (upper - lower)), np.float32)
 
 
-# Slaney's scale: 200/3 Hz a mel up to 1 kHz, then a factor of 6.4 in 27 mels.
+# Slaney's mel scale: 200/3 Hz for each mel up to 1 kHz, then a factor of 6.4 for 27 mels.
 _HZ_PER_MEL = 200.0 / 3.0
 _LOG_START_HZ = 1000.0
 _LOG_START_MEL = _LOG_START_HZ / _HZ_PER_MEL

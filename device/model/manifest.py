@@ -55,7 +55,7 @@ class Unknown(_Part):
     """Rule for `unknown`: its output, the least confidence of a label, and the prior odds of live sound."""
 
     output: bool
-    """Whether the network has one more output, after the labels', for sounds that are none of them."""
+    """True if the network has one more output, after those of the labels, for `unknown`."""
     min_confidence: Probability
     """Confidence below which the best label is `unknown`."""
     live_odds: Annotated[float, Field(ge=1, le=1e30)] = 1.0

@@ -22,7 +22,7 @@ from device.monitoring.system_metrics import is_hot, memory_mb, temperature_cels
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
-from device.mqtt.state_topics import DiscoveryRecord, StateTopics
+from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.remote_control import RemoteControl, Switches
@@ -95,10 +95,10 @@ def _run(
             JsonStore(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
-            publish_state=publisher.state,
+            publish_state=publisher.publish_state,
             correct=clips.relabel,
         )
-        publisher.on_command(remote_control.execute)
+        publisher.subscribe_commands(remote_control.execute)
         monitored = SourceMonitor(
             source,
             rate,
@@ -124,11 +124,11 @@ def _run(
 
 
 def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
-    """Make the observer that publishes the state topics, and publish Home Assistant's discovery."""
-    draw = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
-    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), draw)
-    record = JsonStore(state_directory() / "home_assistant.json", DiscoveryRecord)
-    topics.announce(config.home_assistant, record)
+    """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
+    encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
+    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram)
+    store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
+    topics.publish_discovery(config.home_assistant, store)
     return topics
 
 
@@ -159,13 +159,13 @@ def _log_event(event: Event) -> None:
 
 def _status_line(health: Health, publisher: Publisher, config: Config) -> str:
     """Describe the state in one line for a person, as `systemctl status` shows it."""
-    facts = publisher.facts()
+    status = publisher.status()
     broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
     return ". ".join(
         (
             health.summary(),
-            f"{broker} connected" if facts.connected else f"{broker} away",
-            f"{facts.outbox.depth or 'no'} messages wait",
+            f"{broker} connected" if status.connected else f"{broker} away",
+            f"{status.outbox.depth or 'no'} messages wait",
         )
     )
 
@@ -178,22 +178,22 @@ def _publish_health(
     node_id: str,
     bundle: Bundle,
 ) -> None:
-    facts, throttled = publisher.facts(), throttling()
-    ago = facts.acknowledged_seconds_ago
+    status, throttled = publisher.status(), throttling()
+    ago = status.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
         "node_id": node_id,
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
-        "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
-        "commands_dropped": facts.commands_dropped,
+        "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "commands_dropped": status.commands_dropped,
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }
-    publisher.state("health", encode(message))
+    publisher.publish_state("health", encode(message))
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

@@ -1,1 +1,1 @@
-"""Helpers without domain knowledge: clock, JSON store, text, log throttle, native stderr."""
+"""Helpers without domain knowledge: clock, JSON store, text, log throttle, token bucket, native stderr."""

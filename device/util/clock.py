@@ -1,4 +1,4 @@
-"""Time on a machine that boots in the past: one clock that only goes on, and what it is in UTC as far as is known."""
+"""Monotonic clock mapped to UTC, for machines without a battery clock."""
 
 import ctypes
 import functools
@@ -9,17 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_UNKNOWN_ERROR_MICROSECONDS = 16_000_000
-"""The kernel's estimated error from which systemd, too, takes the clock for not set."""
+_UNSYNCED_ERROR_MICROSECONDS = 16_000_000
+"""Error estimated by the kernel from which the clock counts as not set. systemd uses the same bound."""
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """When something was made.
+    """Point in time on the monotonic clock, with its offset to Unix time.
 
     Attributes:
-        steady: seconds since boot.
-        offset: what was added to them to make Unix seconds, s. It jumps when network time sets the clock.
+        steady: monotonic seconds since boot.
+        offset: Unix seconds minus `steady` at that time, s. It jumps when network time sets the clock.
     """
 
     steady: float
@@ -27,12 +27,12 @@ class Stamp:
 
 
 def seconds_since_boot() -> float:
-    """Seconds since boot, sleep included; nobody can set them."""
+    """Return the seconds since boot, including sleep. This clock cannot be set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def kernel_synced() -> bool:
-    """Whether network time has set the clock since boot, by whatever program: the kernel knows (adjtimex(2))."""
+    """Return whether any program has set the clock from network time since boot, by adjtimex(2)."""
     timex = (ctypes.c_long * 64)()  # struct timex; modes = 0 only reads
     try:
         if ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) < 0:
@@ -40,16 +40,16 @@ def kernel_synced() -> bool:
     except AttributeError:  # not Linux
         return False
     maximum_error = timex[3]  # modes, offset, freq, maxerror
-    return maximum_error < _UNKNOWN_ERROR_MICROSECONDS
+    return maximum_error < _UNSYNCED_ERROR_MICROSECONDS
 
 
 class Clock:
-    """The time of one run.
+    """Clock of one run: Unix time that never jumps, and its conversion to UTC.
 
     Args:
-        steady: seconds that only go on, and restart at boot.
-        wall: Unix seconds, which may be set.
-        synced: whether network time has set `wall`.
+        steady: monotonic seconds since boot.
+        wall: Unix seconds of the system clock, which may be set at any time.
+        synced: returns whether network time has set `wall`.
     """
 
     def __init__(
@@ -64,25 +64,25 @@ class Clock:
         self._first_offset = self.offset()
 
     def offset(self) -> float:
-        """Unix seconds less `steady`, as of now."""
+        """Return Unix seconds minus `steady`, s, as of now."""
         return self._wall() - self.steady()
 
     def stamp(self) -> Stamp:
-        """Now."""
+        """Return the current time on both clocks."""
         return Stamp(self.steady(), self.offset())
 
     def now(self) -> float:
-        """Unix seconds that never jump: as the clock was at the start of the run, and on from there."""
+        """Return Unix seconds that never jump: the system clock at the start of the run, continued monotonically."""
         return self.steady() + self._first_offset
 
-    def utc(self, time_of_run: float) -> float:
-        """A `now()` of the past in Unix seconds, by what the clock has been set to since."""
-        return time_of_run + self.offset() - self._first_offset
+    def utc(self, run_time: float) -> float:
+        """Convert an earlier `now()` to Unix seconds of the system clock, as it is set at present."""
+        return run_time + self.offset() - self._first_offset
 
 
 @functools.cache
 def boot_id() -> str:
-    """The kernel's random id of this boot, so that a subscriber sees a restart of the machine."""
+    """Return the kernel's random id of this boot. It changes when the machine restarts."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:  # not Linux
@@ -95,4 +95,4 @@ def rfc3339(unix_seconds: float) -> str:
 
 
 CLOCK = Clock()
-"""The machine's own."""
+"""Clock of this process."""

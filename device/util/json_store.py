@@ -1,4 +1,4 @@
-"""A small file of JSON that survives a restart and a power cut: what was set while the daemon ran."""
+"""JSON store: a small file for values that were set while the daemon ran. It survives restarts and power cuts."""
 
 import json
 import logging
@@ -15,14 +15,14 @@ Content = TypeVar("Content", bound=BaseModel)
 
 
 class JsonStore(Generic[Content]):
-    """One frozen model in one file; used from any thread.
+    """Frozen pydantic model in a file. Used from any thread.
 
-    A file that cannot be read as the model is set aside under `.damaged` and told; one that cannot be written is
-    told too, and what was set holds until the daemon ends.
+    A damaged file is renamed to `.damaged`, with a warning. If the file cannot be written, a warning is logged and
+    the values remain in use until the daemon ends.
 
     Args:
-        path: the file; it and its folder are made with the first update.
-        model: gives the content where there is no file.
+        path: the file. The first update creates it and its folder.
+        model: class of the content. Its defaults apply without a file.
     """
 
     def __init__(self, path: Path, model: type[Content]) -> None:
@@ -33,14 +33,14 @@ class JsonStore(Generic[Content]):
 
     @property
     def content(self) -> Content:
-        """What holds now."""
+        """Current content."""
         return self._content
 
     def update(self, **changes: Any) -> None:
-        """Change fields and write the file; nothing is written where nothing changes.
+        """Change fields and write the file. Without a change, nothing is written.
 
         Raises:
-            ValidationError: a value is not one that the model takes; nothing is changed.
+            ValidationError: the model refuses a value; nothing is changed.
         """
         with self._lock:
             changed = self._model.model_validate(self._content.model_dump() | changes)
@@ -54,30 +54,38 @@ class JsonStore(Generic[Content]):
         except FileNotFoundError:
             return self._model()
         except OSError as error:
-            _LOGGER.warning("%s: cannot be read (%s). What was set earlier is not known", self._path, error.strerror)
+            _LOGGER.warning(
+                "%s: cannot be read (%s): defaults apply. Check the disk and its permissions",
+                self._path,
+                error.strerror,
+            )
             return self._model()
         except (ValueError, ValidationError):
-            aside = self._path.with_suffix(".damaged")
-            _LOGGER.warning("%s: damaged, set aside as %s. Set again what was set in it", self._path, aside.name)
+            damaged = self._path.with_suffix(".damaged")
+            _LOGGER.warning(
+                "%s: damaged, so it is renamed to %s and defaults apply. Set its values again",
+                self._path,
+                damaged.name,
+            )
             try:
-                self._path.replace(aside)
+                self._path.replace(damaged)
             except OSError as error:
-                _LOGGER.warning("%s: cannot be set aside (%s)", self._path, error.strerror)
+                _LOGGER.warning("%s: cannot be renamed (%s). Delete it, or check the disk", self._path, error.strerror)
             return self._model()
 
     def _write(self) -> None:
-        """Write beside the file, then put it in its place: a power cut leaves the old one or the new one."""
-        beside = self._path.with_suffix(".new")
+        """Write a new file, then rename it, so that a power cut leaves either the old content or the new."""
+        new = self._path.with_suffix(".new")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with beside.open("w", encoding="utf-8") as file:
+            with new.open("w", encoding="utf-8") as file:
                 file.write(self._content.model_dump_json(indent=1))
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(self._path)
+            new.replace(self._path)
         except OSError as error:
             _LOGGER.warning(
-                "%s: cannot be written (%s). What is set now will be forgotten at the next start",
+                "%s: cannot be written (%s): changes are lost at the next start. Free some space, or make it writable",
                 self._path,
                 error.strerror,
             )

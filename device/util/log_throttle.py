@@ -1,4 +1,4 @@
-"""Warnings that are not said again and again."""
+"""Log throttle: limits how often the same warning is logged."""
 
 import logging
 import time
@@ -7,27 +7,28 @@ from collections.abc import Callable
 _LOGGER = logging.getLogger(__name__)
 
 _REPEAT_SECONDS = 3600.0
+"""Least time between two identical warnings, s."""
 
 
 class LogThrottle:
-    """Logs a warning, but the same one at most once an hour, or again once all has been well.
+    """Logger that repeats a warning at most once an hour. A reset allows all warnings again.
 
     Args:
-        clock: seconds that only go on.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._said_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def warning(self, text: str) -> None:
-        """Log it, unless it was said lately."""
+        """Log a warning, unless the same text was logged within the last hour."""
         now = self._clock()
-        said_at = self._said_at.get(text)
-        if said_at is None or now - said_at >= _REPEAT_SECONDS:
+        logged_at = self._logged_at.get(text)
+        if logged_at is None or now - logged_at >= _REPEAT_SECONDS:
             _LOGGER.warning("%s", text)
-            self._said_at[text] = now
+            self._logged_at[text] = now
 
     def reset(self) -> None:
-        """All is well: whatever goes wrong from now on is news."""
-        self._said_at.clear()
+        """Allow every warning at once, because the fault is over."""
+        self._logged_at.clear()

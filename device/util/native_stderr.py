@@ -1,4 +1,4 @@
-"""Keeps C libraries from writing to the screen."""
+"""Suppression of the messages that C libraries write to stderr."""
 
 import contextlib
 import os
@@ -6,26 +6,25 @@ import sys
 from collections.abc import Iterator
 from threading import RLock
 
-_SILENCE = RLock()
+_LOCK = RLock()
 
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Discard what native code writes to stderr meanwhile.
+    """Discard everything that is written to file descriptor 2 within the context.
 
-    TFLite announces its delegate, and ALSA lists each sound card that is not there; no setting turns either off,
-    and their real failures reach us as exceptions. Python's own output of other threads is discarded too, so
-    keep the block short. One thread at a time: the second would take the first one's silence for the screen, and leave
-    it for good.
+    TFLite prints its delegate, and ALSA prints each missing sound card. No setting disables either, and real failures
+    raise exceptions. The output of other threads is discarded too, so keep the block short. A lock admits one thread at
+    a time: a second one would save the null device as stderr and restore it at its end.
     """
-    with _SILENCE:
+    with _LOCK:
         sys.stderr.flush()
         saved = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
+        null_device = os.open(os.devnull, os.O_WRONLY)
         try:
-            os.dup2(nowhere, 2)
+            os.dup2(null_device, 2)
             yield
         finally:
             os.dup2(saved, 2)
             os.close(saved)
-            os.close(nowhere)
+            os.close(null_device)

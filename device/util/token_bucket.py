@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 
 class TokenBucket:
-    """Allows a burst, then a steady rate. Used from one thread.
+    """Budget of actions: a burst, then a steady rate. Used from one thread.
 
     Args:
-        burst: tokens at the start, and at most.
+        burst: tokens at the start, and their maximum.
         per_second: tokens that are added each second.
         clock: monotonic seconds.
     """
@@ -20,7 +20,7 @@ class TokenBucket:
         self._tokens, self._filled_at = burst, clock()
 
     def take(self) -> bool:
-        """Take a token; return false if there is none."""
+        """Take a token and return true; return false if there is none."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now

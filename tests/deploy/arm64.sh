@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs Earshot as on a Raspberry Pi: with the installer and with the Debian package, in Debian bookworm and trixie,
-# both arm64, by qemu on this machine. Afterwards `earshot check` must miss nothing but the microphone and the speed of a
-# real machine, and `earshot classify` must say what it says here.
+# Test of the installer and of the Debian package on arm64, in Debian bookworm and trixie, emulated by qemu. Afterwards
+# `earshot check` may report only the microphone and the speed as faults, and `earshot classify` must give the same
+# labels and scores as on this machine.
 #   sudo tests/deploy/arm64.sh [FOLDER [SUITE...]]
-# FOLDER (default: /var/tmp/earshot-arm64) keeps the two Debians (300 MB each) for the next time. Needs debootstrap,
-# mosquitto, qemu-user-static, and this project's .venv to compare with. Takes an hour: qemu is slow.
-# Environment: PARTS, "installer", "package" or both; DEB, a package that was made before; PYTHON, instead of .venv's.
+# FOLDER (default: /var/tmp/earshot-arm64) keeps the two Debian systems (300 MB each) for the next run. Needs
+# debootstrap, mosquitto, qemu-user-static, and this project's .venv for comparison. Takes an hour, because qemu is
+# slow. Environment: PARTS, "installer", "package" or both; DEB, a package built earlier; PYTHON, an interpreter instead
+# of .venv's.
 set -euo pipefail
 # shellcheck source=tests/deploy/roots.sh
 . "$(dirname "$0")/roots.sh"
@@ -23,7 +24,7 @@ main() {
     mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ] || update-binfmts --enable qemu-aarch64
     mkdir -p "$folder"
-    # The chroots share this machine's network, so their broker can be here, where it is quick.
+    # The chroots share this machine's network. The broker runs here, where it is not emulated and therefore fast.
     printf 'listener %s 127.0.0.1\nallow_anonymous true\n' "$port" >"$folder/mosquitto.conf"
     mosquitto -c "$folder/mosquitto.conf" 2>"$folder/mosquitto.log" &
     broker=$!
@@ -34,7 +35,7 @@ main() {
     say "all good"
 }
 
-# The sounds in the demo's recording, 4 s each: of a whole minute the scores would be a mean that says little.
+# Cut the sounds out of the demo's recording, 4 s each. Scores of the whole minute would be an uninformative mean.
 cut_recording() {
     mkdir -p "$folder/cut"
     "$python" - "$repository/deploy/demo/street.flac" "$folder/cut" <<'PYTHON'
@@ -58,7 +59,7 @@ try() {
 try_installer() {
     local suite=$1 root=$2
     timed "$suite: installer" in_root "$root" /root/earshot/deploy/install.sh
-    timed "$suite: installer again, which finds all done" in_root "$root" /root/earshot/deploy/install.sh
+    timed "$suite: installer again, with nothing to do" in_root "$root" /root/earshot/deploy/install.sh
     in_root "$root" systemctl is-enabled --quiet earshot.service || fail "$suite: the service is not enabled"
     judge "$suite" "$root" /usr/local/bin/earshot
     in_root "$root" /opt/earshot/current/deploy/install.sh --uninstall --purge
@@ -73,7 +74,7 @@ try_package() {
     judge "$suite" "$root" /usr/bin/earshot
     echo '# mine' >>"$root/etc/earshot/config.yaml"
     timed "$suite: the package again" apt "$root" install --reinstall /root/earshot.deb
-    grep -q '# mine' "$root/etc/earshot/config.yaml" || fail "$suite: a package installed again loses the settings"
+    grep -q '# mine' "$root/etc/earshot/config.yaml" || fail "$suite: installing the package again loses the settings"
     apt "$root" remove earshot
     gone "$suite: removing the package" "$root" /usr/lib/earshot /usr/bin/earshot
     grep -q '# mine' "$root/etc/earshot/config.yaml" || fail "$suite: removing the package deletes the settings"
@@ -93,7 +94,7 @@ made_package() {
     ls "$folder"/earshot_*_arm64.deb
 }
 
-# gone BY_WHAT ROOT PATH...
+# Fail if a path still exists: gone ACTION ROOT PATH...
 gone() {
     local what=$1 root=$2 path
     shift 2
@@ -107,14 +108,14 @@ timed() {
     say "$what: $((SECONDS - began)) s"
 }
 
-# What is installed must lack nothing but what is not here, and hear what is heard here: judge SUITE ROOT COMMAND
+# Compare the faults and the scores of the installation with those expected: judge SUITE ROOT COMMAND
 judge() {
     local suite=$1 root=$2 command=$3
     in_root "$root" "$command" check --json --set mqtt.host=127.0.0.1 --set mqtt.port="$port" \
-        >"$folder/$suite.check.json" || true # 69: no microphone
+        >"$folder/$suite.check.json" || true # exit code 69: no microphone
     in_root "$root" sh -c "$command classify --json /root/cut/*" >"$folder/$suite.json" || fail "$suite: classify"
     python3 "$repository/tests/deploy/compare.py" "$folder/$suite.check.json" "$folder/here.json" "$folder/$suite.json" ||
-        fail "$suite: $command is not what it is here"
+        fail "$suite: the results of $command differ from those on this machine"
 }
 
 main "$@"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Boots a Debian in which Earshot is installed, with systemd as process 1, and tries what the service promises: it
-# becomes ready, hears, survives kill -9, is restarted when any part hangs, reloads, stops, and is confined.
+# Test of the service under a real systemd. Boots a Debian with Earshot installed and systemd as process 1. The service
+# must become ready, publish events, survive kill -9, be restarted when any part hangs, reload, stop, and be confined.
 #   sudo tests/deploy/boot.sh [SUITE [FOLDER]]
 # SUITE is bookworm (default) or trixie, of this machine's architecture. FOLDER (default: /var/tmp/earshot-boot) keeps
-# the Debian (600 MB) for the next time. Needs root, debootstrap and systemd-container. Takes five minutes or more;
-# says how long each thing took. Exit codes: 0 all holds, 1 something does not, 69 this machine cannot do it.
+# the Debian (600 MB) for the next run. Needs root, debootstrap and systemd-container. Takes five minutes or more, and
+# prints the time of each check. Exit codes: 0 all checks passed, 1 a check failed, 69 this machine cannot run it.
 set -euo pipefail
 # shellcheck source=tests/deploy/roots.sh
 . "$(dirname "$0")/roots.sh"
@@ -20,7 +20,7 @@ packages=systemd,systemd-sysv,dbus,procps,iproute2,ca-certificates,python3-venv,
 packages+=,mosquitto,mosquitto-clients,pulseaudio,pulseaudio-utils,libasound2-plugins
 
 main() {
-    [ "$(id -u)" -eq 0 ] || { echo "boot.sh: only root can boot a machine. Run: sudo $0 $*" >&2; exit 69; }
+    [ "$(id -u)" -eq 0 ] || { echo "boot.sh: booting needs root. Run: sudo $0 $*" >&2; exit 69; }
     mkdir -p "$folder"
     trap 'halt_root; leave_root "$root"' EXIT
     make_root "$base" "$suite" "$(dpkg --print-architecture)" "$packages"
@@ -30,24 +30,24 @@ main() {
     leave_root "$root"
     furnish
 
-    check "boots, with the service ready, and without a microphone" boots
-    check "holds no privilege, no port, and can write only its state" confined
-    check "a microphone that comes is heard" microphone_comes
-    check "a sound is in the journal with its fields, and at the broker" hears_a_sound
-    check "kill -9: started again" replaced_after KILL
+    check "boot without a microphone, until the service is ready" boots
+    check "no privilege and no port, and write access only to the state directory" confined
+    check "a microphone that appears is opened" microphone_appears
+    check "an event is in the journal with its fields, and at the broker" publishes_an_event
+    check "kill -9: restarted" replaced_after KILL
     check "reload: new settings, same process" reloads
-    check "reload with faults: the old settings go on" reload_is_refused
-    for part in gate network outbox; do check "the watchdog starts it again: $part hangs" hangs "$part"; done
-    check "the watchdog starts it again: frozen (SIGSTOP)" replaced_after STOP
-    check "stops, with a sound going on, in less than 5 s" stops
-    check "a config with a fault: exit 78, not started again" refuses_the_config
+    check "reload with faults: the old settings stay in use" reload_is_refused
+    for part in gate network outbox; do check "the watchdog restarts the daemon: $part hangs" hangs "$part"; done
+    check "the watchdog restarts the daemon: frozen (SIGSTOP)" replaced_after STOP
+    check "stop during an event, in less than 5 s" stops
+    check "a config with a fault: exit 78, no restart" refuses_the_config
     say "all good, on $suite:"
     printf '%s' "$table"
 }
 
 # ---- The machine
 
-# A broker with a password, a sound server whose null sink plays the microphone, and a watchdog that is soon impatient.
+# Add a broker with a password, a sound server with a null sink in place of the microphone, and a short watchdog time.
 furnish() {
     printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
     : >"$root/etc/machine-id"
@@ -79,16 +79,16 @@ configure() { # configure NODE [LINE]
     printf 'node_id: %s\naudio: {device: pulse}\nmqtt: {username: earshot}\n%s\n' "$1" "${2:-}" >"$config"
 }
 
-property() { in_machine systemctl show --property="$1" --value earshot 2>/dev/null; } # while it boots, nobody answers
+property() { in_machine systemctl show --property="$1" --value earshot 2>/dev/null; } # fails while the machine boots
 status() { property StatusText; }
 pid() { property MainPID; }
 journal() { in_machine journalctl --unit=earshot --boot --output=cat --no-pager "$@"; }
 is_running() { [ "$(property ActiveState)" = active ]; }
 
-# ---- What it promises. Each gets a line in the table, with the seconds that it took.
+# ---- The checks. Each adds a line to the table, with its duration in seconds.
 
 table=
-check() { # check TEXT COMMAND...; what the command found out stands behind the text
+check() { # check TEXT COMMAND...; the command may set `found`, which is printed after the text
     local text=$1 began=$EPOCHREALTIME line
     shift
     found=
@@ -109,7 +109,7 @@ give_up() {
 status_says() { [[ $(status) == *"$1"* ]]; }
 is_another_than() {
     local now
-    now=$(pid) # 0 while there is none
+    now=$(pid) # 0 while no daemon runs
     [ "$now" != 0 ] && [ "$now" != "$1" ] && is_running
 }
 
@@ -124,18 +124,18 @@ confined() {
     grep -q '^CapEff:.0000000000000000$' <<<"$facts" && grep -q '^NoNewPrivs:.1$' <<<"$facts" &&
         grep -q '^Seccomp:.2$' <<<"$facts" && grep -q '^Uid:.6[0-9]*' <<<"$facts" || return
     ! in_machine ss --no-header --listening --processes --tcp --udp | grep -q "pid=$process," || return
-    # As the service, where the service is: it may write to its state, and nowhere else.
+    # As the user of the service and in its mount namespace: only the state directory is writable.
     in_machine sh -c "nsenter -t $process --mount --setuid=\$(stat -c %u /proc/$process) -- touch /var/lib/earshot/x" || return
-    for place in /etc /usr /opt /var /root; do # where even root could not, in there
+    for place in /etc /usr /opt /var /root; do # read-only in that namespace even for root
         ! in_machine nsenter -t "$process" --mount touch "$place/x" 2>/dev/null || return
     done
     ! in_machine nsenter -t "$process" --mount ls /root/earshot 2>/dev/null || return
     found=$(in_machine systemd-analyze security --no-pager --threshold=15 earshot | sed -n 's/.*: \([0-9.]* [A-Z]*\).*/exposure \1/p')
 }
 
-microphone_comes() { in_machine systemctl start sound && until_true 90 status_says "listens to"; }
+microphone_appears() { in_machine systemctl start sound && until_true 90 status_says "listens to"; }
 
-hears_a_sound() {
+publishes_an_event() {
     local process
     process=$(pid)
     in_machine sh -c 'mosquitto_sub -u earshot -P secret -t earshot/mailbox/event -C 1 >/run/event' &
@@ -154,7 +154,7 @@ is_in_the_journal() {
     in_machine journalctl --unit=earshot --boot --output=json EARSHOT_TYPE=start | grep -q '"EARSHOT_LABEL":"'
 }
 
-# The daemon of before is gone after a signal, and another one is there: replaced_after SIGNAL
+# Send a signal to the daemon, and wait until another one runs: replaced_after SIGNAL
 replaced_after() {
     local before
     before=$(pid)
@@ -166,12 +166,12 @@ reloads() {
     before=$(pid)
     configure doorbell
     in_machine systemctl reload earshot && until_true 60 journal_says "doorbell listens to" && until_true 60 is_running &&
-        until_true 60 status_says "listens to" && [ "$(pid)" = "$before" ] && until_true 90 loss_is_told
+        until_true 60 status_says "listens to" && [ "$(pid)" = "$before" ] && until_true 90 loss_is_published
 }
 
-loss_is_told() {
+loss_is_published() {
     found=$(in_machine mosquitto_sub -u earshot -P secret -t earshot/doorbell/health -C 1 -W 5 |
-        sed -n 's/.*"lost_audio_ms": *\([1-9][0-9]*\).*/\1 ms of sound lost/p') && [ "$found" ]
+        sed -n 's/.*"lost_audio_ms": *\([1-9][0-9]*\).*/\1 ms of audio lost/p') && [ "$found" ]
 }
 
 reload_is_refused() {
@@ -185,7 +185,7 @@ reload_is_refused() {
 
 journal_says() { journal | grep -q "$1"; }
 
-# The same daemon, of which a part hangs on a signal. The journal must tell where it hung.
+# Run a daemon of which one part hangs on a signal. The journal must show where it hung.
 hangs() { # hangs PART
     local before
     run_instead "/opt/earshot/current/.venv/bin/python3 /opt/hang.py $1 run --config /etc/earshot/config.yaml"
@@ -197,7 +197,7 @@ hangs() { # hangs PART
     run_instead ""
 }
 
-run_instead() { # run_instead COMMAND; the unit's own where it is empty
+run_instead() { # run_instead COMMAND; an empty COMMAND restores the unit's own
     rm -f "$drop_in/hang.conf"
     [ -z "$1" ] || printf '[Service]\nExecStart=\nExecStart=%s\n' "$1" >"$drop_in/hang.conf"
     in_machine journalctl --rotate --quiet && in_machine journalctl --vacuum-time=1s --quiet
@@ -215,7 +215,7 @@ stops() {
 
 refuses_the_config() {
     configure doorbell "devise: 1"
-    ! in_machine systemctl start earshot 2>/dev/null && sleep 3 # RestartSec is 1
+    ! in_machine systemctl start earshot 2>/dev/null && sleep 3 # longer than RestartSec=1
     [ "$(property ActiveState)" = failed ] && [ "$(property ExecMainStatus)" = 78 ] && journal_says "devise"
 }
 

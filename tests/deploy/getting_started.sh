@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Does what docs/getting_started.md has people do on the Pi, under a real systemd: install, a broker with passwords and
-# access rules, the service pointed at it, a look whether all is well, and an event that arrives.
+# Test of docs/getting_started.md under a real systemd. Follows the steps of the page for the Pi: installation, a broker
+# with passwords and access rules, the broker in the settings, `earshot check`, and an event that arrives.
 #   sudo tests/deploy/getting_started.sh [FOLDER]
-# FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next time. Needs debootstrap, systemd-container,
-# and port 1883 of this machine, whose network it shares.
+# FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next run. Needs debootstrap,
+# systemd-container, and port 1883 of this machine, because it shares this machine's network.
 set -euo pipefail
 # shellcheck source=tests/deploy/roots.sh
 . "$(dirname "$0")/roots.sh"
@@ -16,7 +16,7 @@ main() {
     make_root "$folder/bookworm-amd64" bookworm amd64 ca-certificates,systemd,systemd-sysv,dbus
     copy_root "$folder/bookworm-amd64" "$root"
     give_project "$root" /root/earshot
-    printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" # as every Debian that was not debootstrapped has
+    printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" # as on any Debian, except one made by debootstrap
     trap halt_root EXIT
     boot_root "$root"
 
@@ -25,38 +25,38 @@ main() {
     on_the_pi apt-get install -y -qq mosquitto-clients
     on_the_pi /root/earshot/deploy/install.sh
 
-    say "--- 6. A broker"
+    say "--- 6. Connect a broker"
     on_the_pi apt-get install -y -qq mosquitto
     steps | in_machine bash -euo pipefail
-    # What the page has people type into nano.
+    # The changes that the page makes with nano.
     on_the_pi sed -i -e 's/^node_id: .*/node_id: balcony/' -e 's/^  username: .*/  username: balcony/' /etc/earshot/config.yaml
     on_the_pi mkdir -p -m 700 /etc/credstore
     echo "word of balcony" | in_machine tee /etc/credstore/earshot.mqtt_password >/dev/null
     on_the_pi chmod 600 /etc/credstore/earshot.mqtt_password
     on_the_pi systemctl restart earshot
 
-    say "--- Is all well? No microphone is there, and no clock is set; all else must be."
+    say "--- earshot check: only the microphone and the clock may be at fault"
     in_machine earshot check | tee "$root.check" || true
     faults=$(grep --invert-match '^\[ok\]' "$root.check" | grep --invert-match --extended-regexp ' (microphone|clock|sound access): ' || true)
     [ -z "$faults" ] || fail "$faults"
-    grep --quiet 'broker: localhost:1883 accepts the connection' "$root.check" || fail "the broker does not let it in"
-    until_true 30 is_online || fail "the service does not reach the broker"
+    grep --quiet 'broker: localhost:1883 accepts the connection' "$root.check" || fail "the broker refuses the connection"
+    until_true 30 is_online || fail "the service is not online at the broker"
 
-    say "--- And now bark: the recording, in the place of a microphone"
+    say "--- An event: the recording in place of a microphone"
     on_the_pi systemctl stop earshot
-    # As a unit: what entered the machine and still runs would keep it from halting.
+    # Run the subscriber as a unit: a process started from outside that still runs would keep the machine from halting.
     in_machine systemd-run --quiet --unit=subscriber --property=StandardOutput=file:/root/events \
         --property=Environment=PYTHONUNBUFFERED=1 earshot events
     sleep 5
     in_machine env STATE_DIRECTORY=/tmp/bark earshot run --input /root/earshot/deploy/demo/street.flac --speed max --exit-at-end
-    until_true 20 grep --quiet 'start  dog_bark .*(balcony)' "$root/root/events" || fail "no bark arrives: $(cat "$root/root/events")"
+    until_true 20 grep --quiet 'start  dog_bark .*(balcony)' "$root/root/events" || fail "no event arrives: $(cat "$root/root/events")"
     say "all good"
 }
 
-# Commands as the page has them; who has a root shell needs no sudo.
+# Run a command of the page, as root and therefore without sudo.
 on_the_pi() { in_machine env DEBIAN_FRONTEND=noninteractive "$@"; }
 
-# The page's block that sets the broker up, with passwords typed in.
+# Print the page's block that sets up the broker, with the passwords piped in.
 steps() {
     sed -n '/^sudo apt install -y mosquitto$/,/^```$/p' "$repository/docs/getting_started.md" |
         sed -e '1d' -e '/^```$/d' -e 's/^sudo //' -e 's/ *# .*//' \

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A Debian of make_root (roots.sh) with its own systemd as process 1, by systemd-nspawn. It shares this machine's network,
-# unless told otherwise.
+# Functions to boot a Debian of make_root (roots.sh) in systemd-nspawn, with its own systemd as process 1. It shares
+# this machine's network by default.
 
 boot_root() { # boot_root ROOT [OPTION OF SYSTEMD-NSPAWN...]
     local root=$1
@@ -8,7 +8,7 @@ boot_root() { # boot_root ROOT [OPTION OF SYSTEMD-NSPAWN...]
     need systemd-nspawn systemd-container
     say "booting $root"
     leave_root "$root"
-    # It cannot be registered where no systemd runs outside, so commands enter by the id of its process 1.
+    # The machine cannot be registered if no systemd runs outside. Commands therefore enter by the id of its process 1.
     systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --console=pipe \
         --resolv-conf=off --timezone=off "$@" </dev/null >"$root.console" 2>&1 &
     nspawn=$!
@@ -30,7 +30,7 @@ until_true() {
     done
 }
 
-# A command in the machine that runs: in_machine COMMAND...
+# Run a command in the booted machine: in_machine COMMAND...
 in_machine() {
     nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup --root --wd \
         env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
@@ -38,7 +38,7 @@ in_machine() {
 
 halt_root() {
     [ "${nspawn:-}" ] || return 0
-    kill -TERM "$nspawn" 2>/dev/null || true # nspawn tells its process 1 to power off
+    kill -TERM "$nspawn" 2>/dev/null || true # nspawn makes its process 1 power off
     wait "$nspawn" || true
     nspawn=
 }

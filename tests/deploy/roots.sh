@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Debian in a folder, to install Earshot into and to boot: for the scripts here, which source this and are run as root.
-# Packages come from where apt and pip fetch them on this machine, whose name servers and certificates it is given.
+# Functions to create a Debian in a folder, for the scripts here, which source this file and are run as root. Its
+# packages come from the same mirrors as on this machine, with this machine's name servers and certificates.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
@@ -11,13 +11,13 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null || { echo "$(basename "$0"): $1 is not installed: apt-get install $2" >&2; exit 69; }
 }
 
-# A fresh Debian: make_root FOLDER SUITE ARCHITECTURE PACKAGES. One that was begun and cut off is begun anew.
+# Create a fresh Debian: make_root FOLDER SUITE ARCHITECTURE PACKAGES. An interrupted one is created again.
 make_root() {
     local root=$1 suite=$2 architecture=$3 packages=$4 mirror
     [ ! -e "$root.ready" ] || return 0
     need debootstrap debootstrap
     mirror=${MIRROR:-$(mirror_of_this_machine)}
-    say "making Debian $suite, $architecture, in $root"
+    say "creating Debian $suite, $architecture, in $root"
     remove_root "$root"
     mkdir -p "$(dirname "$root")"
     debootstrap --arch="$architecture" --variant=minbase --include="$packages" "$suite" "$root" "$mirror" \
@@ -42,25 +42,26 @@ give_network() {
     printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\ntimeout = 180\n' >"$root/etc/pip.conf"
 }
 
-# A copy to change: the first stays as it is. copy_root FROM TO
+# Make a copy that can be changed: copy_root FROM TO
 copy_root() {
     remove_root "$2"
     cp -a --reflink=auto "$1" "$2"
 }
 
-# The project as it is in the working tree, without what git ignores: give_project ROOT FOLDER
+# Copy the working tree, without files that git ignores: give_project ROOT FOLDER
 give_project() {
     mkdir -p "$1$2"
     git -C "$repository" ls-files -z --cached --others --exclude-standard |
         tar -C "$repository" --null --files-from=- --ignore-failed-read -cf - | tar -C "$1$2" --no-same-owner -xf -
 }
 
-# A command in it, with nothing of this shell's environment: in_root ROOT COMMAND...
+# Run a command in it, without this shell's environment: in_root ROOT COMMAND...
 in_root() {
     local root=$1
     shift
     mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
-    # Where it is emulated: the CPU of a Pi 4. The SVE of qemu's own "max", which no Pi has, makes numpy 2.5 wrong (qemu 7.2).
+    # Under emulation, use the CPU of a Pi 4. The SVE of qemu's default CPU, which no Pi has, makes numpy 2.5 wrong
+    # (qemu 7.2).
     env -i QEMU_CPU=cortex-a72 HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         chroot "$root" "$@"
 }

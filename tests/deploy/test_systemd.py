@@ -68,9 +68,7 @@ def test_the_unit_is_confined(installed, name):
 def test_an_instance_differs_from_the_service_by_its_name():
     """The template has the lines of the plain unit, except those that contain the name of the instance."""
     instance_lines = {
-        "Description=Earshot, names what the microphone hears": (
-            'Description=Earshot, names what the microphone "%i" hears'
-        ),
+        "Description=Earshot sound sensor": 'Description=Earshot sound sensor, microphone "%i"',
         f"ExecStart={PROGRAM} run --config /etc/earshot/config.yaml": (
             f"ExecStart={PROGRAM} run --config /etc/earshot/%i.yaml"
         ),

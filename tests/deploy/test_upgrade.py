@@ -31,7 +31,8 @@ def test_a_version_that_crashes_is_replaced_by_the_old_one(machine):
     output = machine.install("--upgrade", code=70)
     assert machine.running == machine.current == first
     assert (machine.root / "etc/systemd/system/earshot.service").read_text() == unit
-    assert "its last words" in output
+    assert "its last log lines" in output
+    assert "a line of the journal" in output
     assert [folder.name for folder in (machine.root / "opt/earshot/versions").iterdir()] == [first]
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Upgrades under a real systemd: one that runs takes over, one whose daemon crashes at start gives way to the old one by
-# itself, and the Debian package starts, stops and keeps its service.
+# Test of upgrades under a real systemd. A working upgrade must take over. After an upgrade that crashes at start, the
+# old version must run again. The Debian package must start, stop and keep its service.
 #   sudo tests/deploy/upgrade.sh [FOLDER]
-# FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next time. Needs debootstrap, systemd-container.
-# Environment: PARTS, "installer", "package" or both.
+# FOLDER (default: /var/tmp/earshot-boot) keeps a Debian bookworm for the next run. Needs debootstrap,
+# systemd-container. Environment: PARTS, "installer", "package" or both.
 set -euo pipefail
 # shellcheck source=tests/deploy/roots.sh
 . "$(dirname "$0")/roots.sh"
@@ -30,7 +30,7 @@ try_installer() {
     first=$(current)
     process=$(main_process)
     in_machine "$install"
-    [ "$(current)" = "$first" ] || fail "a second installation is another version"
+    [ "$(current)" = "$first" ] || fail "a second installation changed the version"
 
     say "--- an upgrade that crashes at start"
     crash_at_start
@@ -38,24 +38,24 @@ try_installer() {
     in_machine "$install" --upgrade || code=$?
     [ "$code" -eq 70 ] || fail "the installer ends with $code, not 70"
     runs "after an upgrade that crashes"
-    [ "$(current)" = "$first" ] || fail "the version that crashes is the current one"
+    [ "$(current)" = "$first" ] || fail "the crashing version is still the current one"
     [ "$(main_process)" != "$process" ] || fail "the daemon was not restarted"
 
-    say "--- an upgrade that runs"
+    say "--- a working upgrade"
     cp "$repository/device/cli/run.py" "$root/root/earshot/device/cli/run.py"
     echo "# the next version" >>"$root/root/earshot/device/cli/run.py"
     in_machine "$install" --upgrade
     runs "after an upgrade"
     [ "$(current)" != "$first" ] || fail "the upgrade changed nothing"
 
-    say "--- and back"
+    say "--- rollback"
     in_machine /opt/earshot/current/deploy/install.sh --rollback
     runs "after --rollback"
     [ "$(current)" = "$first" ] || fail "--rollback did not bring back $first"
 
-    say "--- and away"
+    say "--- removal"
     in_machine /opt/earshot/current/deploy/install.sh --uninstall
-    ! in_machine systemctl is-active --quiet earshot.service || fail "the service runs after --uninstall"
+    ! in_machine systemctl is-active --quiet earshot.service || fail "the service still runs after --uninstall"
     in_machine test -e /etc/earshot/config.yaml || fail "--uninstall deletes the settings"
 }
 
@@ -71,20 +71,20 @@ try_package() {
     runs "after the package was installed again"
     [ "$(main_process)" != "$process" ] || fail "the package does not restart the service"
     apt remove earshot
-    ! in_machine systemctl is-active --quiet earshot.service || fail "the service runs after apt remove"
+    ! in_machine systemctl is-active --quiet earshot.service || fail "the service still runs after apt remove"
     apt purge earshot
     ! in_machine test -e /etc/earshot || fail "purging leaves /etc/earshot"
     ! in_machine test -e /var/lib/private/earshot || fail "purging leaves the data"
 }
 
-# The shell in there finds the file's name.
+# The shell in the machine expands the pattern of the file name.
 apt() {
     in_machine env DEBIAN_FRONTEND=noninteractive sh -c "apt-get -qq -y --no-install-recommends $*" >"$folder/apt.log" 2>&1 ||
         { cat "$folder/apt.log" >&2; fail "apt-get $*"; }
 }
 
 crash_at_start() {
-    # Commands work, and the daemon does not: what no check before the start would find.
+    # Make the daemon crash while other commands work, a fault that no check before the start can find.
     sed -i '/^def run(/a\    raise SystemError("this version crashes at start")' "$root/root/earshot/device/cli/run.py"
 }
 

@@ -58,7 +58,7 @@ class Node:
         self._recordings.mkdir()
         for number in range(9):
             (self._recordings / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
-        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", announced={}, pictures=True)
+        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", published={}, spectrogram=True)
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
     def entity(self, platform, name):
@@ -91,7 +91,9 @@ class Node:
 
 def publish_earlier_bundle(home, node):
     """The discovery of an earlier bundle with the label `owl` creates its entities."""
-    message = discovery_message(NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", announced={}, pictures=True)
+    message = discovery_message(
+        NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", published={}, spectrogram=True
+    )
     topic = discovery_topic("homeassistant", NODE)
     components = {key: component["platform"] for key, component in message["components"].items()}
     announced = {"topic": topic, "components": components, "labels": [*BUNDLE.labels, "owl"]}

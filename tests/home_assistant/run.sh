@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Test of Earshot with a real Home Assistant from PyPI, in its own Debian trixie, because it needs Python 3.13.
+# Test against a real Home Assistant from PyPI, in a Debian trixie of its own, because it needs Python 3.13.
 #   sudo tests/home_assistant/run.sh [FOLDER]
-# FOLDER (default: /var/tmp/earshot-home-assistant) is created by the first run, which downloads about 500 MB, and may be
-# deleted afterwards. Needs debootstrap and the packages of `make test`. The Debian in FOLDER has the name servers, the
-# certificates and the package sources of this machine.
+# FOLDER (default: /var/tmp/earshot-home-assistant) is created at the first run, which downloads some 500 MB. It may be
+# deleted afterwards. Needs debootstrap and the packages of `make test`. The Debian in FOLDER uses the same mirrors, name
+# servers and certificates as this machine.
 set -euo pipefail
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 root=${1:-/var/tmp/earshot-home-assistant}
@@ -16,7 +16,7 @@ if [ ! -e "$root/ha/ready-$version" ]; then
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
     chroot "$root" python3 -m venv /ha
-    # paho-mqtt: Home Assistant would install it when its MQTT integration starts.
+    # Home Assistant would install paho-mqtt itself when its MQTT integration starts.
     chroot "$root" /ha/bin/pip install --quiet "homeassistant==$version" "paho-mqtt==2.1.0"
     touch "$root/ha/ready-$version"
 fi

@@ -1,4 +1,4 @@
-"""A tiny UrbanSound8K of synthetic tones, noises and clicks."""
+"""Shared datasets and runs: a tiny UrbanSound8K of synthetic tones, noises and clicks."""
 
 import csv
 from pathlib import Path
@@ -10,11 +10,13 @@ import soundfile
 from device.model.features import FeatureConfig
 from training.data.loading import load_dataset
 from training.data.spectrograms import SpectrogramConfig
+from training.distillation.yamnet import EMBEDDING
 from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
-from training.workflow.experiment_data import Recipe
+from training.models.tf import import_tensorflow
+from training.workflow.experiment_data import ExperimentConfig
 from training.workflow.run import Run
 
 RATE = 8000
@@ -24,11 +26,11 @@ FOLDS = (1, 3, 10)
 TINY = FeatureConfig(
     sample_rate=RATE, window_seconds=1.0, win_length_seconds=0.040, hop_length_seconds=0.012, mel_bands=75, fmax=4000.0
 )
-"""Just above the smallest spectrogram that Inception V3 takes."""
+"""Slightly larger than the smallest spectrogram that Inception V3 accepts."""
 
 
 def sound(label: str, rng: np.random.Generator, seconds: float = 1.2) -> np.ndarray:
-    """Something that differs from recording to recording, and still is of its label."""
+    """Return a sound of a label that differs between recordings."""
     time = np.arange(int(seconds * RATE)) / RATE
     noise = rng.normal(size=len(time))
     signals = {
@@ -41,9 +43,9 @@ def sound(label: str, rng: np.random.Generator, seconds: float = 1.2) -> np.ndar
 
 
 def write_urbansound8k(folder: Path, *, recordings: int = 3, clips: int = 2, suffix: str = ".wav") -> Path:
-    """A dataset of `recordings` per label and fold, each of `clips`; its table names one fold more than there is."""
+    """Write a dataset with `recordings` per label and fold, each of `clips`; one fold of its table has no clips."""
     rng = np.random.default_rng(1)
-    rows = [["1-0-0-0.wav", "1", "0", "4", "1", "2", "0", "clicks"]]  # of fold 2, which is not there
+    rows = [["1-0-0-0.wav", "1", "0", "4", "1", "2", "0", "clicks"]]  # of fold 2, which has no clips
     for fold in FOLDS:
         (folder / "audio" / f"fold{fold}").mkdir(parents=True)
         for number, label in enumerate(LABELS):
@@ -64,8 +66,33 @@ def write_urbansound8k(folder: Path, *, recordings: int = 3, clips: int = 2, suf
 
 @pytest.fixture(scope="session")
 def make_urbansound8k():
-    """The function that writes one, for tests that want another."""
+    """The function that writes such a dataset, for tests with other parameters."""
     return write_urbansound8k
+
+
+@pytest.fixture(scope="session")
+def write_silence():
+    """The function that writes silent sound files of given names below a folder."""
+
+    def write(folder: Path, names: list[str]) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, np.zeros(800), 8000)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_class_folders(write_silence):
+    """The function that writes a folder of numbered silent clips for each label."""
+
+    def make(folder: Path, *labels: str, count: int = 20) -> Path:
+        for label in labels:
+            write_silence(folder / label, [f"{label}_{number}.wav" for number in range(count)])
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +102,7 @@ def urbansound8k(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def negatives(tmp_path_factory) -> Path:
-    """Six short hums, three long ones (ambience), and a folder named like a label, which must be left out."""
+    """Six short hums, three long ones (ambience), and a folder named like a label, which must be skipped."""
     folder = tmp_path_factory.mktemp("negatives")
     rng = np.random.default_rng(2)
     (folder / "tone").mkdir()
@@ -86,9 +113,9 @@ def negatives(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
-    """Seconds, not minutes: one copy, random weights, the first pooled block alone."""
-    return Recipe(
+def experiment_config() -> ExperimentConfig:
+    """A configuration for seconds: one copy, random weights, the first pooled block alone."""
+    return ExperimentConfig(
         SpectrogramConfig(features=TINY, copies=1),
         BackboneConfig("random", ("mixed0",)),
         HeadConfig(shrinkages=(0.1, 0.3)),
@@ -98,11 +125,62 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def trained(urbansound8k, negatives, recipe, tmp_path_factory) -> Run:
+def trained(urbansound8k, negatives, experiment_config, tmp_path_factory) -> Run:
     """A run after all four steps."""
     dataset = load_dataset(urbansound8k, [negatives])
-    run = Run(dataset, recipe, tmp_path_factory.mktemp("run"), "earshot-train retrain --data tiny")
+    run = Run(dataset, experiment_config, tmp_path_factory.mktemp("run"), "earshot-train retrain --data tiny")
     run.train()
     run.evaluate()
     run.export("tiny", "0.1.0")
     return run
+
+
+@pytest.fixture(scope="session")
+def small_features() -> FeatureConfig:
+    """Features at 16 kHz, slightly larger than the smallest spectrogram that Inception V3 accepts."""
+    return FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory):
+    """A folder of tones and noises; one is silent, one shorter than a window."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    time = np.arange(16000 * 4) / 16000
+    for number in range(4):
+        soundfile.write(folder / f"tone{number}.wav", 0.3 * np.sin(2 * np.pi * 300 * (number + 1) * time), 16000)
+        soundfile.write(folder / f"noise{number}.flac", 0.1 * rng.normal(size=16000 * (number + 1)), 16000)
+    (folder / "below").mkdir()
+    soundfile.write(folder / "below" / "silence.wav", np.zeros(16000), 16000)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory):
+    """A small network with YAMNet's shapes, because the real one is not part of the project.
+
+    15,600 samples -> 1024 energies in bands of time and frequency -> 521 scores.
+    """
+    tf = import_tensorflow()
+    keras = tf.keras
+    keras.utils.set_random_seed(0)
+    samples = keras.Input(batch_shape=(1, 15600))
+    parts = keras.layers.Reshape((15600, 1))(samples)
+    bands = keras.layers.Conv1D(64, 160, strides=160, activation="relu")(parts)
+    embedding = keras.layers.Dense(EMBEDDING, activation="relu")(keras.layers.GlobalAveragePooling1D()(bands))
+    model = keras.Model(samples, keras.layers.Dense(521, activation="sigmoid")(embedding))
+    path = tmp_path_factory.mktemp("teacher") / "teacher.tflite"
+    path.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return path
+
+
+@pytest.fixture(scope="session")
+def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
+    """A run with clips for adaptation."""
+    config = ExperimentConfig(
+        SpectrogramConfig(features=small_features, copies=1),
+        BackboneConfig("random", ("mixed0",)),
+        HeadConfig(),
+        FineTuneConfig(),
+    )
+    return Run(load_dataset(urbansound8k, [negatives]), config, tmp_path_factory.mktemp("street"), "")

@@ -1,1 +1,1 @@
-"""Training data: datasets, augmentation, spectrograms, ambience, cache."""
+"""Training data: datasets, augmentation, spectrograms, ambience, mixtures, cache."""

@@ -1,4 +1,4 @@
-"""What the device looks at in ambience: the windows that its gate lets through. False alarms are counted on them."""
+"""Windows of ambience that the device's gate lets through. False alarms are counted on them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,38 +14,41 @@ from device.model.features import FeatureConfig
 from device.model.manifest import FORMAT_VERSION, Calibration, Manifest, Quantization, Threshold, Unknown
 from device.pipeline import Classify, Pipeline
 from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples
-from training.data.array_cache import Arrays, Cache, progress
+from training.data.array_cache import Arrays, Cache
 from training.data.dataset import Dataset
+from training.data.progress import progress
 from training.data.spectrograms import AMBIENCE_SECONDS, Spectrograms, quantize
 
 
 @dataclass(frozen=True)
 class Ambience:
-    """Windows of all ambience of a dataset, in their order, and where they lie.
+    """Windows of all ambience of a dataset, in order, with their positions.
 
     Attributes:
-        windows: n of them.
-        sound: shape (n,), int64, where the gate opened: windows of one sounding share it.
-        start: shape (n,), int64, first sample.
-        rise_db: shape (n,), float64, above the noise floor.
-        seconds: shape (clips,), float64, of each of the dataset's clips; 0 for one that is no ambience.
+        windows: log-mels of the n windows.
+        span_start: shape (n,), int64, sample at which the gate opened; windows of one span share it.
+        start: shape (n,), int64, first sample of each window.
+        rise_db: shape (n,), float64, rise above the noise floor, dB.
+        seconds: shape (clips,), float64, duration of each clip of the dataset; 0 for a clip that is not ambience.
     """
 
     windows: Spectrograms
-    sound: NDArray[np.int64]
+    span_start: NDArray[np.int64]
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
-def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
-    """Let the gate of a fresh install, behind which nothing has a name, hear each ambience.
+def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
+    """Run each ambience through the gate of a fresh install and return the windows that it lets through.
+
+    No network is needed: the gate works before classification.
 
     Args:
-        dataset: whose negatives of at least 10 s are the ambience.
-        features: of the windows.
-        cache: keeps the windows.
-        key: what they depend on.
+        dataset: its negatives of at least 10 s are the ambience.
+        features: configuration of the log-mels.
+        cache: stores the windows.
+        key: everything that the windows depend on, as JSON.
 
     Raises:
         InputError: a clip is unreadable.
@@ -54,21 +57,21 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
 
     def compute() -> Arrays:
         seconds = np.zeros(len(dataset.clips))
-        looks: list[tuple[int, ClassifiedWindow]] = []
-        deaf = _deaf(features)
+        windows: list[tuple[int, ClassifiedWindow]] = []
+        bundle = _placeholder_bundle(features)
         for number in progress(negatives, len(negatives), "ambience through the gate"):
             samples = read_samples(dataset.clips[number].path, features.sample_rate)
             if len(samples) >= AMBIENCE_SECONDS * features.sample_rate:
                 seconds[number] = len(samples) / features.sample_rate
-                _, heard = listen(samples, deaf, lambda _: np.zeros(1, np.float32))
-                looks += [(number, look) for look in heard]
-        log_mels = [quantize(look.log_mel) for _, look in looks]
+                _, classified_windows = run_pipeline(samples, bundle, lambda _: np.zeros(1, np.float32))
+                windows += [(number, window) for window in classified_windows]
+        log_mels = [quantize(window.log_mel) for _, window in windows]
         return {
-            "quantized": np.stack(log_mels) if looks else np.zeros((0, *features.shape), np.int8),
-            "clip": np.array([number for number, _ in looks], np.int32),
-            "sound": np.array([look.span_start for _, look in looks], np.int64),
-            "start": np.array([look.start for _, look in looks], np.int64),
-            "rise_db": np.array([look.rise_db for _, look in looks], np.float64),
+            "quantized": np.stack(log_mels) if windows else np.zeros((0, *features.shape), np.int8),
+            "clip": np.array([number for number, _ in windows], np.int32),
+            "sound": np.array([window.span_start for _, window in windows], np.int64),
+            "start": np.array([window.start for _, window in windows], np.int64),
+            "rise_db": np.array([window.rise_db for _, window in windows], np.float64),
             "seconds": seconds,
         }
 
@@ -79,27 +82,29 @@ def hear_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
     return Ambience(windows, arrays["sound"], arrays["start"], arrays["rise_db"], arrays["seconds"])
 
 
-def listen(samples: Samples, bundle: Bundle, classify: Classify) -> tuple[list[Event], Sequence[ClassifiedWindow]]:
-    """Let the pipeline, with the settings of a fresh install, hear samples, as if a recording were played to it.
+def run_pipeline(
+    samples: Samples, bundle: Bundle, classify: Classify
+) -> tuple[list[Event], Sequence[ClassifiedWindow]]:
+    """Run the device's pipeline over samples, with the settings of a fresh install.
 
     Args:
         samples: shape (n,), int16, at the bundle's sample rate.
         bundle: labels, features, thresholds.
-        classify: its network.
+        classify: log-mel (mel_bands, frames) -> scores (labels,).
 
     Returns:
-        Event messages, times in seconds since the first sample; and the windows that the network saw.
+        Event messages, with times in seconds since the first sample; and the classified windows.
     """
-    watcher = _Watcher()
-    return list(Pipeline(Config(), bundle, classify, watcher).run(_blocks(samples, bundle.features))), watcher.looks
+    recorder = _WindowRecorder()
+    return list(Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.features))), recorder.windows
 
 
-class _Watcher(Observer):
+class _WindowRecorder(Observer):
     def __init__(self) -> None:
-        self.looks: list[ClassifiedWindow] = []
+        self.windows: list[ClassifiedWindow] = []
 
     def on_window(self, look: ClassifiedWindow) -> None:
-        self.looks.append(look)
+        self.windows.append(look)
 
 
 def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
@@ -108,13 +113,13 @@ def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
         yield Block(samples[start : start + length], start, start / features.sample_rate)
 
 
-def _deaf(features: FeatureConfig) -> Bundle:
-    """A bundle without files, which names nothing: its network is yet to be trained."""
+def _placeholder_bundle(features: FeatureConfig) -> Bundle:
+    """Return a bundle without files, for the gate alone: its network is not trained yet."""
     return Bundle(
         Path(),
         Manifest(
             format_version=FORMAT_VERSION,
-            name="deaf",
+            name="placeholder",
             version="0",
             labels=("none",),
             features=features,

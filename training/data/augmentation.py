@@ -1,7 +1,7 @@
-"""Copies of a clip as another microphone, place and source would have given it.
+"""Augmented copies of clips: another speed, filter, gain and background.
 
-The clips come from few recordings, so what a network must learn is what *stays* when recording, microphone
-and background change. Each copy therefore draws one of each anew: speed (another source of the same kind), a
+The clips come from few recordings. A network must learn the features that stay the same when the recording, the
+microphone and the background change. Each copy therefore draws anew: a speed (another source of the same kind), a
 smooth filter and a gain (another microphone and distance), and a background (another place).
 """
 
@@ -13,30 +13,30 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.types import FULL_SCALE, Samples
+from device.types import Samples, to_float, to_int16
 
 _FILTER_TAPS = 129
-"""At 16 kHz this bends the spectrum on a scale of about 125 Hz: a microphone's colour, not a melody."""
+"""At 16 kHz this shapes the spectrum on a scale of about 125 Hz: the coloration of a microphone, not a melody."""
 _FILTER_POINTS = 8
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Ranges that copies are drawn from, evenly; a range of (x, x) switches a change off."""
+    """Ranges that copies are drawn from, uniformly. A range of (x, x) switches a change off."""
 
     speed: tuple[float, float] = (0.8, 1.25)
-    """Factor of speed, pitch and tempo together; drawn evenly in its logarithm."""
+    """Factor of speed, pitch and tempo together; its logarithm is drawn uniformly."""
     filter_db: float = 8.0
     """Largest boost or cut of the random filter, dB."""
     gain_db: tuple[float, float] = (-12.0, 6.0)
-    """Level against the clip's own, dB. Clipping is part of it: cheap microphones clip too."""
+    """Gain, dB. Clipping is intended: cheap microphones clip too."""
     background_db: tuple[float, float] = (5.0, 25.0)
     """Level of the clip above the background, dB."""
     background_share: float = 0.75
-    """Share of copies that get a background; the others stay as they are."""
+    """Share of copies with a background, 0 to 1."""
     cut_share: float = 0.5
-    """Share of copies that are cut as the device cuts what it hears: with the place before the sound in the window, or
-    its end. The others are cut as clips are, as full of the sound as it lasts."""
+    """Share of copies that are cut like the device's windows, 0 to 1: with background before the sound, or without its
+    end. The others are cut like clips, with as much of the sound as fits."""
 
 
 def augment(
@@ -46,38 +46,37 @@ def augment(
     config: AugmentConfig,
     rng: np.random.Generator,
 ) -> Samples:
-    """Draw one window from a clip, changed at random.
+    """Draw one augmented window from a clip.
 
     Args:
         samples: the clip, shape (n,), int16, n at least 1.
         window_length: samples in a window.
-        backgrounds: recordings to mix in, int16 at the same rate; none of them may hold a label's sound.
+        backgrounds: recordings to mix in, int16, at the same rate, without any sound of a label.
         config: ranges to draw from.
-        rng: where chance comes from; the same state gives the same window.
+        rng: random generator; the same state gives the same window.
 
     Returns:
         Shape (window_length,), int16.
     """
     speed = np.exp(rng.uniform(*np.log(config.speed)))
-    # Played at `speed` times its rate, the clip gets shorter by that factor.
-    signal = soxr.resample(samples.astype(np.float32) / np.float32(FULL_SCALE), speed, 1.0)
-    lay = cut if rng.random() < config.cut_share else place
-    signal = lay(signal, window_length, rng)
+    # Playback at `speed` times the sample rate shortens the clip by that factor.
+    signal = soxr.resample(to_float(samples), speed, 1.0)
+    extract = cut if rng.random() < config.cut_share else crop_or_pad
+    signal = extract(signal, window_length, rng)
     signal = scipy.signal.fftconvolve(signal, random_filter(config.filter_db, rng), mode="same")
     if backgrounds and rng.random() < config.background_share:
-        background = place(
-            backgrounds[rng.integers(len(backgrounds))].astype(np.float32) / np.float32(FULL_SCALE),
+        background = crop_or_pad(
+            to_float(backgrounds[rng.integers(len(backgrounds))]),
             window_length,
             rng,
         )
-        signal = signal + background * _ratio(signal, background, rng.uniform(*config.background_db))
+        signal = signal + background * _background_gain(signal, background, rng.uniform(*config.background_db))
     gain = 10.0 ** (rng.uniform(*config.gain_db) / 20.0)
-    quantized: Samples = np.clip(np.rint(signal * gain * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    return quantized
+    return to_int16(signal * gain)
 
 
-def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Cut `length` samples out of a longer signal, or set a shorter one among zeros, at a random place."""
+def crop_or_pad(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Crop a longer signal to `length` samples at a random place, or pad a shorter one with zeros around it."""
     spare = len(signal) - length
     if spare >= 0:
         start = rng.integers(spare + 1)
@@ -87,10 +86,10 @@ def place(signal: NDArray[np.float32], length: int, rng: np.random.Generator) ->
 
 
 def cut(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Cut `length` samples anywhere, as a gate may: zeros stand for what lies outside the signal.
+    """Cut `length` samples at a random place, like the gate; samples outside the signal are 0.
 
-    They begin at most a third of their length before the signal, and hold at least as much of it, or 60 % of a short
-    one.
+    The window begins at most a third of its length before the signal. It contains at least a third of its length of the
+    signal, or 60 % of a shorter signal.
     """
     third = length // 3
     held = min(third, -(-len(signal) * 3 // 5))
@@ -100,7 +99,7 @@ def cut(signal: NDArray[np.float32], length: int, rng: np.random.Generator) -> N
 
 
 def random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A linear-phase filter whose gain wanders within ±`limit_db` over the spectrum."""
+    """Return a linear-phase filter with a gain that varies smoothly within ±`limit_db` over the spectrum."""
     gains_db = rng.uniform(-limit_db, limit_db, _FILTER_POINTS)
     taps: NDArray[np.float64] = scipy.signal.firwin2(
         _FILTER_TAPS, np.linspace(0.0, 1.0, _FILTER_POINTS), 10.0 ** (gains_db / 20.0)
@@ -108,10 +107,10 @@ def random_filter(limit_db: float, rng: np.random.Generator) -> NDArray[np.float
     return taps
 
 
-def _ratio(signal: NDArray[np.float32], background: NDArray[np.float32], above_db: float) -> float:
-    """Factor that brings the background `above_db` below the sounding part of the signal."""
-    sounding = signal[np.abs(signal) > 0]
-    if not sounding.size or not np.any(background):
+def _background_gain(signal: NDArray[np.float32], background: NDArray[np.float32], above_db: float) -> float:
+    """Return the factor that brings the background `above_db` below the active part of the signal."""
+    active = signal[np.abs(signal) > 0]
+    if not active.size or not np.any(background):
         return 0.0
-    level, background_level = np.sqrt(np.mean(sounding**2)), np.sqrt(np.mean(background**2))
+    level, background_level = np.sqrt(np.mean(active**2)), np.sqrt(np.mean(background**2))
     return float(level / background_level * 10.0 ** (-above_db / 20.0))

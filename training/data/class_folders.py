@@ -1,4 +1,4 @@
-"""Sounds of the user's own: one folder for each class, its name the label."""
+"""Own sounds: one folder for each class, named like its label."""
 
 import random
 import re
@@ -11,30 +11,30 @@ from device.audio.files import SUFFIXES
 from device.errors import InputError
 from device.model.manifest import is_label
 from device.types import UNKNOWN
-from training.data.dataset import OWN_FOLDS, Clip, Dataset, deal, sound_files
+from training.data.dataset import DEFAULT_FOLD_COUNT, Clip, Dataset, assign_folds, sound_files
 from training.data.urbansound8k import TABLE
 
 FEW_CLIPS = 20
-"""Below this a class warns: what is learnt of it will be its few recordings."""
+"""A class with fewer clips gets a warning: the network would learn its few recordings by heart."""
 
 _PART = re.compile(r"-[A-Z]$|(?<=\d)[-_]\d{1,3}$")
-"""Ends of names that tell parts of one recording: `1-211527-A`, `REC0007_2`, but neither `frog_2` nor
-`20240501_123000`."""
+"""Endings of names that mark parts of one recording: `1-211527-A`, `REC0007_2`. `frog_2` and `20240501_123000` are
+recordings of their own."""
 
 
-def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1, OWN_FOLDS + 1))) -> Dataset:
+def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1, DEFAULT_FOLD_COUNT + 1))) -> Dataset:
     """Read one folder of sound files for each class.
 
-    Files in a subfolder are one recording; so are files whose names differ in a last `-A`, `-B`, or in a last number
-    of up to three digits after a number (`REC0007_1`, `REC0007_2`). Recordings are dealt to folds whole.
+    Files in a subfolder are one recording. So are files with names that differ only in a last `-A`, `-B`, or in a last
+    number of up to three digits after a number (`REC0007_1`, `REC0007_2`). A recording is never split between folds.
 
     Args:
-        data: the folder of folders.
-        seed: of the draw that deals recordings to folds.
-        folds: to deal to.
+        data: folder that contains the class folders.
+        seed: seed of the random assignment of recordings to folds.
+        folds: folds to assign to.
 
     Raises:
-        InputError: no class folder holds sounds.
+        InputError: no class folder contains sounds, or a folder's name cannot be a label.
     """
     folders = {path.name: sound_files(path) for path in sorted(data.iterdir()) if path.is_dir()}
     labels = tuple(label for label, files in folders.items() if files and not label.startswith("."))
@@ -45,42 +45,44 @@ def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1
         )
     if wrong := [label for label in labels if not is_label(label)]:
         raise InputError(
-            f"{data}: folders named {', '.join(wrong)} cannot name a class: it becomes a topic, without + and #. "
-            f"Rename them; sounds that are none of the classes ({UNKNOWN}) are given with --negatives"
+            f"{data}: folders named {', '.join(wrong)} cannot name a class: a label becomes an MQTT topic, "
+            f"without + and #. Rename them; pass sounds that are none of the classes ({UNKNOWN}) with --negatives"
         )
     rng = random.Random(seed)
     clips: list[Clip] = []
     for label in labels:
-        files = [(path, recording(path, data / label)) for path in folders[label]]
-        dealt = deal({name for _, name in files}, folds, rng)
-        clips += [Clip(path, label, f"{label}/{name}", dealt[name]) for path, name in files]
-    return Dataset(data.resolve().name, labels, tuple(clips), _found(labels, clips), warnings=_warnings(data, clips))
+        files = [(path, recording_name(path, data / label)) for path in folders[label]]
+        fold_of = assign_folds({name for _, name in files}, folds, rng)
+        clips += [Clip(path, label, f"{label}/{name}", fold_of[name]) for path, name in files]
+    return Dataset(
+        data.resolve().name, labels, tuple(clips), _description(labels, clips), warnings=_warnings(data, clips)
+    )
 
 
-def on_top_of(base: Dataset, own: Path, seed: int) -> Dataset:
-    """A dataset with the user's own classes beside its own; a folder named like one of its labels adds to it.
+def add_class_folders(base: Dataset, folder: Path, seed: int) -> Dataset:
+    """Add own classes to a dataset. A folder named like one of its labels adds clips to that label.
 
-    Recordings are dealt to the folds of `base` that are judged, so that a network is tested on both at once.
+    Recordings are assigned to the evaluation folds of `base`, so that each network is tested on both kinds of classes.
     """
-    added = load_folders(own, seed, base.judged_folds)
+    added = load_folders(folder, seed, base.evaluation_folds)
     labels = base.labels + tuple(label for label in added.labels if label not in base.labels)
     return replace(
         base,
         name=f"{base.name} and {added.name}",
         labels=labels,
         clips=base.clips + added.clips,
-        found=f"{base.found}; {added.found}",
+        description=f"{base.description}; {added.description}",
         warnings=base.warnings + added.warnings,
     )
 
 
-def recording(path: Path, folder: Path) -> str:
-    """Name that the files of one recording below a folder share (see `load_folders`)."""
+def recording_name(path: Path, folder: Path) -> str:
+    """Return the name that all files of one recording below a folder share (see `load_folders`)."""
     group = path.relative_to(folder).parts[:-1]
     return "/".join(group) if group else _PART.sub("", path.stem)
 
 
-def _found(labels: Sequence[str], clips: Sequence[Clip]) -> str:
+def _description(labels: Sequence[str], clips: Sequence[Clip]) -> str:
     recordings: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
         recordings[clip.label].add(clip.recording)
@@ -90,8 +92,8 @@ def _found(labels: Sequence[str], clips: Sequence[Clip]) -> str:
 
 
 def _warnings(data: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
-    few = [
-        f"{label}: {count} clips are few, at least {FEW_CLIPS} teach a class. Add others, of other places and days"
+    warnings = [
+        f"{label}: {count} clips are few, a class needs at least {FEW_CLIPS}. Add clips of other places and days"
         for label, count in sorted(Counter(clip.label for clip in clips).items())
         if count < FEW_CLIPS
     ]
@@ -103,5 +105,7 @@ def _warnings(data: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
     )
     if left_out:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
-        few.append(f"{data}: files left out: {kinds}. If they are sounds, convert them to WAV, a folder for each class")
-    return tuple(few)
+        warnings.append(
+            f"{data}: files left out: {kinds}. If they are sounds, convert them to WAV, in a folder for each class"
+        )
+    return tuple(warnings)

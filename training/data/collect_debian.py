@@ -2,7 +2,7 @@
 
     python -m training.data.collect_debian --output sounds/
 
-Needs a Debian 12 machine (apt-get, dpkg-deb) and 9 GB of disk meanwhile; gives 10,000 recordings, 8 hours.
+Needs a Debian 12 machine (apt-get, dpkg-deb) and temporarily 9 GB of disk. Collects 10,000 recordings, 8 hours.
 """
 
 import argparse
@@ -20,23 +20,23 @@ import soundfile
 
 from device.audio.files import SUFFIXES, read_samples
 from device.errors import EarshotError
-from training.data.array_cache import progress
+from training.data.progress import progress
 
 PACKAGES = Path(__file__).with_name("debian_sounds.txt")
 SAMPLE_RATE = 16000
 _ARCHIVES = frozenset({".zip", ".pk3", ".wz", ".sb"})
-"""Zip archives under other names, in which games keep their sounds."""
+"""Suffixes of zip archives in which games keep their sounds."""
 _PER_PACKAGE = 300
-"""Recordings, so that no drum kit or dictionary rules; drawn evenly."""
-_LEAST_SECONDS = 0.1
+"""Largest number of recordings per package, so that no drum kit or dictionary dominates; drawn uniformly."""
+_MIN_SECONDS = 0.1
 _SPOKEN = "_desc"
-"""In file names of tuxpaint-stamps-default: each stamp's name, spoken in dozens of languages."""
+"""Part of file names in tuxpaint-stamps-default: the name of each stamp, spoken in dozens of languages."""
 
 
 def main() -> int:
-    """Download, unpack, convert; packages that are there already are left alone."""
+    """Download, unpack and convert the packages; skip those that are there already."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder a package is made in it")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets one folder for each package")
     options = parser.parse_args()
     packages = [line for line in PACKAGES.read_text().splitlines() if line and not line.startswith("#")]
     for package in progress(packages, len(packages), "packages"):
@@ -47,13 +47,15 @@ def main() -> int:
 
 
 def collect(package: str, folder: Path) -> None:
-    """Write a package's sounds as FLAC, 16 kHz mono; `folder` appears when it is whole."""
+    """Write a package's sounds as FLAC, 16 kHz mono. `folder` appears when it is complete."""
     partial = folder.with_name(f".{folder.name}")
     partial.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        got = subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, text=True, check=False)
-        if got.returncode:
-            print(f"{package}: apt-get cannot download it; left out", file=sys.stderr)
+        download = subprocess.run(
+            ["apt-get", "download", package], cwd=scratch, capture_output=True, text=True, check=False
+        )
+        if download.returncode:
+            print(f"{package}: apt-get cannot download it; skipped", file=sys.stderr)
             return
         (deb,) = Path(scratch).glob("*.deb")
         sounds = list(_sounds(deb))
@@ -65,7 +67,7 @@ def collect(package: str, folder: Path) -> None:
 
 
 def _sounds(deb: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each sound file in a package, and in the archives that it holds."""
+    """Yield name and content of each sound file in a package, and in the archives inside the package."""
     with (
         subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as process,
         tarfile.open(fileobj=process.stdout, mode="r|") as archive,
@@ -87,7 +89,7 @@ def _sounds(deb: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _convert(name: str, content: bytes, path: Path) -> None:
-    """Write one sound; what cannot be read, is silent or too short is left out."""
+    """Write one sound, unless it is unreadable, silent or too short."""
     with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as file:
         file.write(content)
         file.flush()
@@ -95,7 +97,7 @@ def _convert(name: str, content: bytes, path: Path) -> None:
             samples = read_samples(Path(file.name), SAMPLE_RATE)
         except EarshotError:
             return
-    if len(samples) >= _LEAST_SECONDS * SAMPLE_RATE and np.abs(samples).max() > 300:
+    if len(samples) >= _MIN_SECONDS * SAMPLE_RATE and np.abs(samples).max() > 300:
         soundfile.write(path, samples, SAMPLE_RATE)
 
 

@@ -1,4 +1,4 @@
-"""Which clips there are, what they hold, and which must stay together."""
+"""Datasets: labelled clips in folds that share no recording."""
 
 import random
 from collections import defaultdict
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from device.audio.files import SUFFIXES
 from device.types import UNKNOWN
 
-OWN_FOLDS = 5
-"""Folds that recordings are dealt to where nobody has done so."""
+DEFAULT_FOLD_COUNT = 5
+"""Number of folds for recordings that have no fold yet."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Clip:
 
     Attributes:
         path: the file.
-        label: what sounds in it; `unknown` for a negative: none of the dataset's labels.
-        recording: clips of one recording share it. They are never split between training and test.
-        fold: the part of the dataset that its recording belongs to.
-        foreground: whether the sound is in front; None where nobody said.
+        label: the sound's label; `unknown` for a negative.
+        recording: name of the original recording. Clips of one recording are never split between training and test.
+        fold: the part of the dataset that the recording belongs to.
+        foreground: whether the sound is in the foreground; None if the dataset does not state it.
     """
 
     path: Path
@@ -40,30 +40,30 @@ class Dataset:
     """Labelled clips, in folds that share no recording.
 
     Attributes:
-        name: for reports.
-        labels: what a network trained on it can name.
-        clips: in a fixed order, negatives last.
-        found: which clips and folds of the table were found, in words.
-        leaks: whether its folds share recordings after all (`split_at_random`): figures on them mean nothing, and what
-            was trained on them must not ship.
-        warnings: what the user should know of it before a long run, a line each.
+        name: name for reports.
+        labels: labels of a network trained on the dataset.
+        clips: clips in a fixed order, negatives last.
+        description: sentence that lists the clips and folds that were found.
+        leaks: whether the folds share recordings (`split_at_random`). Figures of such folds are meaningless, and
+            networks trained on them must not ship.
+        warnings: remarks to show before a long run, one line each.
     """
 
     name: str
     labels: tuple[str, ...]
     clips: tuple[Clip, ...]
-    found: str
+    description: str
     leaks: bool = False
     warnings: tuple[str, ...] = ()
 
     @property
     def clip_folds(self) -> NDArray[np.int64]:
-        """Each clip's fold, shape (clips,)."""
+        """Fold of each clip, shape (clips,)."""
         return np.array([clip.fold for clip in self.clips], np.int64)
 
     @property
-    def judged_folds(self) -> tuple[int, ...]:
-        """Folds that hold every label. The others have too few clips to judge by, and only train."""
+    def evaluation_folds(self) -> tuple[int, ...]:
+        """Folds that contain every label. They serve as test and validation folds; the others only train."""
         present: dict[int, set[str]] = defaultdict(set)
         for clip in self.clips:
             present[clip.fold].add(clip.label)
@@ -71,26 +71,29 @@ class Dataset:
 
 
 def split_at_random(dataset: Dataset, seed: int) -> Dataset:
-    """Deal clips to folds one by one, as the seed article did, so that slices of one recording are on both sides."""
+    """Assign single clips to folds, so that one recording is in several folds.
+
+    The seed article did so; the split reproduces its figures.
+    """
     rng = random.Random(seed)
     folds: dict[int, int] = {}
     for label in (*dataset.labels, UNKNOWN):
         numbers = [number for number, clip in enumerate(dataset.clips) if clip.label == label]
         rng.shuffle(numbers)
-        folds |= {number: place % OWN_FOLDS + 1 for place, number in enumerate(numbers)}
+        folds |= {number: place % DEFAULT_FOLD_COUNT + 1 for place, number in enumerate(numbers)}
     clips = tuple(replace(clip, fold=folds[number]) for number, clip in enumerate(dataset.clips))
     return replace(dataset, clips=clips, leaks=True)
 
 
-def deal(recordings: set[str], folds: Sequence[int], rng: random.Random) -> dict[str, int]:
-    """Deal recordings to folds like shuffled cards, so that each fold gets as many, give or take one."""
+def assign_folds(recordings: set[str], folds: Sequence[int], rng: random.Random) -> dict[str, int]:
+    """Assign recordings to folds at random; the folds differ by at most one recording."""
     shuffled = sorted(recordings)
     rng.shuffle(shuffled)
     return {name: folds[number % len(folds)] for number, name in enumerate(shuffled)}
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """Sound files below a folder, sorted by name; hidden ones (`._x.wav` of a Mac's archive) are not sounds."""
+    """Return the sound files below a folder, sorted; hidden files (`._x.wav` of macOS archives) are skipped."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -1,7 +1,7 @@
-"""UrbanSound8K from its published archive: checked, and gone on with where it was cut off.
+"""Download of UrbanSound8K's published archive: verified, and resumed after an interruption.
 
-`soundata` knows this archive too, but starts its 6 GB anew after a cut, takes what was cut off for the whole when it
-is run again, and unpacks whatever the archive holds; `pooch` does not resume either. `requests` comes with TensorFlow.
+`soundata` supports this archive too, but restarts the 6 GB after an interruption, accepts a truncated archive when it
+is run again, and unpacks every file of the archive. `pooch` does not resume either. TensorFlow installs `requests`.
 """
 
 import hashlib
@@ -15,31 +15,31 @@ from tempfile import TemporaryDirectory
 import requests
 
 from device.errors import UnavailableError
-from training.data.array_cache import progress
+from training.data.progress import progress
 from training.data.urbansound8k import TABLE
 
 URL = "https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz"
 MD5 = "9aa69802bbf37fb986f71ec1483a196e"
 
 _WANTED = re.compile(r"UrbanSound8K/(audio/fold\d+/[\w-][\w.-]*\.wav|metadata/UrbanSound8K\.csv)")
-"""Nothing else is unpacked, so that no archive can write where it should not."""
+"""Only these members are unpacked, so that no archive can write outside its folder."""
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 5
 
 
 def download_urbansound8k(folder: Path, url: str = URL, md5: str = MD5) -> None:
-    """Bring UrbanSound8K into a folder, unless it is there.
+    """Download UrbanSound8K into a folder, unless it is there.
 
-    The archive lies beside the clips until all are unpacked; what was fetched of it survives a cut, and a kill.
+    The archive lies beside the clips until all are unpacked. A partial download survives an interruption.
 
     Args:
-        folder: `--data`; made when needed.
-        url: of the archive.
-        md5: its checksum, hex.
+        folder: `--data`; created if needed.
+        url: address of the archive.
+        md5: checksum of the archive, hex.
 
     Raises:
-        UnavailableError: the server does not answer, or sends something else.
+        UnavailableError: the server does not answer, or sends other content.
     """
     if (folder / TABLE).exists():
         return
@@ -48,13 +48,13 @@ def download_urbansound8k(folder: Path, url: str = URL, md5: str = MD5) -> None:
     _fetch(url, archive)
     if _md5(archive) != md5:
         archive.unlink()
-        raise UnavailableError(f"{url}: what came is not the archive (md5 is not {md5}). Run the same command again")
+        raise UnavailableError(f"{url}: not the archive (its md5 is not {md5}). Run the same command again")
     _unpack(archive, folder)
     archive.unlink()
 
 
 def _fetch(url: str, archive: Path) -> None:
-    """Fetch what the file lacks; a cut is gone on from, as long as each attempt brings something."""
+    """Download the missing rest of the file; retry after an interruption while attempts make progress."""
     failures = 0
     while True:
         size = archive.stat().st_size if archive.exists() else 0
@@ -65,8 +65,8 @@ def _fetch(url: str, archive: Path) -> None:
             failures = 0 if now > size else failures + 1
             if failures >= _ATTEMPTS:
                 raise UnavailableError(
-                    f"{url}: could not be fetched ({_reason(error)}). Check the connection; the same command goes on "
-                    f"from {now} bytes"
+                    f"{url}: the download failed ({_reason(error)}). Check the connection; the same command "
+                    f"continues from {now} bytes"
                 ) from error
             time.sleep(0.2 * 2**failures)
         else:
@@ -74,11 +74,11 @@ def _fetch(url: str, archive: Path) -> None:
 
 
 def _fetch_from(url: str, archive: Path, size: int) -> None:
-    """Append to a file of a size what it lacks, or write it anew where the server knows no parts."""
+    """Append the bytes after `size`, or write the file anew if the server does not support ranges."""
     headers = {"Range": f"bytes={size}-"} if size else {}
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_SECONDS) as response:
         if size and response.status_code == requests.codes.requested_range_not_satisfiable:
-            return  # there is no more
+            return  # the file is complete
         response.raise_for_status()
         resumed = response.status_code == requests.codes.partial_content
         length = int(response.headers.get("Content-Length", 0))
@@ -89,9 +89,9 @@ def _fetch_from(url: str, archive: Path, size: int) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the clips, then the table: where the table is, all is there."""
-    with TemporaryDirectory(dir=folder, prefix=".unpack-") as made, tarfile.open(archive, "r|gz") as tar:
-        unpacked = Path(made)
+    """Unpack the clips, then the table: an existing table marks a complete dataset."""
+    with TemporaryDirectory(dir=folder, prefix=".unpack-") as temporary, tarfile.open(archive, "r|gz") as tar:
+        unpacked = Path(temporary)
         for member in tar:
             content = tar.extractfile(member) if member.isfile() else None
             if content is not None and (name := _WANTED.fullmatch(member.name)):

@@ -1,4 +1,4 @@
-"""Work on all cores with tools that serve one thread at a time, as an interpreter of TFLite does."""
+"""Parallel map over all cores, with one tool per thread, such as a TFLite interpreter."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,22 +11,24 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def on_all_cores(
+def parallel_map(
     tool: Callable[[], Tool], work: Callable[[Tool, Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
-    """What work gives for each item, in their order. It must release Python's lock to gain from cores.
+    """Apply a function to each item on all cores, and yield the results in order.
+
+    Threads gain from several cores only while the function releases Python's lock.
 
     Args:
-        tool: makes one; each thread has its own.
-        work: called with the thread's tool and an item. What it raises is raised here.
-        items: taken all at once.
+        tool: creates a tool; each thread gets its own.
+        work: called with the thread's tool and an item. Its exceptions are raised here.
+        items: consumed at once.
     """
-    own = local()
+    thread = local()
 
     def one(item: Item) -> Result:
-        if not hasattr(own, "tool"):
-            own.tool = tool()
-        return work(own.tool, item)
+        if not hasattr(thread, "tool"):
+            thread.tool = tool()
+        return work(thread.tool, item)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(one, items)

@@ -1,4 +1,4 @@
-"""Clips to what the network sees: every window as it is, and augmented copies. Kept in the cache."""
+"""Spectrograms of a dataset: every window of its clips and of their augmented copies, kept in the cache."""
 
 import os
 from collections import defaultdict
@@ -14,20 +14,21 @@ from device.audio.files import read_samples
 from device.model.features import FeatureConfig, log_mel
 from device.pipeline import clip_windows
 from device.types import UNKNOWN, LogMel, Samples
-from training.data.array_cache import Arrays, Cache, file_digest, progress
+from training.data.array_cache import Arrays, Cache, file_digest
 from training.data.augmentation import AugmentConfig, augment
 from training.data.dataset import Clip, Dataset
+from training.data.progress import progress
 
 AMBIENCE_SECONDS = 10.0
-"""A negative at least this long is ambience: a place, not one sound. It serves as background, and to count
-false alarms on."""
+"""Duration from which a negative is ambience: a place, not a single sound. Ambience serves as background and to count
+false alarms."""
 
 _STEP = 127.0
 
 
 @dataclass(frozen=True)
 class SpectrogramConfig:
-    """What is computed from the clips."""
+    """Configuration of log-mels and augmented copies."""
 
     features: FeatureConfig = field(default_factory=FeatureConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -38,14 +39,14 @@ class SpectrogramConfig:
 
 @dataclass(frozen=True)
 class Spectrograms:
-    """Log-mels of many windows, and where they come from.
+    """Log-mels of windows, with the clip and copy that each comes from.
 
     Attributes:
-        quantized: shape (n, mel_bands, frames), int8: 127 times the log-mel. The network's input is int8, so
-            nothing is lost that it would see, and a large dataset fits into memory.
+        quantized: shape (n, mel_bands, frames), int8: 127 times the log-mel. The network's input is int8, so nothing is
+            lost for it, and a large dataset fits into memory.
         clip: shape (n,), int32, number of each window's clip in the dataset.
-        copy: shape (n,), int32, 0 for a window of the clip as it is, else the number of its augmented copy.
-        key: what they depend on, as JSON.
+        copy: shape (n,), int32, number of the augmented copy; 0 for a window of the original clip.
+        key: everything that the windows depend on, as JSON.
     """
 
     quantized: NDArray[np.int8]
@@ -54,26 +55,26 @@ class Spectrograms:
     key: Mapping[str, object] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Number of windows."""
+        """Return the number of windows."""
         return len(self.clip)
 
-    def of(self, rows: NDArray[np.intp]) -> "Spectrograms":
-        """Some of the windows."""
+    def subset(self, rows: NDArray[np.intp]) -> "Spectrograms":
+        """Return some of the windows."""
         key = {"rows": rows.tolist(), "of": self.key}
         return Spectrograms(self.quantized[rows], self.clip[rows], self.copy[rows], key)
 
     def log_mels(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
-        """Log-mels of some rows, shape (rows, mel_bands, frames), float32, in [-1, 1]."""
+        """Return the log-mels of some rows, shape (rows, mel_bands, frames), float32, in [-1, 1]."""
         return dequantize(self.quantized[rows])
 
 
 class SpectrogramMaker:
-    """Makes the spectrograms of a dataset, each part once.
+    """Computes the spectrograms of a dataset, each part once.
 
     Args:
-        dataset: whose clips.
-        config: what to compute.
-        cache: where the parts are kept, by content of the clips.
+        dataset: clips to compute from.
+        config: log-mels and copies.
+        cache: stores the parts, by content of the clips.
     """
 
     def __init__(self, dataset: Dataset, config: SpectrogramConfig, cache: Cache) -> None:
@@ -83,13 +84,13 @@ class SpectrogramMaker:
 
     @cached_property
     def key(self) -> dict[str, object]:
-        """What all parts depend on: the clips' content and the features."""
+        """Everything that all parts depend on: the clips' content and the features."""
         with ThreadPoolExecutor() as pool:
             digests = list(pool.map(file_digest, [clip.path for clip in self._dataset.clips]))
         return {"clips": digests, "features": asdict(self._config.features)}
 
     def original(self) -> Spectrograms:
-        """Every window of every clip, cut as the device cuts them.
+        """Return every window of every clip, cut like on the device.
 
         Raises:
             InputError: a clip is unreadable or empty.
@@ -104,12 +105,12 @@ class SpectrogramMaker:
         return Spectrograms(arrays["quantized"], arrays["clip"], np.zeros_like(arrays["clip"]), self.key)
 
     def augmented(self, copy: int) -> Spectrograms:
-        """One window of each clip, changed at random; the same `copy` and seed give the same windows.
+        """Return one augmented window of each clip; the same `copy` and seed give the same windows.
 
-        A clip's background comes from negatives of its own fold, so a copy tells nothing of another fold.
+        The background of a clip comes from negatives of its own fold, so no fold leaks into another.
 
         Args:
-            copy: its number, 1 to `config.copies`.
+            copy: number of the copy, 1 to `config.copies`.
         """
 
         def compute() -> Arrays:
@@ -129,31 +130,34 @@ class SpectrogramMaker:
         return Spectrograms(quantized, clip, np.full_like(clip, copy), key)
 
     def all(self) -> list[Spectrograms]:
-        """The windows as they are, then the copies."""
+        """Return the windows of the original clips, then the copies."""
         return [self.original(), *(self.augmented(copy) for copy in range(1, self._config.copies + 1))]
 
     def samples(self, copy: int) -> Iterator[Samples]:
-        """Each window of `all()[copy]`, in their order, as it sounds: shape (window_length,), int16."""
+        """Yield the samples of each window of `all()[copy]`, in order: shape (window_length,), int16."""
         cut = self._cutter(copy)
         for number, clip in enumerate(self._dataset.clips):
             yield from cut(number, clip)
 
     def _cutter(self, copy: int) -> Callable[[int, Clip], NDArray[np.int16]]:
-        """What cuts a clip and its number to windows, shape (n, window_length): as they are for copy 0."""
+        """Return the function that cuts a clip, given with its number, to windows, shape (n, window_length).
+
+        Copy 0 is the original clip.
+        """
         features, seed = self._config.features, self._config.seed
         if not copy:
             return lambda _, clip: clip_windows(read_samples(clip.path, features.sample_rate), features)
         backgrounds = self._backgrounds()
 
-        def changed(number: int, clip: Clip) -> NDArray[np.int16]:
+        def augmented_window(number: int, clip: Clip) -> NDArray[np.int16]:
             samples, rng = read_samples(clip.path, features.sample_rate), np.random.default_rng((seed, copy, number))
             window = augment(samples, features.window_length, backgrounds[clip.fold], self._config.augment, rng)
             return window[np.newaxis]
 
-        return changed
+        return augmented_window
 
     def _backgrounds(self) -> dict[int, list[Samples]]:
-        """Ambience by fold."""
+        """Return the ambience of each fold."""
         found: dict[int, list[Samples]] = defaultdict(list)
         rate = self._config.features.sample_rate
         for clip in self._dataset.clips:
@@ -163,24 +167,27 @@ class SpectrogramMaker:
                     found[clip.fold].append(samples)
         return found
 
-    def _each(self, what: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
-        """Log-mels of each clip's windows, on all cores: decoding, resampling and transforms release Python's lock."""
+    def _each(self, description: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
+        """Return the log-mels of each clip's windows, computed on all cores.
+
+        Decoding, resampling and transforms release Python's lock.
+        """
         clips = self._dataset.clips
 
         def make(number: int, clip: Clip) -> NDArray[np.int8]:
             return np.stack([quantize(log_mel(window, self._config.features)) for window in cut(number, clip)])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(progress(pool.map(make, range(len(clips)), clips), len(clips), what))
+            return list(progress(pool.map(make, range(len(clips)), clips), len(clips), description))
 
 
 @dataclass(frozen=True)
-class Drawn:
+class WindowSample:
     """Some windows of several parts.
 
     Attributes:
         quantized: shape (n, mel_bands, frames), int8.
-        rows: shape (n,), which they are, where the parts' windows are counted in one go.
+        rows: shape (n,), row of each window in the concatenation of the parts.
     """
 
     quantized: NDArray[np.int8]
@@ -188,38 +195,38 @@ class Drawn:
 
     @property
     def log_mels(self) -> NDArray[np.float32]:
-        """Shape (n, mel_bands, frames), float32, in [-1, 1]."""
+        """Log-mels, shape (n, mel_bands, frames), float32, in [-1, 1]."""
         return dequantize(self.quantized)
 
 
-def varied_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> Drawn:
-    """At most `count` windows drawn evenly from the parts, none of them silent.
+def draw_windows(parts: Sequence[Spectrograms], clips: NDArray[np.bool_], count: int, seed: int) -> WindowSample:
+    """Draw at most `count` windows evenly from the parts, without silent ones.
 
     Args:
-        parts: windows as they are, and copies.
-        clips: shape (clips,), from which of the dataset's clips to draw.
-        count: how many.
-        seed: of the draw.
+        parts: windows of the original clips, and copies.
+        clips: shape (clips,), mask of the dataset's clips to draw from.
+        count: largest number of windows.
+        seed: seed of the draw.
     """
     rng = np.random.default_rng(seed)
     quantized, rows, before = [], [], 0
     for part in parts:
         drawn = rng.permutation(np.flatnonzero(clips[part.clip]))[: 2 * count // len(parts)]
-        sounding = np.flatnonzero(part.log_mels(drawn).std(axis=(1, 2)) > 0.02)[: count // len(parts)]
-        quantized.append(part.quantized[drawn[sounding]])
-        rows.append(before + drawn[sounding])
+        audible = np.flatnonzero(part.log_mels(drawn).std(axis=(1, 2)) > 0.02)[: count // len(parts)]
+        quantized.append(part.quantized[drawn[audible]])
+        rows.append(before + drawn[audible])
         before += len(part)
     order = rng.permutation(sum(map(len, rows)))
-    return Drawn(np.concatenate(quantized)[order], np.concatenate(rows)[order])
+    return WindowSample(np.concatenate(quantized)[order], np.concatenate(rows)[order])
 
 
 def quantize(log_mel: LogMel) -> NDArray[np.int8]:
-    """Log-mel as int8, 127 times its value."""
+    """Return a log-mel as int8, 127 times its value."""
     quantized: NDArray[np.int8] = np.rint(log_mel * _STEP).astype(np.int8)
     return quantized
 
 
 def dequantize(quantized: NDArray[np.int8]) -> LogMel:
-    """Log-mel of what `quantize` gave, of any number of windows."""
+    """Return the log-mels of quantized ones, any number of windows."""
     log_mels: LogMel = quantized.astype(np.float32) / np.float32(_STEP)
     return log_mels

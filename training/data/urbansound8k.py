@@ -1,4 +1,4 @@
-"""UrbanSound8K, or the part of it that is there."""
+"""UrbanSound8K, complete or in part."""
 
 import csv
 from collections import Counter
@@ -13,10 +13,10 @@ _COLUMNS = {"slice_file_name", "fsID", "salience", "fold", "classID", "class"}
 
 
 def load_urbansound8k(data: Path) -> Dataset:
-    """Read UrbanSound8K, or the part of it that is there, in any of the formats it is passed around in.
+    """Read UrbanSound8K, complete or in part, in any sound file format.
 
     Raises:
-        InputError: no table, one without its columns, or no clip of it found.
+        InputError: the table is missing or lacks columns, or none of its clips was found.
     """
     table = data / TABLE
     try:

@@ -1,1 +1,1 @@
-"""Distillation: a teacher's embeddings taught to the backbone, without labels."""
+"""Distillation: a backbone trained on a teacher's embeddings, without labels."""

@@ -1,1 +1,1 @@
-"""Evaluation: metrics, scenes, the device's pipeline, report, model card."""
+"""Evaluation: metrics, scenes, the device's pipeline, reports, model card, curves."""

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing beside it, not even a network."""
+"""HTML report of a run: one file without external resources."""
 
 import base64
 import io
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -18,21 +17,22 @@ from device.pipeline import clip_windows
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
 from training.evaluation import plots
-from training.evaluation.metrics import Verdicts, reliability
-from training.fitting.thresholds import CANDIDATES, FALSE_ALARMS_PER_HOUR
+from training.evaluation.metrics import Predictions, reliability
+from training.evaluation.templates import render
+from training.fitting.thresholds import FALSE_ALARMS_PER_HOUR, THRESHOLD_CANDIDATES
 
-WORST = 24
-"""Mistakes that are shown: those of the highest confidence, a recording once."""
+MAX_MISTAKES = 24
+"""Largest number of mistakes in the report: those with the highest confidence, at most one per recording."""
 
 
 @dataclass(frozen=True)
-class Learning:
-    """What training left behind of one network.
+class NetworkCurves:
+    """Thresholds, false alarm curves and training curves of one network.
 
     Attributes:
-        thresholds: by label.
-        false_alarms: by label, an hour of ambience, at each of `thresholds.CANDIDATES`.
-        curves: name -> step -> value, as `summaries.read_curves` gives them.
+        thresholds: threshold of each label.
+        false_alarms: false alarms of each label per hour of ambience, at each of `thresholds.THRESHOLD_CANDIDATES`.
+        curves: name -> step -> value, from `tensorboard.read_curves`.
     """
 
     thresholds: Mapping[str, float]
@@ -43,59 +43,51 @@ class Learning:
 def write_report(
     path: Path,
     evaluation: Mapping[str, Any],
-    verdicts: Sequence[Verdicts],
+    predictions: Sequence[Predictions],
     dataset: Dataset,
     features: FeatureConfig,
-    learning: Mapping[str, Learning],
+    learning: Mapping[str, NetworkCurves],
     command: str,
 ) -> None:
     """Write the report.
 
     Args:
-        path: of the HTML file.
+        path: path of the HTML file.
         evaluation: content of evaluation.json.
-        verdicts: of all tested folds.
-        dataset: whose clips.
-        features: of the spectrograms that are shown.
-        learning: by name of the network; `all` is the one that ships.
-        command: what the user typed.
+        predictions: predictions of all test folds.
+        dataset: dataset of the predictions.
+        features: features of the spectrograms in the report.
+        learning: curves by name of the network; `all` is the one that ships.
+        command: command line of the run.
     """
-    target = np.concatenate([each.target for each in verdicts])
-    decided = np.concatenate([each.int8_decisions for each in verdicts])
-    scores = np.concatenate([each.int8_scores for each in verdicts])
+    target = np.concatenate([each.target for each in predictions])
+    decisions = np.concatenate([each.int8_decisions for each in predictions])
+    scores = np.concatenate([each.int8_scores for each in predictions])
     labels, labelled = dataset.labels, target < len(dataset.labels)
     outcomes = (*labels, UNKNOWN)
     counts = np.zeros((len(outcomes), len(outcomes)), np.int64)
-    np.add.at(counts, (target, decided), 1)
+    np.add.at(counts, (target, decisions), 1)
     present = counts.sum(axis=1) > 0
-    shipped, through = learning["all"], evaluation["pooled"]["pipeline"]
+    shipped, pipeline = learning["all"], evaluation["pooled"]["pipeline"]
     figures = {
         "confusion": plots.confusion(
-            counts[present], [name for name, there in zip(outcomes, present, strict=True) if there], outcomes
+            counts[present], [name for name, is_present in zip(outcomes, present, strict=True) if is_present], outcomes
         ),
         "precision_recall": plots.precision_recall(precision_recall(target, scores, labels)),
         "reliability": plots.reliability(*reliability(scores[labelled], target[labelled])),
-        "pipeline": plots.bars(through["per_label"]) if through else "",
+        "pipeline": plots.bars(pipeline["per_label"]) if pipeline else "",
         "false_alarms": plots.false_alarms(
-            CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
+            THRESHOLD_CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
         ),
         "learning": {name: plots.curves(each.curves) for name, each in learning.items() if each.curves},
     }
-    clips = [dataset.clips[number] for each in verdicts for number in each.clip]
+    clips = [dataset.clips[number] for each in predictions for number in each.clip]
     mistakes = [
-        _mistake(clips[row], outcomes[decided[row]], scores[row].max(), features)
-        for row in worst_mistakes(clips, target, decided, scores)
+        _mistake(clips[row], outcomes[decisions[row]], scores[row].max(), features)
+        for row in worst_mistakes(clips, target, decisions, scores)
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = lambda share: "-" if share is None else f"{100 * share:.1f} %"
-    page = environment.get_template("report.html").render(
-        evaluation=evaluation, dataset=dataset, figures=figures, mistakes=mistakes, command=command
+    page = render(
+        "report.html", evaluation=evaluation, dataset=dataset, figures=figures, mistakes=mistakes, command=command
     )
     path.write_text(page, encoding="utf-8")
 
@@ -103,7 +95,7 @@ def write_report(
 def precision_recall(
     target: NDArray[np.int64], scores: NDArray[np.float32], labels: Sequence[str]
 ) -> dict[str, tuple[NDArray[Any], NDArray[Any], float]]:
-    """For each label that occurs: precision, recall and average precision, of its score against all other clips."""
+    """Return precision, recall and average precision of each label that occurs, against all other clips."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     curves = {}
@@ -116,21 +108,21 @@ def precision_recall(
 
 
 def worst_mistakes(
-    clips: Sequence[Clip], target: NDArray[np.int64], decided: NDArray[np.intp], scores: NDArray[np.float32]
+    clips: Sequence[Clip], target: NDArray[np.int64], decisions: NDArray[np.intp], scores: NDArray[np.float32]
 ) -> list[int]:
-    """Rows of the clips that were taken for another label with the highest confidence, at most one of a recording."""
-    wrong = np.flatnonzero((decided != target) & (decided < scores.shape[1]))
+    """Return the rows of clips with a wrong label of the highest confidence, at most one per recording."""
+    wrong = np.flatnonzero((decisions != target) & (decisions < scores.shape[1]))
     rows: list[int] = []
-    seen: set[str] = set()
+    recordings: set[str] = set()
     for row in wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")]:
-        if clips[row].recording not in seen:
-            seen.add(clips[row].recording)
+        if clips[row].recording not in recordings:
+            recordings.add(clips[row].recording)
             rows.append(int(row))
-    return rows[:WORST]
+    return rows[:MAX_MISTAKES]
 
 
 def _mistake(clip: Clip, decision: str, confidence: float, features: FeatureConfig) -> dict[str, Any]:
-    """What the page shows of a mistake."""
+    """Return the template's values of one mistake."""
     samples = read_samples(clip.path, features.sample_rate)[: 4 * features.sample_rate]
     sound = io.BytesIO()
     soundfile.write(sound, samples, features.sample_rate, format="OGG", subtype="VORBIS")

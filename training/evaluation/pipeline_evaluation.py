@@ -1,4 +1,4 @@
-"""How well a bundle hears through `device.pipeline`: gate, windows, network, thresholds and events together."""
+"""Evaluation of a bundle through `device.pipeline`: gate, windows, network, thresholds and events together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,47 +9,48 @@ import numpy as np
 from device.model.bundle import Bundle
 from device.pipeline import Classify
 from device.types import Event, Samples
-from training.data.ambience import listen
-from training.data.array_cache import progress
+from training.data.ambience import run_pipeline
 from training.data.dataset import Dataset
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
+from training.data.progress import progress
 from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
 from training.export.bundle_writer import load_classifier
 
 TOLERANCE_SECONDS = 2.0
-"""How far from the clip an event may begin and still be its event."""
-_LOOKED_SECONDS = 1.0
+"""Largest distance between an event's start and the clip, seconds."""
+_CLASSIFIED_SECONDS = 1.0
+"""Overlap of a window and a clip from which the clip counts as classified; half of the clip if it is shorter."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What became of the scenes and the ambience of one fold.
+class PipelineResult:
+    """Results of the scenes and the ambience of one fold.
 
     Attributes:
-        looked: by label, for each scene whether a window over the clip reached the network.
-        named: by label, for each scene whether an event of the right label began at the clip.
+        classified: for each label and scene, whether a window over the clip reached the network.
+        detected: for each label and scene, whether an event of the right label began at the clip.
         false_events: labels of the events that began in ambience alone.
-        ambience_hours: that were listened to.
+        ambience_hours: duration of the ambience, hours.
     """
 
-    looked: Mapping[str, Sequence[bool]]
-    named: Mapping[str, Sequence[bool]]
+    on_window: Mapping[str, Sequence[bool]]
+    detected: Mapping[str, Sequence[bool]]
     false_events: Sequence[str]
     ambience_hours: float
 
 
-def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int) -> Heard | None:
-    """Let a bundle hear clips of a fold in ambience of the fold, and then that ambience alone, at its own level.
+def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int) -> PipelineResult | None:
+    """Run the pipeline over clips of a fold in ambience of the fold, then over the ambience alone, at its own level.
 
     Args:
-        bundle: of a network that was trained without the fold.
+        bundle: bundle of a network that was trained without the fold.
         dataset: clips and negatives.
-        fold: neither its clips nor its ambience may be known to the network.
-        config: of the scenes.
-        seed: of their draw.
+        fold: test fold.
+        config: configuration of the scenes.
+        seed: seed of their draw.
 
     Returns:
-        None where the fold has no ambience: there is nothing to lay clips into.
+        None if the fold has no ambience, because scenes need it.
     """
     rate = bundle.features.sample_rate
     ambience = read_ambience(dataset, fold, rate)
@@ -61,44 +62,46 @@ def hear(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed:
         return load_classifier(bundle)
 
     def scene(classify: Classify, number: int) -> tuple[bool, bool]:
-        made = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        events, looks = listen(made.samples, bundle, classify)
-        return _judge(made, events, [look.start + bundle.features.window_length for look in looks], bundle)
+        drawn_scene = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
+        events, windows = run_pipeline(drawn_scene.samples, bundle, classify)
+        return _score_scene(
+            drawn_scene, events, [window.start + bundle.features.window_length for window in windows], bundle
+        )
 
-    def alone(classify: Classify, samples: Samples) -> list[str]:
-        return [event.label for event in listen(samples, bundle, classify)[0] if event.type == "start"]
+    def false_events_in(classify: Classify, samples: Samples) -> list[str]:
+        return [event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"]
 
-    scenes = on_all_cores(classifier, scene, range(len(clips)))
-    found = list(progress(scenes, len(clips), "clips through the pipeline"))
-    places = on_all_cores(classifier, alone, ambience)
-    heard = progress(places, len(ambience), "ambience through the pipeline")
-    false_events = [label for labels in heard for label in labels]
+    scenes = parallel_map(classifier, scene, range(len(clips)))
+    outcomes = list(progress(scenes, len(clips), "clips through the pipeline"))
+    labels_by_recording = parallel_map(classifier, false_events_in, ambience)
+    results = progress(labels_by_recording, len(ambience), "ambience through the pipeline")
+    false_events = [label for labels in results for label in labels]
     by_label = {label: [n for n, clip in enumerate(clips) if clip.label == label] for label in dataset.labels}
-    return Heard(
-        {label: [found[n][0] for n in numbers] for label, numbers in by_label.items()},
-        {label: [found[n][1] for n in numbers] for label, numbers in by_label.items()},
+    return PipelineResult(
+        {label: [outcomes[n][0] for n in numbers] for label, numbers in by_label.items()},
+        {label: [outcomes[n][1] for n in numbers] for label, numbers in by_label.items()},
         false_events,
         sum(map(len, ambience)) / rate / 3600,
     )
 
 
-def pipeline_figures(heard: Sequence[Heard], labels: Sequence[str]) -> dict[str, Any]:
-    """Figures of one fold, or of several pooled.
+def pipeline_figures(results: Sequence[PipelineResult], labels: Sequence[str]) -> dict[str, Any]:
+    """Compute the figures of one fold, or of several pooled.
 
     Returns:
-        JSON; shares are 0 to 1, None where there was nothing to hear: `clips`, `gate_recall` and `recall` (means over
-        clips), `per_label` of both, `false_events`, `false_events_per_hour`, `ambience_hours`.
+        JSON; shares are 0 to 1, None without clips: `clips`, `gate_recall` and `recall` (means over clips), `per_label`
+        of both, `false_events`, `false_events_per_hour`, `ambience_hours`.
     """
-    looked = {label: [hit for each in heard for hit in each.looked[label]] for label in labels}
-    named = {label: [hit for each in heard for hit in each.named[label]] for label in labels}
-    false_events = [label for each in heard for label in each.false_events]
-    hours = sum(each.ambience_hours for each in heard)
+    on_window = {label: [hit for each in results for hit in each.on_window[label]] for label in labels}
+    detected = {label: [hit for each in results for hit in each.detected[label]] for label in labels}
+    false_events = [label for each in results for label in each.false_events]
+    hours = sum(each.ambience_hours for each in results)
     return {
-        "clips": sum(map(len, looked.values())),
-        "gate_recall": _share([hit for hits in looked.values() for hit in hits]),
-        "recall": _share([hit for hits in named.values() for hit in hits]),
+        "clips": sum(map(len, on_window.values())),
+        "gate_recall": _share([hit for hits in on_window.values() for hit in hits]),
+        "recall": _share([hit for hits in detected.values() for hit in hits]),
         "per_label": {
-            label: {"gate_recall": _share(looked[label]), "recall": _share(named[label])} for label in labels
+            label: {"gate_recall": _share(on_window[label]), "recall": _share(detected[label])} for label in labels
         },
         "false_events": {label: false_events.count(label) for label in sorted(set(false_events))},
         "false_events_per_hour": round(len(false_events) / hours, 2) if hours else None,
@@ -106,19 +109,21 @@ def pipeline_figures(heard: Sequence[Heard], labels: Sequence[str]) -> dict[str,
     }
 
 
-def _judge(scene: Scene, events: Sequence[Event], window_ends: Sequence[int], bundle: Bundle) -> tuple[bool, bool]:
-    """Whether the network saw the clip (half of it, or a second), and whether it became an event of its label."""
+def _score_scene(
+    scene: Scene, events: Sequence[Event], window_ends: Sequence[int], bundle: Bundle
+) -> tuple[bool, bool]:
+    """Return whether the clip was classified (half of it, or a second), and whether it became an event of its label."""
     features = bundle.features
-    enough = min((scene.end - scene.start) / 2, _LOOKED_SECONDS * features.sample_rate)
-    seen = (min(end, scene.end) - max(end - features.window_length, scene.start) for end in window_ends)
+    required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * features.sample_rate)
+    overlaps = (min(end, scene.end) - max(end - features.window_length, scene.start) for end in window_ends)
     starts = scene.start / features.sample_rate - TOLERANCE_SECONDS, scene.end / features.sample_rate
-    named = any(
+    detected = any(
         event.type == "start"
         and event.label == scene.label
         and starts[0] <= event.start_time <= starts[1] + TOLERANCE_SECONDS
         for event in events
     )
-    return any(part >= enough for part in seen), named
+    return any(part >= required for part in overlaps), detected
 
 
 def _share(hits: Sequence[bool]) -> float | None:

@@ -1,4 +1,4 @@
-"""The report's figures, each as the text of an SVG."""
+"""Figures of the report, each as SVG text."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ _STYLE: Any = {"svg.fonttype": "none", "font.size": 9, "axes.spines.top": False,
 
 
 def confusion(counts: NDArray[np.int64], rows: Sequence[str], columns: Sequence[str]) -> str:
-    """Clips by true label (rows) and decision (columns): shares of the row as colour, counts as text."""
+    """Draw clips by true label (rows) and decision (columns): shares of the row as color, counts as text."""
     figure, (axes,) = _figure(1, (8.5, 6.5))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -30,7 +30,7 @@ def confusion(counts: NDArray[np.int64], rows: Sequence[str], columns: Sequence[
 
 
 def precision_recall(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any], float]]) -> str:
-    """For each label: precision and recall over all thresholds, and the average precision."""
+    """Draw precision and recall of each label over all thresholds, with the average precision."""
     figure, panels = _figure(len(curves), (10, 2.4 * -(-len(curves) // 5)), columns=5)
     for axes, (label, (precision, recall, average)) in zip(panels, curves.items(), strict=True):
         axes.plot(recall, precision)
@@ -39,7 +39,7 @@ def precision_recall(curves: Mapping[str, tuple[NDArray[Any], NDArray[Any], floa
 
 
 def reliability(confidence: NDArray[np.float64], accuracy: NDArray[np.float64], share: NDArray[np.float64]) -> str:
-    """Accuracy of clips by their confidence; the area of a point is its share of the clips."""
+    """Draw accuracy against confidence; the area of a point is its share of the clips."""
     figure, (axes,) = _figure(1, (4.5, 4))
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
     axes.scatter(confidence, accuracy, s=12 + 1000 * share, alpha=0.7)
@@ -48,7 +48,7 @@ def reliability(confidence: NDArray[np.float64], accuracy: NDArray[np.float64], 
 
 
 def bars(groups: Mapping[str, Mapping[str, float | None]]) -> str:
-    """Shares, 0 to 1, by label (outer key), one bar for each inner key."""
+    """Draw shares, 0 to 1, by label (outer key), with one bar for each inner key."""
     figure, (axes,) = _figure(1, (8.5, 3))
     kinds = list(next(iter(groups.values())))
     for number, kind in enumerate(kinds):
@@ -66,20 +66,20 @@ def false_alarms(
     chosen: Mapping[str, float],
     allowed: float,
 ) -> str:
-    """False alarms an hour of each label against its threshold; a dot is what was chosen."""
+    """Draw false alarms per hour of each label against its threshold; a dot marks the chosen threshold."""
     figure, (axes,) = _figure(1, (8.5, 4))
     for label, curve in rates.items():
         (line,) = axes.plot(candidates, curve, label=label)
         axes.plot(chosen[label], np.interp(chosen[label], candidates, curve), "o", color=line.get_color())
     axes.axhline(allowed, color="grey", linestyle=":")
     axes.set_yscale("symlog", linthresh=1.0)
-    axes.set(xlabel="threshold", ylabel="false alarms an hour of ambience", ylim=(0, None))
+    axes.set(xlabel="threshold", ylabel="false alarms per hour of ambience", ylim=(0, None))
     axes.legend(ncols=2, fontsize=7)
     return _svg(figure)
 
 
 def curves(points: Mapping[str, Mapping[int, float]]) -> str:
-    """Curves over steps, one for each key."""
+    """Draw curves over steps, one for each key."""
     figure, (axes,) = _figure(1, (8.5, 3))
     for name, curve in points.items():
         axes.plot(list(curve), list(curve.values()), marker=".", label=name)
@@ -89,7 +89,7 @@ def curves(points: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def spectrogram(log_mel: LogMel) -> str:
-    """A log-mel, shape (mel_bands, frames), low tones at the bottom."""
+    """Draw a log-mel, shape (mel_bands, frames), with low frequencies at the bottom."""
     figure, (axes,) = _figure(1, (2.6, 1.8))
     axes.imshow(log_mel, origin="lower", aspect="auto", cmap="magma", vmin=-1, vmax=1)
     axes.set_axis_off()
@@ -108,6 +108,6 @@ def _figure(panels: int, size: tuple[float, float], columns: int = 1) -> tuple[F
 
 def _svg(figure: Figure) -> str:
     text = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": "earshot"}):  # the same figure, the same text
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": "earshot"}):  # the same figure gives the same text
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]

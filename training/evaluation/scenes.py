@@ -1,4 +1,4 @@
-"""Scenes: clips laid into real ambience at known times, to judge all of listening by: gate, windows and events."""
+"""Scenes: clips mixed into real ambience at known times, to evaluate gate, windows and events together."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,28 +8,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.types import FULL_SCALE, UNKNOWN, Samples
+from device.types import UNKNOWN, Samples, to_float, to_int16
 from training.data.dataset import Clip, Dataset
 from training.data.spectrograms import AMBIENCE_SECONDS
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What is drawn for a scene; levels are RMS, of a clip over its whole length."""
+    """Ranges of a scene. Levels are RMS; a clip's level is that of its whole length."""
 
     clips_per_label: int = 10
-    """Foreground clips of each label and fold, at most; drawn with the seed."""
+    """Largest number of foreground clips of each label and fold; drawn with the seed."""
     above_db: tuple[float, float] = (10.0, 25.0)
-    """Level of the clip above the ambience, drawn evenly, dB."""
+    """Level of the clip above the ambience, drawn uniformly, dB."""
     ambience_dbfs: float = -45.0
-    """Level of the ambience: a quiet place, with room for the clips above it."""
+    """Level of the ambience, dBFS: a quiet place, with headroom for the clips."""
     lead_seconds: float = 20.0
-    """Ambience before the clip, in which the gate learns the place."""
+    """Ambience before the clip, seconds, in which the gate adapts to the place."""
     tail_seconds: float = 4.0
-    """Ambience after it."""
+    """Ambience after the clip, seconds."""
 
     def __str__(self) -> str:
-        """The sample in words, for reports."""
+        """Return the configuration as a phrase, for reports."""
         low, high = self.above_db
         return (
             f"at most {self.clips_per_label} foreground clips of each label and fold, drawn with the seed, each alone "
@@ -43,7 +43,7 @@ class Scene:
 
     Attributes:
         samples: shape (n,), int16.
-        label: of the clip.
+        label: label of the clip.
         start: its first sample.
         end: the sample after its last.
     """
@@ -57,25 +57,27 @@ class Scene:
 def make_scene(
     clip: Clip, ambience: Sequence[Samples], config: SceneConfig, rate: int, rng: np.random.Generator
 ) -> Scene:
-    """Lay a clip into a stretch of one of the recordings.
+    """Mix a clip into a random excerpt of one of the recordings.
 
     Args:
-        clip: what sounds.
+        clip: the clip.
         ambience: recordings at `rate`, int16, at least one.
-        config: levels and lengths.
+        config: levels and durations.
         rate: Hz.
-        rng: draws recording, stretch and level.
+        rng: draws recording, excerpt and level.
     """
     sound = read_samples(clip.path, rate)
     start = round(config.lead_seconds * rate)
-    bed = stretch(ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng)
-    mixed = at_level(bed, config.ambience_dbfs)
-    mixed[start : start + len(sound)] += at_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
-    return Scene(as_samples(mixed), clip.label, start, start + len(sound))
+    background = random_excerpt(
+        ambience[rng.integers(len(ambience))], start + len(sound) + round(config.tail_seconds * rate), rng
+    )
+    mixed = scale_to_level(background, config.ambience_dbfs)
+    mixed[start : start + len(sound)] += scale_to_level(sound, config.ambience_dbfs + rng.uniform(*config.above_db))
+    return Scene(to_int16(mixed), clip.label, start, start + len(sound))
 
 
 def draw_clips(dataset: Dataset, fold: int, count: int, rng: np.random.Generator) -> list[Clip]:
-    """At most `count` clips of each label of a fold whose sound is not said to be in the background."""
+    """Draw at most `count` clips of each label of a fold, without those marked as background."""
     by_label: dict[str, list[Clip]] = defaultdict(list)
     for clip in dataset.clips:
         if clip.fold == fold and clip.label != UNKNOWN and clip.foreground is not False:
@@ -88,26 +90,20 @@ def draw_clips(dataset: Dataset, fold: int, count: int, rng: np.random.Generator
 
 
 def read_ambience(dataset: Dataset, fold: int, rate: int) -> list[Samples]:
-    """The fold's ambience: its negatives of at least 10 s, at `rate`, int16."""
+    """Read the fold's ambience: its negatives of at least 10 s, at `rate`, int16."""
     negatives = (clip for clip in dataset.clips if clip.fold == fold and clip.label == UNKNOWN)
     recordings = (read_samples(clip.path, rate) for clip in negatives)
     return [samples for samples in recordings if len(samples) >= AMBIENCE_SECONDS * rate]
 
 
-def stretch(recording: Samples, length: int, rng: np.random.Generator) -> Samples:
-    """A random stretch of a recording, shape (length,), which starts again where it is too short."""
+def random_excerpt(recording: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """Return a random excerpt of a recording, shape (length,); a shorter recording is repeated."""
     start = rng.integers(max(1, len(recording) - length + 1))
     return np.resize(recording[start:] if len(recording) - start >= length else recording, length)
 
 
-def at_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
-    """Samples at an RMS level, shape (n,), float32, full scale 1; silence stays silence."""
-    signal = samples.astype(np.float32) / np.float32(FULL_SCALE)
+def scale_to_level(samples: Samples, dbfs: float) -> NDArray[np.float32]:
+    """Scale samples to an RMS level, dBFS; shape (n,), float32, full scale 1. Silence stays silence."""
+    signal = to_float(samples)
     rms = float(np.sqrt(np.mean(signal**2)))
     return signal * np.float32(10.0 ** (dbfs / 20.0) / rms if rms else 0.0)
-
-
-def as_samples(signal: NDArray[np.float32]) -> Samples:
-    """Full scale 1 to int16, clipped as a sound card clips."""
-    quantized: Samples = np.clip(np.rint(signal * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-    return quantized

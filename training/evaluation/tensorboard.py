@@ -1,4 +1,4 @@
-"""Curves for TensorBoard: how a network learns, while it does (`tensorboard --logdir OUTPUT/summaries`)."""
+"""TensorBoard curves, readable during training (`tensorboard --logdir OUTPUT/summaries`)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,40 +6,40 @@ from pathlib import Path
 
 import numpy as np
 
-from training.models.tf import tensorflow
+from training.models.tf import import_tensorflow
 
 
-class Summaries:
-    """Scalars over steps, in a folder that TensorBoard reads. A run that goes on adds to what it wrote before.
+class CurveWriter:
+    """Writer of scalars over steps, in a folder for TensorBoard. A resumed run appends to it.
 
     Args:
-        folder: made when first needed; its name is the run's name in TensorBoard.
+        folder: created when first needed; its name is the run's name in TensorBoard.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._writer = tensorflow().summary.create_file_writer(str(folder))
+        self._writer = import_tensorflow().summary.create_file_writer(str(folder))
 
     def scalar(self, name: str, value: float, step: int) -> None:
-        """Add one point of a curve; it can be seen at once.
+        """Append one point of a curve; it is readable at once.
 
         Args:
-            name: of the curve, as in `loss` or `validation_accuracy/fold_3`.
+            name: name of the curve, such as `loss` or `validation_accuracy/fold_3`.
             value: any unit.
             step: epoch or batch, from 0.
         """
         with self._writer.as_default():
-            tensorflow().summary.scalar(name, value, step=step)
+            import_tensorflow().summary.scalar(name, value, step=step)
         self._writer.flush()
 
     def curve(self, name: str, values: Sequence[float]) -> None:
-        """Add a whole curve, from step 0."""
+        """Append a whole curve, from step 0."""
         for step, value in enumerate(values):
             self.scalar(name, value, step)
 
 
 def read_curves(folder: Path) -> dict[str, dict[int, float]]:
-    """What `Summaries` wrote into a folder: name of each curve -> step -> value, the last that was written."""
-    tf = tensorflow()
+    """Read the curves in a folder: name of each curve -> step -> value; the last written value counts."""
+    tf = import_tensorflow()
     curves: dict[str, dict[int, float]] = defaultdict(dict)
     for path in sorted(folder.glob("events.*"), key=lambda each: each.stat().st_mtime):
         for record in tf.data.TFRecordDataset(str(path)):

@@ -1,4 +1,4 @@
-"""A trained network to the bundle that the device runs, judged by the device's own code before it is written."""
+"""Bundle writer: quantizes a trained network, verifies it with the device's code, and writes the bundle."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,22 +15,23 @@ from device.model.bundle import Bundle, load_bundle
 from device.model.classifier import Classifier, interpreter_class, softmax
 from device.model.features import FeatureConfig, log_mel
 from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, Threshold, manifest_digest
+from device.model.scoring import decide
 from device.model.self_test import self_test
-from device.types import LogMel, Samples
+from device.types import LogMel, Samples, to_int16
 from training.data.array_cache import file_digest
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 from training.fitting.thresholds import unknown_rule
-from training.quantization.tflite import quantize
+from training.quantization.tflite import quantize_network
 
-LEAST_AGREEMENT = 0.97
-"""Share of windows on which the int8 network must decide like the float one. On fewer, export refuses."""
+MIN_AGREEMENT = 0.97
+"""Least share of windows on which int8 and float network must decide alike; below it, export refuses."""
 CALIBRATION_WINDOWS = 400
-LARGEST_MODEL_BYTES = 25_000_000
+MAX_MODEL_BYTES = 25_000_000
 
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """What goes into a bundle beside its network."""
+    """Content of a bundle beside its network."""
 
     name: str
     version: str
@@ -47,41 +48,41 @@ class BundleInfo:
 def export_bundle(
     network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32], info: BundleInfo, folder: Path
 ) -> float:
-    """Quantize a network, check it against its float parent, and write its bundle (without the model card).
+    """Quantize a network, compare it with the float network, and write its bundle without the model card.
 
     Args:
-        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled, which
-            leaves what it computes as it was.
-        log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate with and to compare on.
-        logits: the network's, of these windows, shape (n, outputs).
+        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled; its
+            outputs stay the same.
+        log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate and to compare with.
+        logits: float logits of these windows, shape (n, outputs).
         info: the rest of the bundle.
-        folder: of the bundle; files in it are replaced, all or none.
+        folder: folder of the bundle; its files are replaced, all or none.
 
     Returns:
-        Share of the windows on which both decide alike, 0 to 1.
+        Share of the windows on which both networks decide alike, 0 to 1.
 
     Raises:
-        ConfigError: the int8 network disagrees with the float one, or is too large. Nothing is written.
+        ConfigError: the int8 network disagrees with the float network, or is too large. Nothing is written.
     """
-    content = quantize(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
-    if len(content) > LARGEST_MODEL_BYTES:
+    content = quantize_network(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
+    if len(content) > MAX_MODEL_BYTES:
         raise ConfigError(
-            f"not exported: the network takes {len(content)} bytes, at most {LARGEST_MODEL_BYTES} are allowed. "
+            f"not exported: the network takes {len(content)} bytes, at most {MAX_MODEL_BYTES} are allowed. "
             "Use fewer layers"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as made:
-        path = Path(made)
+    with TemporaryDirectory(dir=folder.parent, prefix=".export-") as temporary:
+        path = Path(temporary)
         (path / MODEL).write_bytes(content)
 
         def load() -> Classifier:
             return Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
 
-        agreement = compare(logits, load, log_mels, info)
-        if agreement < LEAST_AGREEMENT:
+        agreement = decision_agreement(logits, load, log_mels, info)
+        if agreement < MIN_AGREEMENT:
             raise ConfigError(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
-                f"windows, at least {LEAST_AGREEMENT:.0%} are needed. Train with more clips or copies"
+                f"windows, at least {MIN_AGREEMENT:.0%} are needed. Train with more clips or copies"
             )
         classifier = load()
         _write_golden(path / GOLDEN, info, classifier)
@@ -94,31 +95,19 @@ def export_bundle(
     return agreement
 
 
-def compare(
+def decision_agreement(
     logits: NDArray[np.float32], load: Callable[[], Classifier], log_mels: NDArray[np.float32], info: BundleInfo
 ) -> float:
-    """Share of windows on which the int8 network on the device decides like the float one, whose logits these are."""
-    exact = softmax(logits / info.temperature)[:, : len(info.labels)]
-    quantized = np.stack(list(on_all_cores(load, lambda classifier, window: classifier(window), log_mels)))
-    alike = decide(exact, info.unknown_output) == decide(quantized, info.unknown_output)
+    """Return the share of windows on which the device's int8 network decides like the float network, 0 to 1."""
+    float_scores = softmax(logits / info.temperature)[:, : len(info.labels)]
+    int8_scores = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
+    unknown = unknown_rule(info.unknown_output, info.live_odds)
+    alike = decide(float_scores, unknown) == decide(int8_scores, unknown)
     return float(alike.mean())
 
 
-def decide(probabilities: NDArray[np.float32], unknown_output: bool) -> NDArray[np.intp]:
-    """`device.model.bundle.Bundle.decide` for many clips at once; the number after the labels' is `unknown`.
-
-    Args:
-        probabilities: shape (n, labels).
-        unknown_output: whether what they lack to 1 is the network's "none of them".
-    """
-    best: NDArray[np.intp] = probabilities.argmax(axis=1)
-    if not unknown_output:
-        return best
-    return np.where(probabilities.max(axis=1) < 1.0 - probabilities.sum(axis=1), probabilities.shape[1], best)
-
-
 def golden_waveforms(features: FeatureConfig) -> list[Samples]:
-    """Synthesised windows that exercise quiet, loud, tonal and noisy input, each shape (window_length,), int16."""
+    """Synthesize windows with quiet, loud, tonal and noisy sound, each of shape (window_length,), int16."""
     rng = np.random.default_rng(20260)
     time = np.arange(features.window_length) / features.sample_rate
     noise = rng.normal(size=features.window_length)
@@ -126,7 +115,7 @@ def golden_waveforms(features: FeatureConfig) -> list[Samples]:
     clicks = noise * (np.modf(time * 12)[0] < 0.2)
     bark = wail * np.exp(-8 * np.modf(time * 1.5)[0]) + 0.1 * noise
     signals = (0.3 * wail, 0.2 * clicks, 0.3 * bark, 0.02 * noise)
-    return [np.clip(np.rint(signal * 32768), -32768, 32767).astype(np.int16) for signal in signals]
+    return [to_int16(signal) for signal in signals]
 
 
 def _write_golden(path: Path, info: BundleInfo, classifier: Classifier) -> None:
@@ -157,7 +146,7 @@ def _write_manifest(path: Path, info: BundleInfo) -> None:
 
 
 def _quantization(model: Path) -> dict[str, dict[str, float]]:
-    """Scale and zero point of the network's input and output, as the manifest has them."""
+    """Return scale and zero point of the network's input and output, for the manifest."""
     interpreter = interpreter_class()(model_path=str(model))
     sides = {"input": interpreter.get_input_details()[0], "output": interpreter.get_output_details()[0]}
     return {
@@ -167,6 +156,6 @@ def _quantization(model: Path) -> dict[str, dict[str, float]]:
 
 
 def load_classifier(bundle: Bundle) -> Classifier:
-    """The device's classifier of a bundle."""
+    """Load the device's classifier of a bundle."""
     temperature = bundle.manifest.calibration.temperature
     return Classifier(bundle.model_path, labels=len(bundle.labels), temperature=temperature)

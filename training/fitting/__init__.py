@@ -1,1 +1,1 @@
-"""Fitting: backbone features, discriminant analysis, calibration, thresholds, fine-tuning."""
+"""Fitting: backbone features, linear discriminant analysis, calibration, thresholds, fine-tuning."""

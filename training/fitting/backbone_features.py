@@ -1,4 +1,4 @@
-"""What one backbone makes of a dataset's windows: features, and how int8 rounds them. Kept in the cache."""
+"""Cached backbone features of a dataset's windows, and their int8 quantization error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.array_cache import Arrays, Cache
-from training.data.spectrograms import Spectrograms, varied_windows
+from training.data.spectrograms import Spectrograms, draw_windows
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import pool
-from training.quantization.feature_noise import rounding_errors
+from training.models.head import extract_features
+from training.quantization.feature_noise import quantization_errors
 
 EXPORT_WINDOWS = 800
-"""Training windows that export calibrates with and compares on, and windows that show how int8 rounds."""
+"""Training windows for export, to calibrate and to compare with; also for the quantization error of features."""
 
 
 @dataclass(frozen=True)
-class Rounding:
-    """What int8 adds to the features of some windows.
+class QuantizationNoise:
+    """Quantization error of the features of some windows.
 
     Attributes:
         errors: shape (n, features), float32 (see `training.quantization.feature_noise`).
-        clip: shape (n,), int32, each window's clip.
+        clip: shape (n,), int32, number of each window's clip.
     """
 
     errors: NDArray[np.float32]
@@ -33,22 +33,22 @@ class Rounding:
 
 @dataclass(frozen=True)
 class Examples:
-    """Features of windows, shape (n, features), and where they come from (see Spectrograms); and how int8 rounds."""
+    """Features of windows, shape (n, features), with their clips and copies (see `Spectrograms`), and their noise."""
 
     features: NDArray[np.float16]
     clip: NDArray[np.int32]
     copy: NDArray[np.int32]
-    rounding: Rounding
+    noise: QuantizationNoise
 
 
-class Sight:
-    """One backbone's features of a dataset.
+class BackboneFeatures:
+    """Features of a dataset's windows by one backbone.
 
     Args:
-        backbone: which; its weights are a file, not a folder.
-        parts: windows of the clips as they are, and of their copies.
-        seed: of the draw of windows.
-        cache: where all is kept.
+        backbone: backbone with weights in a file, not in a folder.
+        parts: windows of the original clips, and of their copies.
+        seed: seed of the draw of windows.
+        cache: stores features and quantization errors.
     """
 
     def __init__(self, backbone: BackboneConfig, parts: Sequence[Spectrograms], seed: int, cache: Cache) -> None:
@@ -59,59 +59,62 @@ class Sight:
 
     @cached_property
     def key(self) -> dict[str, object]:
-        """What the examples depend on.
+        """Everything that the examples depend on.
 
         Raises:
             InputError: the weights are unreadable.
         """
         windows = [dict(part.key) for part in self._parts]
-        return {**self._made_of(windows), "seed": self._seed, "count": EXPORT_WINDOWS}
+        return {**self._key_of(windows), "seed": self._seed, "count": EXPORT_WINDOWS}
 
     @cached_property
     def examples(self) -> Examples:
-        """Features of all windows and copies, and how int8 rounds them.
+        """Features of all windows and copies, and their quantization error.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
         count = len(self._parts)
-        found = [self.features(part, f"features {number} of {count}") for number, part in enumerate(self._parts, 1)]
-        features = np.concatenate(found)
+        parts = [self.features(part, f"features {number} of {count}") for number, part in enumerate(self._parts, 1)]
+        features = np.concatenate(parts)
         clip = np.concatenate([part.clip for part in self._parts])
         copy = np.concatenate([part.copy for part in self._parts])
-        return Examples(features, clip, copy, self._rounding(features, clip))
+        return Examples(features, clip, copy, self._noise(features, clip))
 
-    def features(self, windows: Spectrograms, what: str) -> NDArray[np.float16]:
-        """Features of windows, shape (n, features), from the cache if they are there.
+    def features(self, windows: Spectrograms, description: str) -> NDArray[np.float16]:
+        """Return features of windows, shape (n, features), computed or from the cache.
 
         Args:
-            windows: whose key names them.
-            what: for the progress line.
+            windows: windows with a key.
+            description: text of the progress bar.
         """
-        found: NDArray[np.float16] = self._cache.arrays(
-            "features", self._made_of(dict(windows.key)), lambda: {"features": pool(self._network, windows, what)}
+        features: NDArray[np.float16] = self._cache.arrays(
+            "features",
+            self._key_of(dict(windows.key)),
+            lambda: {"features": extract_features(self._network, windows, description)},
         )["features"]
-        return found
+        return features
 
     @cached_property
     def _network(self) -> Any:
         return self._build()
 
-    def _rounding(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> Rounding:
-        """What int8 adds to the features of some windows.
+    def _noise(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> QuantizationNoise:
+        """Return the quantization error of the features of some windows.
 
-        Windows of every fold show its ranges and the errors' mean. A head gets errors of its own training folds.
+        The ranges and the mean of the errors come from windows of all folds. A head is fitted with the errors of its
+        training folds only.
         """
 
         def compute() -> Arrays:
             every_clip = np.ones(clip.max() + 1, bool)
-            drawn = varied_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
-            errors = rounding_errors(self._build(), drawn.log_mels, features[drawn.rows])
+            drawn = draw_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
+            errors = quantization_errors(self._build(), drawn.log_mels, features[drawn.rows])
             return {"errors": errors, "clip": clip[drawn.rows]}
 
-        return Rounding(**self._cache.arrays("rounding", self.key, compute))
+        return QuantizationNoise(**self._cache.arrays("rounding", self.key, compute))
 
-    def _made_of(self, windows: object) -> dict[str, object]:
+    def _key_of(self, windows: object) -> dict[str, object]:
         return {"windows": windows, "backbone": self.backbone.key()}
 
     def _build(self) -> Any:

@@ -1,4 +1,4 @@
-"""What a head's logits are worth: temperature and the bias of "none of them", chosen on clips that it never saw."""
+"""Calibration of a head's logits on held-out clips: temperature, and the bias of `unknown`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,92 +10,90 @@ from numpy.typing import NDArray
 from device.model.classifier import softmax
 
 _NEVER = -1e6
-"""A bias under which nothing is ever "none of them"."""
+"""A bias with which `unknown` is never the decision."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a head said of windows it was not fitted on.
+class HeldOutLogits:
+    """A head's logits of windows that it was not fitted on.
 
     Attributes:
         logits: shape (windows, outputs), float32.
-        clip: shape (windows,), int32, each window's clip.
+        clip: shape (windows,), int32, number of each window's clip.
     """
 
     logits: NDArray[np.float32]
     clip: NDArray[np.int32]
 
     @classmethod
-    def of_all(cls, judgements: Sequence["Judgement"]) -> "Judgement":
-        """Several, of different clips, as one."""
-        return cls(
-            np.concatenate([each.logits for each in judgements]), np.concatenate([each.clip for each in judgements])
-        )
+    def concatenate(cls, parts: Sequence["HeldOutLogits"]) -> "HeldOutLogits":
+        """Concatenate the logits of different clips."""
+        return cls(np.concatenate([each.logits for each in parts]), np.concatenate([each.clip for each in parts]))
 
-    def probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Clips, shape (clips,), and the mean of their windows' probabilities, shape (clips, outputs)."""
+    def clip_probabilities(self, temperature: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return clips, shape (clips,), and the mean of their windows' probabilities, shape (clips, outputs)."""
         return clip_means(softmax(self.logits / temperature), self.clip)
 
-    def biased(self, bias: float) -> "Judgement":
-        """The same with a number added to the logit of "none of them", the last."""
+    def with_unknown_bias(self, bias: float) -> "HeldOutLogits":
+        """Return the logits with a bias added to `unknown`, the last output."""
         logits = self.logits.copy()
         logits[:, -1] += bias
-        return Judgement(logits, self.clip)
+        return HeldOutLogits(logits, self.clip)
 
 
-def best_temperature(judgement: Judgement, targets: NDArray[np.int64], labels: int) -> tuple[float, float]:
-    """The temperature of the lowest log loss over labelled clips, 0.01 to 100, and that loss (Guo et al., ICML 2017).
+def fit_temperature(held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int) -> tuple[float, float]:
+    """Return the temperature with the lowest log loss over labelled clips, 0.01 to 100, and that loss.
 
-    Negatives do not count: a confidence is told where a label is, and they would make the network shy of all labels.
-    What they are mistaken for is the thresholds' business.
+    Negatives are left out: they would lower the confidence of all labels. The thresholds limit their false alarms
+    instead. Method: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
     Args:
-        judgement: of clips that the head was not fitted on.
+        held_out: logits of clips that the head was not fitted on.
         targets: output number of every clip of the dataset.
         labels: number of labels.
     """
-    rows = targets[judgement.clip] < labels
-    labelled = Judgement(judgement.logits[rows], judgement.clip[rows])
+    rows = targets[held_out.clip] < labels
+    labelled = HeldOutLogits(held_out.logits[rows], held_out.clip[rows])
 
     def loss(log_temperature: float) -> float:
-        clips, probabilities = labelled.probabilities(float(np.exp(log_temperature)))
-        right = probabilities[np.arange(len(clips)), targets[clips]]
-        return -float(np.log(np.maximum(right, 1e-7)).mean())
+        clips, probabilities = labelled.clip_probabilities(float(np.exp(log_temperature)))
+        correct = probabilities[np.arange(len(clips)), targets[clips]]
+        return -float(np.log(np.maximum(correct, 1e-7)).mean())
 
-    found = scipy.optimize.minimize_scalar(loss, bounds=(np.log(0.01), np.log(100.0)), method="bounded")
-    return float(np.exp(found.x)), float(found.fun)
+    optimum = scipy.optimize.minimize_scalar(loss, bounds=(np.log(0.01), np.log(100.0)), method="bounded")
+    return float(np.exp(optimum.x)), float(optimum.fun)
 
 
-def unknown_bias(
-    judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
+def choose_unknown_bias(
+    held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int, temperature: float, cost: float
 ) -> float:
-    """The highest bias of "none of them" that costs no more than allowed; the lowest candidate if none is so cheap.
+    """Return the highest bias of `unknown` within the allowed cost; the lowest candidate if none is within it.
 
     Args:
-        judgement: of clips that the head was not fitted on, with an output for "none of them".
+        held_out: logits of clips that the head was not fitted on, with an output for `unknown`.
         targets: output number of every clip of the dataset.
         labels: number of labels.
-        temperature: of the softmax.
-        cost: share of labelled clips that may be lost by it.
+        temperature: temperature of the softmax.
+        cost: share of labelled clips that may become `unknown`, 0 to 1.
     """
-    best = labelled_accuracy(judgement.biased(_NEVER), targets, labels, temperature)
+    best = labelled_accuracy(held_out.with_unknown_bias(_NEVER), targets, labels, temperature)
     biases = [temperature * float(bias) for bias in np.arange(5.0, -10.0, -0.25)]
 
     def affordable(bias: float) -> bool:
-        return labelled_accuracy(judgement.biased(bias), targets, labels, temperature) >= best - cost
+        return labelled_accuracy(held_out.with_unknown_bias(bias), targets, labels, temperature) >= best - cost
 
     return next((bias for bias in biases if affordable(bias)), biases[-1])
 
 
-def labelled_accuracy(judgement: Judgement, targets: NDArray[np.int64], labels: int, temperature: float) -> float:
-    """Share of clips of a label that are named right, 0 to 1; negatives do not count."""
-    clips, probabilities = judgement.probabilities(temperature)
+def labelled_accuracy(held_out: HeldOutLogits, targets: NDArray[np.int64], labels: int, temperature: float) -> float:
+    """Return the share of labelled clips with a correct decision, 0 to 1; negatives are left out."""
+    clips, probabilities = held_out.clip_probabilities(temperature)
     labelled = targets[clips] < labels
     return float((probabilities.argmax(axis=1) == targets[clips])[labelled].mean())
 
 
 def clip_means(values: NDArray[np.float32], clip: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Clips, sorted, shape (clips,), and the mean of each one's rows, shape (clips, columns)."""
+    """Return the clips, sorted, shape (clips,), and the mean of each clip's rows, shape (clips, columns)."""
     clips, group, count = np.unique(clip, return_inverse=True, return_counts=True)
     sums = np.zeros((len(clips), values.shape[1]), np.float32)
     np.add.at(sums, group, values)

@@ -1,18 +1,18 @@
-"""The head: a linear layer fitted to cached features, and the choices that validation folds make for it.
+"""Head trainer: fits a linear layer to cached features, with hyperparameters from validation folds.
 
-Nothing is chosen on a test fold. For a network that will be tested on fold k, every other judged fold takes its
-turn as validation fold: a head is fitted without both, and what it says of the validation fold chooses the
-regularisation, the temperature and the bias of "none of them". The head itself is then fitted without k alone.
-The network that ships is made the same way, with no fold left out at the end.
+Nothing is chosen on a test fold. For a network that is tested on fold k, each other evaluation fold is the validation
+fold once: a head is fitted without both, and its logits on the validation fold choose the shrinkage, the temperature
+and the bias of `unknown`. The final head is fitted without fold k alone. The network that ships is trained in the same
+way, with no fold left out at the end.
 
-A backbone that heard a fold's clips, if only without labels, finds that fold easy. So a head speaks of a fold from the
-features of a backbone that never heard it (see `BackboneConfig.without`). That which speaks of a validation fold may
-have heard the test fold, without labels: a few numbers come of it, and no feature that the test sees. To leave out
-each two folds would take a backbone for each pair.
+Each fold is scored with a backbone that was not trained on it (see `BackboneConfig.for_test_fold`); otherwise results
+leak, even if the backbone was trained without labels. The backbone that scores a validation fold may have been trained
+on the test fold, without labels. It determines only a few numbers, and no features of the test. Leaving out both folds
+would take a backbone for each pair of folds.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,39 +23,39 @@ from device.types import UNKNOWN
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
 from training.data.spectrograms import Spectrograms
-from training.fitting.backbone_features import Sight
-from training.fitting.calibration import Judgement, best_temperature, labelled_accuracy, unknown_bias
-from training.fitting.lda import even_out, fit_head, window_weights
+from training.fitting.backbone_features import BackboneFeatures
+from training.fitting.calibration import HeldOutLogits, choose_unknown_bias, fit_temperature, labelled_accuracy
+from training.fitting.lda import fit_head, normalize_logit_spread, window_weights
 from training.models.head import Head
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """How the head is fitted and chosen."""
+    """Candidates and allowed costs of the fit."""
 
     shrinkages: tuple[float, ...] = (0.1, 0.2, 0.4)
-    """Candidates: how far the covariance is brought towards a multiple of the identity, 0 to 1."""
+    """Candidates of the covariance's shrinkage towards a multiple of the identity, 0 to 1."""
     recording_power: float = 0.5
-    """A recording counts by this power of its clips: a hundred clips of one dog tell more of that dog than of dogs, but
-    they tell more than one clip does."""
+    """Exponent of the number of clips in a recording's weight. A hundred clips of one dog describe this dog more than
+    dogs in general, but more than a single clip does."""
     unknown_cost: float = 0.005
-    """Share of labelled validation clips that may be lost for telling unknown sounds apart among clips."""
+    """Share of labelled validation clips that may become `unknown` among clips, 0 to 1."""
     live_cost: float = 0.01
-    """The same for what a microphone hears: live odds start where so many would be lost. So they follow each head, one
-    of which takes strange clips for "none of them" more readily than another."""
+    """The same share live: the live odds start where this share would become `unknown`. So they depend on the head,
+    because heads differ in how readily they classify other sounds as `unknown`."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A head and what was chosen for it.
+class FittedHead:
+    """A head with its hyperparameters.
 
     Attributes:
-        head: with the bias of "none of them" in it.
-        temperature: of the softmax.
-        shrinkage: the one that validation chose.
-        unknown_bias: what was added to the logit of "none of them"; 0 without negatives.
-        live_odds: of "none of them" where `HeadConfig.live_cost` would be paid, at least 1; 1 without negatives.
-        validation_accuracy: share of labelled validation clips named right, 0 to 1.
+        head: head with the bias of `unknown` included.
+        temperature: temperature of the softmax.
+        shrinkage: shrinkage chosen on validation folds.
+        unknown_bias: bias added to the logit of `unknown`; 0 without negatives.
+        live_odds: prior odds of `unknown` at which `HeadConfig.live_cost` is reached, at least 1; 1 without negatives.
+        validation_accuracy: share of labelled validation clips with a correct decision, 0 to 1.
     """
 
     head: Head
@@ -70,20 +70,25 @@ class HeadTrainer:
     """Fits the heads of one dataset.
 
     Args:
-        dataset: labels, folds.
-        sight: gives what the backbone makes of the clips that never heard a fold; for None, that which heard all.
+        dataset: labels and folds.
+        backbone_features: returns the features of the backbone for a test fold; for None, of the backbone for all
+            folds.
         config: candidates and costs.
-        cache: keeps each fit.
+        cache: stores each fit.
     """
 
     def __init__(
-        self, dataset: Dataset, sight: Callable[[int | None], Sight], config: HeadConfig, cache: Cache
+        self,
+        dataset: Dataset,
+        backbone_features: Callable[[int | None], BackboneFeatures],
+        config: HeadConfig,
+        cache: Cache,
     ) -> None:
         self._dataset = dataset
-        self._sight = sight
+        self._backbone_features = backbone_features
         self._config = config
         self._cache = cache
-        self.targets = targets(dataset)
+        self.targets = label_indices(dataset)
         self._folds = dataset.clip_folds
         labelled = [f"{clip.label}/{clip.recording}" for clip in dataset.clips]
         self._recordings = np.unique(labelled, return_inverse=True)[1]
@@ -94,93 +99,87 @@ class HeadTrainer:
             "recording_power": config.recording_power,
         }
 
-    def fit(self, test_fold: int | None) -> Fitted:
-        """Choose on validation folds, then fit on all folds but `test_fold` (None: on all)."""
+    def fit(self, test_fold: int | None) -> FittedHead:
+        """Choose the hyperparameters on validation folds, then fit on all folds but `test_fold`; None for all folds."""
         labels, bias, live_bias = len(self._dataset.labels), 0.0, 0.0
         folds = [self._validate(test_fold, fold) for fold in self.validation_folds(test_fold)]
         candidates = []
-        for shrinkage, judgements in zip(self._config.shrinkages, zip(*folds, strict=True), strict=True):
-            judgement = Judgement.of_all(judgements)
-            temperature, loss = best_temperature(judgement, self.targets, labels)
-            candidates.append((loss, shrinkage, temperature, judgement))
-        _, shrinkage, temperature, judgement = min(candidates, key=lambda candidate: candidate[0])
+        for shrinkage, parts in zip(self._config.shrinkages, zip(*folds, strict=True), strict=True):
+            held_out = HeldOutLogits.concatenate(parts)
+            temperature, loss = fit_temperature(held_out, self.targets, labels)
+            candidates.append((loss, shrinkage, temperature, held_out))
+        _, shrinkage, temperature, held_out = min(candidates, key=lambda candidate: candidate[0])
         head = self.head(test_fold, None, shrinkage)
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
-            bias, live_bias = (unknown_bias(judgement, self.targets, labels, temperature, cost) for cost in costs)
+            bias, live_bias = (choose_unknown_bias(held_out, self.targets, labels, temperature, cost) for cost in costs)
             raised = head.bias.copy()
             raised[-1] += bias
-            head, judgement = replace(head, bias=raised), judgement.biased(bias)
-        temperature, _ = best_temperature(judgement, self.targets, labels)
-        accuracy = labelled_accuracy(judgement, self.targets, labels, temperature)
+            head, held_out = replace(head, bias=raised), held_out.with_unknown_bias(bias)
+        temperature, _ = fit_temperature(held_out, self.targets, labels)
+        accuracy = labelled_accuracy(held_out, self.targets, labels, temperature)
         live_odds = math.exp((live_bias - bias) / temperature)
-        return Fitted(head, temperature, shrinkage, bias, live_odds, accuracy)
+        return FittedHead(head, temperature, shrinkage, bias, live_odds, accuracy)
 
-    def judge(
-        self, test_fold: int | None, fitted: Fitted, windows: Spectrograms, what: str
+    def predict_validation_folds(
+        self, test_fold: int | None, fitted: FittedHead, windows: Spectrograms, description: str
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """What the heads that chose for `test_fold` say of other windows of their validation folds.
+        """Predict other windows of the validation folds with the heads that were fitted without their fold.
 
         Args:
-            test_fold: whose network is made; None for the one of all folds.
-            fitted: what `fit` gave for it.
-            windows: cut from clips of the dataset.
-            what: they are, for the progress line.
+            test_fold: test fold of the network; None for the network of all folds.
+            fitted: result of `fit` for this test fold.
+            windows: windows of clips of the dataset.
+            description: text of the progress bar.
 
         Returns:
-            Rows of the windows that were judged, sorted, and their probabilities, shape (rows, outputs).
+            Rows of the windows in validation folds, sorted, and their probabilities, shape (rows, outputs).
         """
         logits = np.full((len(windows), len(fitted.head.bias)), np.nan, np.float32)
         for fold in self.validation_folds(test_fold):
             rows = np.flatnonzero(self._folds[windows.clip] == fold)
-            features = self._sight(fold).features(windows.of(rows), what)
+            features = self._backbone_features(fold).features(windows.subset(rows), description)
             logits[rows] = self.head(fold, test_fold, fitted.shrinkage)(features)
-        judged = np.flatnonzero(~np.isnan(logits[:, 0]))
+        predicted = np.flatnonzero(~np.isnan(logits[:, 0]))
         if logits.shape[1] > len(self._dataset.labels):
             logits[:, -1] += fitted.unknown_bias
-        return judged, softmax(logits[judged] / fitted.temperature)
+        return predicted, softmax(logits[predicted] / fitted.temperature)
 
     def validation_folds(self, test_fold: int | None) -> list[int]:
-        """Judged folds that choose for the network that is tested on `test_fold`; None for the one of all folds."""
-        return [fold for fold in self._dataset.judged_folds if fold != test_fold]
+        """Return the validation folds of the network that is tested on `test_fold`; None for that of all folds."""
+        return [fold for fold in self._dataset.evaluation_folds if fold != test_fold]
 
-    def _validate(self, test_fold: int | None, fold: int) -> list[Judgement]:
-        """What heads that saw neither fold say of the second, for each shrinkage."""
-        examples = self._sight(fold).examples
+    def _validate(self, test_fold: int | None, fold: int) -> list[HeldOutLogits]:
+        """Return, for each shrinkage, the logits of a fold by a head that was fitted on neither of the folds."""
+        examples = self._backbone_features(fold).examples
         rows = (examples.copy == 0) & (self._folds[examples.clip] == fold)
         features, clip = examples.features[rows], examples.clip[rows]
         heads = (self.head(fold, test_fold, shrinkage) for shrinkage in self._config.shrinkages)
-        return [Judgement(head(features), clip) for head in heads]
+        return [HeldOutLogits(head(features), clip) for head in heads]
 
-    def head(self, judged: int | None, other: int | None, shrinkage: float) -> Head:
-        """Head for the backbone that never heard the fold `judged`, fitted on all folds but that and the other."""
-        without = [fold for fold in {judged, other} if fold is not None]
-        sight = self._sight(judged)
-        key = {**self._key, "sight": sight.key, "without": sorted(without), "shrinkage": shrinkage}
+    def head(self, held_out_fold: int | None, other_fold: int | None, shrinkage: float) -> Head:
+        """Return the head for the backbone of `held_out_fold`, fitted on all folds but the two given.
+
+        None leaves no fold out.
+        """
+        without = [fold for fold in {held_out_fold, other_fold} if fold is not None]
+        backbone_features = self._backbone_features(held_out_fold)
+        key = {**self._key, "sight": backbone_features.key, "without": sorted(without), "shrinkage": shrinkage}
 
         def compute() -> dict[str, NDArray[np.float32]]:
-            examples = sight.examples
+            examples = backbone_features.examples
             rows = ~np.isin(self._folds[examples.clip], without)
             features, clip, copy = examples.features[rows], examples.clip[rows], examples.copy[rows]
             weights = window_weights(clip, copy, self._recordings[clip], self._config.recording_power)
             target, labels = self.targets[clip], len(self._dataset.labels)
-            errors = examples.rounding.errors[~np.isin(self._folds[examples.rounding.clip], without)]
+            errors = examples.noise.errors[~np.isin(self._folds[examples.noise.clip], without)]
             head = fit_head(features, target, weights, labels, shrinkage, errors)
-            return vars(even_out(head, features[(target == labels) & (copy == 0)], labels))
+            return vars(normalize_logit_spread(head, features[(target == labels) & (copy == 0)], labels))
 
         return Head(**self._cache.arrays("head", key, compute))
 
 
-def targets(dataset: Dataset) -> NDArray[np.int64]:
-    """Output number of each clip's label, shape (clips,); `unknown` is the last output."""
+def label_indices(dataset: Dataset) -> NDArray[np.int64]:
+    """Return the output number of each clip's label, shape (clips,); `unknown` is the last output."""
     number = {label: index for index, label in enumerate((*dataset.labels, UNKNOWN))}
     return np.array([number[clip.label] for clip in dataset.clips])
-
-
-def splits(dataset: Dataset) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """Each (test fold, validation fold, training folds) that `HeadTrainer` uses; for tests and reports."""
-    folds = sorted({clip.fold for clip in dataset.clips})
-    for test in dataset.judged_folds:
-        for validation in dataset.judged_folds:
-            if validation != test:
-                yield test, validation, tuple(fold for fold in folds if fold not in (test, validation))

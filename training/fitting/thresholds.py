@@ -1,4 +1,4 @@
-"""When a sound becomes an event: chosen on ambience that the scoring head never saw."""
+"""Event thresholds and live odds, chosen on ambience that the scoring head was not fitted on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,29 +10,31 @@ from numpy.typing import NDArray
 from device.config.models import EventsConfig
 from device.model.features import FeatureConfig
 from device.model.manifest import Threshold, Unknown
-from device.model.scoring import independent_windows, pool_scores
+from device.model.scoring import decide, independent_windows, pool_scores
 from training.data.ambience import Ambience
 
 FALSE_ALARMS_PER_HOUR = 5.0
-"""Of all labels together, behind the gate, by heads that were fitted on a fold less than the one that ships."""
+"""Allowed false alarms of all labels together, behind the gate, by heads fitted on one fold less than the network that
+ships."""
 CLEAR_DB, FAINT_ODDS = 20.0, 1.35
-"""See `device.model.bundle.Unknown`: picked on streets of the judged folds (docs/trials.md)."""
-CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
-"""Of a threshold. Below the first, a score says little whatever the ambience; above the last, real sounds are lost in
-numbers."""
-ODDS = np.exp(np.arange(6.5, 15.25, 0.25))
-"""Candidates for how much likelier it is, live, that a sound is none of the labels than where the odds start. Half an
-hour of ambience can be silent by luck, so the least, too, was picked on streets of the judged folds."""
+"""See `device.model.bundle.Unknown`; chosen on the street benchmark of the evaluation folds (docs/trials.md)."""
+THRESHOLD_CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
+"""Candidates of a threshold. Lower scores carry little information in any ambience; higher thresholds lose many real
+sounds."""
+ODDS_CANDIDATES = np.exp(np.arange(6.5, 15.25, 0.25))
+"""Candidates of the factor on the initial live odds of `unknown`. Half an hour of ambience can be silent by chance, so
+the lowest candidate, too, was chosen on the street benchmark of the evaluation folds."""
 
 
 @dataclass(frozen=True)
 class LiveRule:
-    """What the device needs to make events of scores.
+    """Parameters with which the device turns scores into events.
 
     Attributes:
-        odds: see `device.model.scoring`.
-        thresholds: by label.
-        false_alarms: by label, an hour of ambience, at each of `CANDIDATES`: the curve that chose its threshold.
+        odds: prior odds of `unknown` live (see `device.model.scoring`).
+        thresholds: threshold of each label.
+        false_alarms: false alarms of each label per hour of ambience, at each of `THRESHOLD_CANDIDATES`: the curve that
+            the threshold was chosen on.
     """
 
     odds: float
@@ -41,113 +43,119 @@ class LiveRule:
 
 
 @dataclass(frozen=True)
-class Sounding:
-    """Windows of ambience over one span of the open gate, in their order.
+class AmbienceSpan:
+    """Windows of ambience in one span of the open gate, in order.
 
     Attributes:
         scores: shape (windows, outputs), float32, by a head that was not fitted on them.
-        start: shape (windows,), first samples.
-        rise_db: shape (windows,), above the noise floor.
+        start: shape (windows,), first sample of each window.
+        rise_db: shape (windows,), rise above the noise floor, dB.
     """
 
     scores: NDArray[np.float32]
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
 
-    def live(self, window_length: int, unknown: Unknown, label_odds: NDArray[np.float64]) -> NDArray[np.float32]:
-        """For each window, what it says with those before it, as on the device; shape (windows, labels)."""
-        scores, most = self.scores[:, : len(label_odds)], EventsConfig().smoothing_windows
-        judged = []
+    def live_scores(self, window_length: int, unknown: Unknown, label_odds: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the live scores after each window, shape (windows, labels).
+
+        Each combines the window with those before it, as on the device.
+        """
+        scores, limit = self.scores[:, : len(label_odds)], EventsConfig().smoothing_windows
+        combined = []
         for last in range(len(scores)):
-            recent = slice(max(0, last + 1 - most), last + 1)
+            recent = slice(max(0, last + 1 - limit), last + 1)
             start = self.start[recent]
-            heard = independent_windows(int(start[0]), int(start[-1]), window_length, len(start))
+            window_count = independent_windows(int(start[0]), int(start[-1]), window_length, len(start))
             odds = unknown.odds(float(self.rise_db[recent].max()), label_odds)
-            judged.append(pool_scores(scores[recent], heard, odds))
-        return np.stack(judged)
+            combined.append(pool_scores(scores[recent], window_count, odds))
+        return np.stack(combined)
 
 
 def unknown_rule(output: bool, odds: float) -> Unknown:
-    """When a sound is none of the labels, as the bundle has it.
+    """Return the bundle's rule for `unknown`.
 
     Args:
-        output: whether the network has an output for it.
-        odds: see `device.model.scoring`.
+        output: whether the network has an output for `unknown`.
+        odds: prior odds of `unknown` live (see `device.model.scoring`).
     """
     return Unknown(output=output, min_confidence=0.0, live_odds=odds, clear_db=CLEAR_DB, faint_odds=FAINT_ODDS)
 
 
-def soundings(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.float32]) -> list[Sounding]:
-    """Some windows of the ambience, by soundings.
+def ambience_spans(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[np.float32]) -> list[AmbienceSpan]:
+    """Group windows of the ambience by the gate's spans.
 
     Args:
-        ambience: all of it.
-        rows: shape (n,), which windows, in their order.
-        scores: shape (n, outputs), theirs.
+        ambience: all windows.
+        rows: shape (n,), rows of the selected windows, sorted.
+        scores: shape (n, outputs), their scores.
     """
-    which = np.stack([ambience.windows.clip[rows], ambience.sound[rows]], axis=1)
+    which = np.stack([ambience.windows.clip[rows], ambience.span_start[rows]], axis=1)
     bounds = np.flatnonzero(np.any(which[1:] != which[:-1], axis=1)) + 1
     parts = np.split(np.arange(len(rows)), bounds) if len(rows) else []
-    return [Sounding(scores[part], ambience.start[rows[part]], ambience.rise_db[rows[part]]) for part in parts]
+    return [AmbienceSpan(scores[part], ambience.start[rows[part]], ambience.rise_db[rows[part]]) for part in parts]
 
 
 def choose_live_rule(
-    labels: Sequence[str], heard: Sequence[Sounding], hours: float, features: FeatureConfig, start: float = 1.0
+    labels: Sequence[str], spans: Sequence[AmbienceSpan], hours: float, features: FeatureConfig, start: float = 1.0
 ) -> LiveRule:
-    """The lowest odds at which the lowest thresholds keep to `FALSE_ALARMS_PER_HOUR`, and then thresholds.
+    """Choose the lowest odds that allow the lowest thresholds within `FALSE_ALARMS_PER_HOUR`, then the thresholds.
 
-    The odds decide between a label and none of them. How they differ from label to label is told by how often ambience
-    is taken for each where they start: there it is often enough to be counted. How high they are altogether rests on
-    the false alarms of all labels together.
+    The odds weigh `unknown` against the labels. Their ratio between labels comes from the number of false alarms of
+    each label at the initial odds, where there are enough to count. Their common factor comes from the false alarms of
+    all labels together.
 
-    A threshold can hold a label back that has more than an even share of the false alarms still.
+    A higher threshold then limits a label with more than an equal share of the false alarms.
 
-    Without ambience, or a network without an output for "none of them", the odds are 1 and the thresholds the lowest;
-    without ambience their rates are told as 0: nobody has measured them.
+    Without ambience, or without an output for `unknown`, the odds are 1 and the thresholds the lowest. Without ambience
+    the false alarm rates are 0: they were not measured.
 
     Args:
-        labels: of the network.
-        heard: what the device looked at in ambience.
-        hours: that the ambience lasts.
-        features: gives the window's length.
-        start: see `training.fitting.head_trainer.Fitted.live_odds`.
+        labels: labels of the network.
+        spans: classified windows of ambience.
+        hours: duration of the ambience, hours.
+        features: configuration with the window's length.
+        start: initial odds (see `training.fitting.head_trainer.FittedHead.live_odds`).
     """
     odds, label_odds = 1.0, np.ones(len(labels))
-    count = partial(_count, heard, features.window_length)
-    output = bool(heard) and heard[0].scores.shape[1] > len(labels)
+    count = partial(_count_false_alarms, spans, features.window_length)
+    output = bool(spans) and spans[0].scores.shape[1] > len(labels)
     if output:
-        lowest, allowed = CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
-        taken = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]  # a label may be next that never was
-        label_odds = taken / np.exp(np.log(taken).mean())
-        raised = start * ODDS
-        quiet = (each for each in raised if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
-        odds = float(next(quiet, raised[-1]))
-    rates = count(unknown_rule(output, odds), label_odds, CANDIDATES) / (hours or 1.0)
+        lowest, allowed = THRESHOLD_CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
+        # One is added because a label without a false alarm so far may have one later.
+        false_alarms = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]
+        label_odds = false_alarms / np.exp(np.log(false_alarms).mean())
+        candidates = start * ODDS_CANDIDATES
+        quiet = (each for each in candidates if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
+        odds = float(next(quiet, candidates[-1]))
+    rates = count(unknown_rule(output, odds), label_odds, THRESHOLD_CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(labels):
-        within = np.flatnonzero(rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0)))
-        index = int(within[0]) if within.size else len(CANDIDATES) - 1
+        allowed_rows = np.flatnonzero(
+            rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0))
+        )
+        index = int(allowed_rows[0]) if allowed_rows.size else len(THRESHOLD_CANDIDATES) - 1
         thresholds[label] = Threshold(
-            threshold=float(CANDIDATES[index]),
+            threshold=float(THRESHOLD_CANDIDATES[index]),
             false_alarms_per_hour=round(float(rates[index, number]), 2),
             live_odds=float(label_odds[number]),
         )
     return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
-def _count(
-    heard: Sequence[Sounding],
+def _count_false_alarms(
+    spans: Sequence[AmbienceSpan],
     window_length: int,
     unknown: Unknown,
     label_odds: NDArray[np.float64],
     thresholds: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """False alarms, shape (thresholds, labels): unbroken runs of windows in which the label is the decision."""
+    """Count false alarms, shape (thresholds, labels): runs of consecutive windows with the label as decision."""
     counts = np.zeros((len(thresholds), len(label_odds)), np.int64)
-    for sounding in heard:
-        live = sounding.live(window_length, unknown, label_odds)
-        decided = (live == live.max(axis=1, keepdims=True)) & (live >= 1.0 - live.sum(axis=1, keepdims=True))
+    for span in spans:
+        live = span.live_scores(window_length, unknown, label_odds)
+        decided = decide(live, unknown)[:, np.newaxis] == np.arange(len(label_odds))
         for index, threshold in enumerate(thresholds):
-            loud = decided & (live >= threshold)
-            counts[index] += (loud & ~np.vstack([np.zeros_like(loud[:1]), loud[:-1]])).sum(axis=0)
+            alarm = decided & (live >= threshold)
+            counts[index] += (alarm & ~np.vstack([np.zeros_like(alarm[:1]), alarm[:-1]])).sum(axis=0)
     return counts

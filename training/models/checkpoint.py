@@ -1,4 +1,4 @@
-"""A trained network on disk: the head, what was chosen for it, and fine-tuned weights if there are any."""
+"""Checkpoint of a trained network: head, calibration, thresholds, and fine-tuned weights if there are any."""
 
 import json
 from collections.abc import Mapping
@@ -19,15 +19,16 @@ _HEAD, _JSON, _TUNED = "head.npz", "network.json", "tuned.weights.h5"
 
 @dataclass(frozen=True)
 class Network:
-    """A head with its settings; the backbone is built again from its own.
+    """Head with its calibration and thresholds. The backbone is built again from its configuration.
 
     Attributes:
         head: linear layer on the backbone's features.
-        temperature: of the softmax.
-        live_odds: see `device.model.scoring`.
-        thresholds: per label.
-        false_alarms: per label, how many an hour at each of `thresholds.CANDIDATES`, shape (candidates,).
-        settings: everything that made it, as JSON; for reports and to make it again.
+        temperature: temperature of the softmax.
+        live_odds: prior odds of `unknown` live (see `device.model.scoring`).
+        thresholds: event threshold of each label.
+        false_alarms: false alarms per hour of each label at each of `thresholds.THRESHOLD_CANDIDATES`, shape
+            (candidates,).
+        settings: all settings and choices, as JSON, for reports and to reproduce the network.
     """
 
     head: Head
@@ -37,13 +38,13 @@ class Network:
     false_alarms: Mapping[str, NDArray[np.float64]]
     settings: Mapping[str, Any]
 
-    def keras(self, backbone: BackboneConfig, shape: tuple[int, int], tuned: Path | None = None) -> Any:
-        """The whole network: log-mels (n, mel_bands, frames, 1) -> logits (n, outputs).
+    def to_keras(self, backbone: BackboneConfig, shape: tuple[int, int], tuned: Path | None = None) -> Any:
+        """Build the whole network: log-mels (n, mel_bands, frames, 1) -> logits (n, outputs).
 
         Args:
-            backbone: the one that the head was fitted on.
+            backbone: backbone that the head was fitted on.
             shape: (mel_bands, frames).
-            tuned: folder of `save`, whose fine-tuned weights are used if it has any.
+            tuned: folder of `save`; its fine-tuned weights are loaded if it contains any.
         """
         network = attach_head(build_backbone(backbone, shape), self.head)
         if tuned is not None and (tuned / _TUNED).exists():
@@ -51,7 +52,7 @@ class Network:
         return network
 
     def save(self, folder: Path, tuned: Any = None) -> None:
-        """Write it; `tuned` is the fine-tuned Keras network, None where the linear head was the best."""
+        """Write the network; `tuned` is the fine-tuned Keras network, None if the linear head was better."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _TUNED).unlink(missing_ok=True)
         if tuned is not None:
@@ -68,10 +69,10 @@ class Network:
 
 
 def load_network(folder: Path) -> Network:
-    """Read what `Network.save` wrote.
+    """Load a network written by `Network.save`.
 
     Raises:
-        ConfigError: it is not there, or not readable.
+        ConfigError: it is missing or unreadable.
     """
     try:
         content = json.loads((folder / _JSON).read_text(encoding="utf-8"))
@@ -85,4 +86,4 @@ def load_network(folder: Path) -> Network:
     except FileNotFoundError as error:
         raise ConfigError(f"no trained network at {folder}. Run `earshot-train train` first") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{folder}: not a trained network ({error}). Run `earshot-train train` anew") from error
+        raise ConfigError(f"{folder}: not a trained network ({error}). Run `earshot-train train` again") from error

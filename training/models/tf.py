@@ -1,26 +1,26 @@
-"""TensorFlow, which the workstation's steps share: imported when one first needs it."""
+"""TensorFlow, imported on first use."""
 
 import os
 from typing import Any
 
 from device.errors import UnavailableError
 
-BATCH = 64
-"""Windows at a time: enough for two cores, or a small GPU."""
+BATCH_SIZE = 64
+"""Windows per batch: enough for two cores, or a small GPU."""
 
 
-def tensorflow() -> Any:
-    """TensorFlow, imported when first needed: `--help` needs none.
+def import_tensorflow() -> Any:
+    """Import TensorFlow on first use, because `--help` does not need it.
 
     Raises:
         UnavailableError: it is not installed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up lines tell a user nothing
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up messages do not help a user
     try:
         import tensorflow as module
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            "TensorFlow is not installed, training needs it: pip install 'earshot[training]'"
+            "TensorFlow is not installed, and training needs it: pip install 'earshot[training]'"
         ) from error
-    module.get_logger().setLevel("ERROR")  # nor do its warnings that it compiles once more
+    module.get_logger().setLevel("ERROR")  # nor do its warnings about recompilation
     return module

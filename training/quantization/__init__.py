@@ -1,1 +1,1 @@
-"""Quantization: float networks to int8 TFLite, and what rounding adds."""
+"""Quantization: float networks to int8 TFLite, and the error that int8 adds to features."""

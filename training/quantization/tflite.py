@@ -1,4 +1,4 @@
-"""A float network to an int8 one that decides alike: channels evened out, converted, its last bias corrected."""
+"""Conversion of a float network to int8 TFLite: channels equalized, last bias corrected."""
 
 import contextlib
 import io
@@ -10,46 +10,46 @@ from numpy.typing import NDArray
 
 from device.model.classifier import infer, interpreter_class
 from device.util.native_stderr import silent_stderr
-from training.data.parallel import on_all_cores
-from training.models.tf import tensorflow
+from training.data.parallel import parallel_map
+from training.models.tf import import_tensorflow
 from training.quantization.channel_equalization import equalize
 
 RANGE_WINDOWS = 120
-"""Windows that show the range of each layer's values: more change nothing beyond chance, and the converter takes the
-longest of all that an export does."""
+"""Windows that the value ranges of each layer are measured on. More windows change nothing beyond chance, and the
+converter is the slowest part of an export."""
 
 
-def quantize(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32]) -> bytes:
-    """Content of the TFLite file of a network, int8 in and out, weights with one scale a channel.
+def quantize_network(network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32]) -> bytes:
+    """Return the TFLite file content of a network, int8 in and out, weights with one scale per channel.
 
-    Rounding shifts the mean of each layer's outputs, and the head weighs thousands of such shifts: they added up to
-    0.4 of a logit. The last bias makes up for it (M. Nagel et al., "Data-Free Quantization Through Weight Equalization
+    Rounding shifts the mean of each layer's outputs, and the head sums thousands of such shifts: they added up to 0.4
+    of a logit. The last bias corrects the shift (M. Nagel et al., "Data-Free Quantization Through Weight Equalization
     and Bias Correction", ICCV 2019).
 
     Args:
-        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits. Its channels are rescaled, which leaves what it
-            computes as it was.
-        log_mels: varied windows, shape (n, mel_bands, frames); the first show the range of each layer's values.
-        logits: the network's, of these windows, shape (n, outputs).
+        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits. Its channels are rescaled; its outputs stay the
+            same.
+        log_mels: varied windows, shape (n, mel_bands, frames); the ranges of each layer are measured on the first ones.
+        logits: float logits of these windows, shape (n, outputs).
     """
-    content = evened_int8(network, log_mels)
+    content = equalize_and_convert(network, log_mels)
     shift = int8_outputs(content, log_mels).mean(axis=0) - logits.mean(axis=0)
     return lower_last_bias(content, shift)
 
 
-def evened_int8(network: Any, log_mels: NDArray[np.float32]) -> bytes:
-    """Content of the TFLite file of a network whose channels are evened out first; arguments as for `quantize`."""
-    one_line = log_mels[:RANGE_WINDOWS]
-    equalize(network, one_line)
-    return convert(network, one_line)
+def equalize_and_convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
+    """Equalize a network's channels and return its TFLite file content; arguments as for `quantize_network`."""
+    calibration_windows = log_mels[:RANGE_WINDOWS]
+    equalize(network, calibration_windows)
+    return convert(network, calibration_windows)
 
 
 def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
-    """Content of a TFLite file whose last convolution's bias is lower by so many logits, shape (outputs,).
+    """Return the TFLite file content with the last convolution's bias lowered by `by` logits, shape (outputs,).
 
-    Nothing takes an export longer than the converter, so what is to change is changed in what it wrote.
+    The converted file is edited, because a second conversion would take longer than the rest of an export.
     """
-    tensorflow()
+    import_tensorflow()
     from tensorflow.lite.tools import flatbuffer_utils
 
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
@@ -63,15 +63,15 @@ def lower_last_bias(content: bytes, by: NDArray[np.float32]) -> bytes:
 
 
 def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
-    """Quantize to int8, weights with one scale a channel, and return the TFLite file's content.
+    """Quantize to int8, weights with one scale per channel, and return the TFLite file content.
 
     Args:
         network: Keras, log-mels (n, mel_bands, frames, 1) -> logits.
-        log_mels: windows that show the range of each layer's values, shape (n, mel_bands, frames).
+        log_mels: windows to measure the ranges of each layer on, shape (n, mel_bands, frames).
     """
-    tf = tensorflow()
+    tf = import_tensorflow()
     one = tf.keras.Input(network.input_shape[1:], batch_size=1)
-    # Keras prints signatures and TensorFlow warns of what is as we want it; failures are exceptions.
+    # Keras prints signatures and TensorFlow warns about intended settings; failures are exceptions.
     with silent_stderr(), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         converter = tf.lite.TFLiteConverter.from_keras_model(tf.keras.Model(one, network(one, training=False)))
@@ -84,7 +84,7 @@ def convert(network: Any, log_mels: NDArray[np.float32]) -> bytes:
 
 
 def int8_outputs(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Outputs of a TFLite file's content, shape (n, outputs), of windows, shape (n, mel_bands, frames)."""
+    """Return the outputs of TFLite file content, shape (n, outputs), for windows, shape (n, mel_bands, frames)."""
 
     def load() -> tuple[Any, Any, Any]:
         with silent_stderr():
@@ -92,4 +92,4 @@ def int8_outputs(content: bytes, log_mels: NDArray[np.float32]) -> NDArray[np.fl
             interpreter.allocate_tensors()
         return interpreter, interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
-    return np.array(list(on_all_cores(load, lambda loaded, window: infer(*loaded, window), log_mels)), np.float32)
+    return np.array(list(parallel_map(load, lambda loaded, window: infer(*loaded, window), log_mels)), np.float32)

@@ -1,4 +1,4 @@
-"""`earshot-train adapt`: the backbone goes on with the clips, without their labels, for each judged fold without it."""
+"""Adaptation of the backbone to the dataset's clips, without their labels: `earshot-train adapt`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,46 +6,46 @@ from pathlib import Path
 import numpy as np
 
 from device.errors import ConfigError
-from training.distillation.targets import LessonConfig, hear_clips, prepare_lesson
-from training.distillation.train_backbone import TeachConfig, first_guess, look, teach
-from training.models.backbone import weights_name
-from training.workflow.experiment_data import Material
+from training.distillation.targets import MixtureWindowsConfig, embed_clips, embed_mixtures
+from training.distillation.train_backbone import DistillationConfig, initial_head, stem_features, train_backbone
+from training.models.backbone import fold_weights_name
+from training.workflow.experiment_data import ExperimentData
 
 
-def adapt(
-    material: Material,
+def adapt_backbone(
+    data: ExperimentData,
     teacher: Path,
     sounds: Sequence[Path],
-    rehearsal: LessonConfig,
-    config: TeachConfig,
+    rehearsal: MixtureWindowsConfig,
+    config: DistillationConfig,
     folder: Path,
 ) -> None:
-    """Teach the backbone on the clips, without their labels: for each judged fold without it, and on all.
+    """Train the backbone on the clips, without their labels: for each evaluation fold without it, and on all folds.
 
     Args:
-        material: the clips and the backbone to go on from.
+        data: clips and initial backbone.
         teacher: yamnet.tflite.
         sounds: folders of free sounds.
-        rehearsal: what is drawn from them, so that the backbone does not unlearn them.
-        config: how long and how fast.
-        folder: where the weights are written, to be given as `--weights`.
+        rehearsal: mixtures of the free sounds, so that the backbone does not forget them.
+        config: duration and learning rate.
+        folder: folder for the weights, for `--weights`.
 
     Raises:
         InputError: a clip, a folder, the weights or the teacher are unreadable.
-        ConfigError: the weights are a folder: they would differ from fold to fold.
+        ConfigError: the initial weights are a folder, with different weights for each fold.
     """
-    backbone = material.recipe.backbone
-    if backbone.without(None) != backbone:
+    backbone = data.config.backbone
+    if backbone.for_test_fold(None) != backbone:
         raise ConfigError(
-            f"{backbone.weights} is a folder of weights: adapt goes on from one file. Set --weights to such a file"
+            f"{backbone.weights} is a folder of weights; adapt continues from one file. Set --weights to such a file"
         )
-    backbone.key()  # missing weights are told before the teacher hears sounds for minutes,
-    free = prepare_lesson(sounds, teacher, rehearsal, material.cache)
-    examples = material.examples  # and what is wrong with a clip before it hears them all
-    lesson = hear_clips(material.maker, teacher, material.cache) + free
-    seen = look(backbone, lesson.windows)
-    for fold in material.networks.values():
-        heard = np.flatnonzero(material.dataset.clip_folds[examples.clip] != fold)
-        rows = np.concatenate([heard, np.arange(len(examples.clip), len(lesson))])
-        guess = first_guess(examples.features[heard], lesson.targets(rows)[: len(heard)])
-        teach(lesson, seen, backbone, config, folder, weights_name(fold), rows, guess)
+    backbone.key()  # report missing weights before the embeddings, which take minutes
+    mixtures = embed_mixtures(sounds, teacher, rehearsal, data.cache)
+    examples = data.examples  # report unreadable clips before the embeddings of all clips
+    targets = embed_clips(data.maker, teacher, data.cache) + mixtures
+    stem_outputs = stem_features(backbone, targets.windows)
+    for fold in data.networks.values():
+        training_rows = np.flatnonzero(data.dataset.clip_folds[examples.clip] != fold)
+        rows = np.concatenate([training_rows, np.arange(len(examples.clip), len(targets))])
+        head = initial_head(examples.features[training_rows], targets.standardized(rows)[: len(training_rows)])
+        train_backbone(targets, stem_outputs, backbone, config, folder, fold_weights_name(fold), rows, head)

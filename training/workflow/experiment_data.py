@@ -1,24 +1,24 @@
-"""What all steps share: a dataset and a recipe, the windows cut from it, and what the backbones make of them."""
+"""Data of an experiment: dataset and configuration, windows, and backbone features. All steps share it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from training.data.ambience import Ambience, hear_ambience
+from training.data.ambience import Ambience, gate_ambience
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
-from training.data.spectrograms import Drawn, SpectrogramConfig, SpectrogramMaker, Spectrograms, varied_windows
+from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, WindowSample, draw_windows
 from training.evaluation.scenes import SceneConfig
-from training.fitting.backbone_features import EXPORT_WINDOWS, Examples, Sight
+from training.fitting.backbone_features import EXPORT_WINDOWS, BackboneFeatures, Examples
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One config for each stage."""
+class ExperimentConfig:
+    """Configuration of each stage."""
 
     spectrograms: SpectrogramConfig
     backbone: BackboneConfig
@@ -27,59 +27,59 @@ class Recipe:
     scenes: SceneConfig = field(default_factory=SceneConfig)
 
 
-class Material:
+class ExperimentData:
     """Windows of a dataset's clips, and their features by each network's backbone.
 
     Args:
         dataset: clips.
-        recipe: how they are learned.
-        cache: where windows and features are kept.
+        config: configuration of each stage.
+        cache: stores windows and features.
     """
 
-    def __init__(self, dataset: Dataset, recipe: Recipe, cache: Cache) -> None:
+    def __init__(self, dataset: Dataset, config: ExperimentConfig, cache: Cache) -> None:
         self.dataset = dataset
-        self.recipe = recipe
+        self.config = config
         self.cache = cache
-        self.maker = SpectrogramMaker(dataset, recipe.spectrograms, cache)
-        self._last_sight: Sight | None = None
+        self.maker = SpectrogramMaker(dataset, config.spectrograms, cache)
+        self._latest_features: BackboneFeatures | None = None
 
     @property
     def networks(self) -> dict[str, int | None]:
-        """Names of the networks to train, and the fold that each never sees: none for the one that ships."""
-        return {**{f"fold-{fold}": fold for fold in self.dataset.judged_folds}, "all": None}
+        """Names of the networks to train, with the test fold of each; None for the one that ships."""
+        return {**{f"fold-{fold}": fold for fold in self.dataset.evaluation_folds}, "all": None}
 
     @cached_property
     def parts(self) -> list[Spectrograms]:
-        """The windows of the clips as they are, then the augmented copies."""
+        """Windows of the original clips, then of the augmented copies."""
         return self.maker.all()
 
     @property
     def examples(self) -> Examples:
-        """Features of all windows and copies as the network that ships gets them.
+        """Features of all windows and copies, by the backbone of the network that ships.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        return self.sight(None).examples
+        return self.backbone_features(None).examples
 
     @cached_property
     def ambience(self) -> Ambience:
-        """What the device looks at in ambience."""
-        return hear_ambience(self.dataset, self.recipe.spectrograms.features, self.cache, self.maker.key)
+        """Windows of the ambience that the device's gate lets through."""
+        return gate_ambience(self.dataset, self.config.spectrograms.features, self.cache, self.maker.key)
 
-    def sight(self, fold: int | None) -> Sight:
-        """What the backbone of a fold's network makes of the windows. The last one stays in memory."""
-        backbone = self.recipe.backbone.without(fold)
-        if self._last_sight is None or self._last_sight.backbone != backbone:
-            self._last_sight = Sight(backbone, self.parts, self.recipe.spectrograms.seed, self.cache)
-        return self._last_sight
+    def backbone_features(self, fold: int | None) -> BackboneFeatures:
+        """Return the features by the backbone of a test fold. The latest ones stay in memory."""
+        backbone = self.config.backbone.for_test_fold(fold)
+        if self._latest_features is None or self._latest_features.backbone != backbone:
+            self._latest_features = BackboneFeatures(backbone, self.parts, self.config.spectrograms.seed, self.cache)
+        return self._latest_features
 
-    def fold_windows(self, fold: int) -> Drawn:
-        """All windows of a fold's clips as they are."""
+    def fold_windows(self, fold: int) -> WindowSample:
+        """Return all windows of a fold's original clips."""
         rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
-        return Drawn(self.parts[0].quantized[rows], rows)
+        return WindowSample(self.parts[0].quantized[rows], rows)
 
-    def training_windows(self, folds: list[int]) -> Drawn:
-        """Varied windows of some folds, to calibrate an export with."""
+    def training_windows(self, folds: list[int]) -> WindowSample:
+        """Return varied windows of some folds, for the calibration of an export."""
         clips = np.isin(self.dataset.clip_folds, folds)
-        return varied_windows(self.parts, clips, EXPORT_WINDOWS, self.recipe.spectrograms.seed)
+        return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.config.spectrograms.seed)

@@ -8,6 +8,7 @@ import soundfile
 from device.audio.file_source import FileSource
 from device.audio.files import read_samples, sound_files
 from device.errors import InputError
+from device.types import to_float
 
 SECOND = (np.sin(2 * np.pi * 440 * np.arange(16000) / 16000) * 8000).astype(np.int16)
 
@@ -19,24 +20,24 @@ def play(paths, *, realtime=False, stop=None):
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_every_usual_wav_reads_the_same(tmp_path, subtype, channels):
-    """16, 24 and 32-bit and float WAV, mono and stereo, all give the same samples."""
+def test_each_wav_format_reads_the_same(tmp_path, subtype, channels):
+    """WAV files of 16, 24 and 32 bits and of floats, mono and stereo, have the same samples."""
     path = tmp_path / "tone.wav"
-    signal = SECOND if subtype.startswith("PCM") else SECOND / 32768
+    signal = SECOND if subtype.startswith("PCM") else to_float(SECOND)
     soundfile.write(path, np.tile(signal[:, np.newaxis], channels), 16000, subtype=subtype)
     np.testing.assert_array_equal(read_samples(path, 16000), SECOND)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 96000])
-def test_any_rate_lasts_as_long(tmp_path, rate):
-    """A second is a second, whatever the file's rate."""
+def test_the_duration_is_that_of_the_file(tmp_path, rate):
+    """A file of one second has one second of samples, at any sample rate."""
     path = tmp_path / "tone.wav"
     soundfile.write(path, np.zeros((rate, 2)), rate)
     assert abs(len(read_samples(path, 16000)) - 16000) <= 1
 
 
 def test_blocks_of_a_file_are_its_samples(tmp_path):
-    """Played, a file gives the samples that it reads as, at positions and times that go on without a gap."""
+    """The blocks of a file are its samples, with positions and times without a gap."""
     path = tmp_path / "tone.wav"
     soundfile.write(path, SECOND, 16000)
     before = time.time()
@@ -47,8 +48,8 @@ def test_blocks_of_a_file_are_its_samples(tmp_path):
     assert blocks[-1].time - blocks[0].time == pytest.approx(0.03 * (len(blocks) - 1))
 
 
-def test_a_folder_is_played_as_one_stream(tmp_path):
-    """The sound files of a folder follow one another by name; other files are passed over."""
+def test_a_folder_is_one_stream(tmp_path):
+    """The sound files of a folder follow one another in sorted order; other files are skipped."""
     soundfile.write(tmp_path / "b.wav", np.full(16000, 200, np.int16), 16000)
     soundfile.write(tmp_path / "a.flac", np.full(16000, 100, np.int16), 16000)
     (tmp_path / "notes.txt").write_text("not sound")
@@ -57,8 +58,8 @@ def test_a_folder_is_played_as_one_stream(tmp_path):
     assert set(samples[16000:32000]) == {200}
 
 
-def test_realtime_waits_for_the_clock(tmp_path):
-    """At real-time speed half a second takes no less than half a second."""
+def test_realtime_follows_the_clock(tmp_path):
+    """In real time, half a second of sound takes at least about half a second."""
     path = tmp_path / "tone.wav"
     soundfile.write(path, SECOND[:8000], 16000)
     started = time.monotonic()
@@ -66,8 +67,8 @@ def test_realtime_waits_for_the_clock(tmp_path):
     assert time.monotonic() - started >= 0.45
 
 
-def test_stop_ends_a_realtime_file_at_once(tmp_path):
-    """Ctrl-C does not wait for the recording's end."""
+def test_stop_ends_a_file_at_once(tmp_path):
+    """`stop` ends a recording before its end."""
     path = tmp_path / "tone.wav"
     soundfile.write(path, np.tile(SECOND, 60), 16000)
     stop = threading.Event()
@@ -93,7 +94,7 @@ def damage_missing(_):
 
 @pytest.mark.parametrize("damage", [damage_text, damage_empty, damage_zero_bytes, damage_missing])
 def test_a_bad_file_is_one_clear_error(tmp_path, damage):
-    """What cannot be read is refused with its path, before anything is played."""
+    """An unreadable file is one error with its path, before any block."""
     path = tmp_path / "bad.wav"
     damage(path)
     with pytest.raises(InputError, match=r"bad\.wav: .+\. \w+"):
@@ -103,6 +104,28 @@ def test_a_bad_file_is_one_clear_error(tmp_path, damage):
 
 
 def test_a_folder_without_sound_is_refused(tmp_path):
-    """A folder that holds no sound file is a mistake, not an endless silence."""
+    """A folder without a sound file is an error."""
     with pytest.raises(InputError, match="no sound file"):
         sound_files(tmp_path)
+
+
+@pytest.mark.parametrize(("recursive", "names"), [(False, ["a.WAV", "c.flac"]), (True, ["a.WAV", "b/d.ogg", "c.flac"])])
+def test_sound_files_are_sorted_without_hidden_ones(tmp_path, recursive, names):
+    """The search returns visible sound files in sorted order, and those of the folders below if it is recursive."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "e.wav").mkdir()
+    for name in ("c.flac", "a.WAV", "._a.wav", ".c.flac", "notes.txt", "b/d.ogg", "b/._d.ogg"):
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in sound_files(tmp_path, recursive=recursive)] == names
+
+
+def test_a_folder_of_hidden_files_is_refused(tmp_path):
+    """A folder whose only sound files are hidden counts as one without sound."""
+    (tmp_path / "._a.wav").touch()
+    with pytest.raises(InputError, match="no sound file"):
+        sound_files(tmp_path)
+
+
+def test_a_hidden_file_can_be_given_by_its_path(tmp_path):
+    """A file that is given by its path is returned, whatever its name is."""
+    assert sound_files(tmp_path / "._a.wav") == [tmp_path / "._a.wav"]

@@ -18,8 +18,8 @@ LOUD = "sound([3277, 3277, -3277, -3277])"
 QUIET = "sound([33, 33, -33, -33])"
 
 
-def look(*steps, seconds=5, stop=None, **header):
-    """What the meter reads from a capture program for tests; `sound` delivers three seconds of a stereo wave."""
+def readings(*steps, seconds=5, stop=None, **header):
+    """Return the readings of a capture process for tests; `sound` in a step writes three seconds of a stereo wave."""
     header = header or {"name": "fake", "sample_rate": RATE, "channels": 2}
     lines = [
         "import array, os, sys, time",
@@ -33,8 +33,8 @@ def look(*steps, seconds=5, stop=None, **header):
 
 
 def test_the_level_follows_the_sound():
-    """The latest, the quietest and the loudest 30 ms are told in dBFS; what was asked for ends it."""
-    read = look(LOUD, QUIET, LOUD, "sys.stdout.flush()", "time.sleep(60)", seconds=6)
+    """A reading has the latest, the lowest and the highest level in dBFS; the meter ends after the given time."""
+    read = readings(LOUD, QUIET, LOUD, "sys.stdout.flush()", "time.sleep(60)", seconds=6)
     assert astuple(read[0].levels) == pytest.approx((-20, -20, -20), abs=0.1)
     assert astuple(read[-1].levels)[1:] == pytest.approx((-60, -20), abs=0.1)
     assert min(reading.levels.latest for reading in read) == pytest.approx(-60, abs=0.1)
@@ -49,30 +49,30 @@ def test_the_level_follows_the_sound():
         ("[32767, 32767, -32768, -32768]", "clipping", "gain"),
     ],
 )
-def test_what_is_wrong_is_told_beside_the_level(wave, state, cure):
-    """The daemon's own diagnosis, by name and with its cure, stands in the microphone's line."""
-    last = look(f"sound({wave})", f"sound({wave})")[-1]
+def test_a_fault_is_printed_beside_the_level(wave, state, cure):
+    """The line of a microphone contains the state of the diagnosis and its cure."""
+    last = readings(f"sound({wave})", f"sound({wave})")[-1]
     assert last.state == state
     assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", describe_reading("fake", last))
 
 
 def test_a_microphone_that_delivers_nothing_has_no_level():
-    """One that another program holds, and one that ends before its time: told in a line, and no level made up."""
-    (busy,) = look(state="busy", message="microphone 'fake' cannot be opened. Close what else records from it")
+    """A microphone in use, and one that ends early, each have a line with the fault and without a level."""
+    (busy,) = readings(state="busy", message="microphone 'fake' cannot be opened. Close other programs")
     assert describe_reading("fake", busy).startswith("no sound  busy  fake: microphone 'fake' cannot be opened")
-    (gone,) = look()
+    (gone,) = readings()
     assert (gone.state, gone.levels) == ("stalled", None)
 
 
-def test_the_meter_ends_when_told():
-    """Ctrl-C ends it at once, though no sound comes."""
+def test_stop_ends_the_meter():
+    """`stop` ends the meter at once, even without sound."""
     stop = threading.Event()
     stop.set()
-    assert look("time.sleep(60)", stop=stop) == []
+    assert readings("time.sleep(60)", stop=stop) == []
 
 
 def test_devices_shows_a_level_for_each_microphone(sound_server, tmp_path):
-    """`earshot devices --meter` while a tone plays: each microphone is listed, then has a line with its level."""
+    """`earshot devices --meter` lists each microphone, then prints a line with its level, while a tone plays."""
     tone = (np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000) * 8000).astype(np.int16)
     soundfile.write(tmp_path / "tone.wav", np.tile(tone, 40), 48000)
     player = subprocess.Popen(
@@ -98,7 +98,7 @@ def test_devices_shows_a_level_for_each_microphone(sound_server, tmp_path):
 
 @pytest.mark.parametrize("seconds", ["1", "soon", "-5"])
 def test_a_meter_needs_time_for_a_diagnosis(seconds, capsys):
-    """Fewer seconds than a diagnosis takes, and what is no number, are told with what is allowed."""
+    """Less time than a diagnosis takes, and text that is no number, are refused with the allowed values."""
     with pytest.raises(SystemExit) as ended:
         main(["devices", f"--meter={seconds}"])
     assert ended.value.code == 2

@@ -7,8 +7,8 @@ from device.audio.ring_buffer import RingBuffer
 
 
 @given(st.lists(st.integers(0, 40), max_size=20), st.integers(40, 100), st.data())
-def test_reads_what_was_written(lengths, capacity, data):
-    """Whatever the lengths of the writes, a stretch that is still held reads as it was written."""
+def test_samples_are_read_as_written(lengths, capacity, data):
+    """Samples that are still in the buffer are read as they were written, for any length of the writes."""
     ring = RingBuffer(capacity)
     written = np.arange(1, sum(lengths) + 1, dtype=np.int16)
     position = 0
@@ -20,8 +20,8 @@ def test_reads_what_was_written(lengths, capacity, data):
     np.testing.assert_array_equal(ring.read(start, end), written[start:end])
 
 
-def test_zeros_stand_for_what_was_never_heard():
-    """Before the first sample and after the last there is silence."""
+def test_positions_outside_the_stream_are_zeros():
+    """Positions before the first sample and after the last are zeros."""
     ring = RingBuffer(8)
     ring.write(np.array([1, 2, 3], np.int16), 0)
     np.testing.assert_array_equal(ring.read(-2, 5), [0, 0, 1, 2, 3, 0, 0])
@@ -29,7 +29,7 @@ def test_zeros_stand_for_what_was_never_heard():
 
 @pytest.mark.parametrize("gap", [1, 5, 8, 1000])
 def test_a_gap_keeps_positions(gap):
-    """After lost audio, what follows is found at its own position and the gap is silence."""
+    """After lost audio, samples keep their positions, and the gap is zeros."""
     ring = RingBuffer(8)
     ring.write(np.array([1, 2, 3], np.int16), 0)
     ring.write(np.array([4, 5], np.int16), 3 + gap)
@@ -37,8 +37,8 @@ def test_a_gap_keeps_positions(gap):
     np.testing.assert_array_equal(ring.read(2 + gap, 5 + gap), [0, 4, 5])
 
 
-def test_an_overwritten_stretch_is_refused():
-    """Old samples are never passed off as the ones asked for."""
+def test_overwritten_samples_are_refused():
+    """Reading overwritten samples raises an error."""
     ring = RingBuffer(4)
     ring.write(np.arange(4, dtype=np.int16), 0)
     ring.write(np.arange(2, dtype=np.int16), 4)
@@ -47,7 +47,7 @@ def test_an_overwritten_stretch_is_refused():
 
 
 def test_a_position_is_written_once():
-    """A source that goes back in time has a bug, and is told so."""
+    """Writing to a position again raises an error."""
     ring = RingBuffer(4)
     ring.write(np.arange(3, dtype=np.int16), 0)
     with pytest.raises(ValueError, match="written already"):

@@ -17,7 +17,7 @@ NOISE = np.random.default_rng(0).integers(-3000, 3000, 2 * RATE).astype("<i2")
 
 @contextmanager
 def piped(monkeypatch, write, **options):
-    """A source whose standard input is a real pipe; `write` is called with its other end, on a thread."""
+    """Open a source with a pipe as standard input; a thread calls `write` with the other end."""
     reading, writing = os.pipe()
     options = {"live": False, "queue_seconds": 10, "stop": threading.Event(), **options}
 
@@ -32,17 +32,17 @@ def piped(monkeypatch, write, **options):
         with StdinSource(options.pop("rate", RATE), RATE, **options) as source:
             yield source
         writer.join(timeout=10)
-        assert not writer.is_alive(), "the source does not read to the end"
+        assert not writer.is_alive(), "the source did not read to the end"
 
 
 def in_chunks(data, lengths):
-    """Write data in chunks of these lengths in bytes, over and over."""
+    """Return a function that writes data in chunks of these lengths, bytes, repeatedly."""
 
     def write(pipe):
-        start = turn = 0
+        start = number = 0
         while start < len(data):
-            pipe.write(data[start : start + lengths[turn % len(lengths)]])
-            start, turn = start + lengths[turn % len(lengths)], turn + 1
+            pipe.write(data[start : start + lengths[number % len(lengths)]])
+            start, number = start + lengths[number % len(lengths)], number + 1
 
     return write
 
@@ -50,56 +50,56 @@ def in_chunks(data, lengths):
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=4).filter(lambda lengths: max(lengths) > 50))
 def test_the_chunks_of_a_pipe_do_not_matter(monkeypatch, lengths):
-    """Whatever the chunks, split samples included, each sample arrives at its place; the last block is filled up."""
+    """Each sample arrives at its position for any chunks, even with split samples; the last block is padded."""
     with piped(monkeypatch, in_chunks(NOISE[:-100].tobytes(), lengths)) as source:
         blocks = list(source)
     assert [block.position for block in blocks] == list(range(0, len(NOISE), 480))
-    heard = np.concatenate([block.samples for block in blocks])
-    np.testing.assert_array_equal(heard[: len(NOISE) - 100], NOISE[:-100])
-    assert not heard[len(NOISE) - 100 :].any()
+    received = np.concatenate([block.samples for block in blocks])
+    np.testing.assert_array_equal(received[: len(NOISE) - 100], NOISE[:-100])
+    assert not received[len(NOISE) - 100 :].any()
     assert source.lost_samples == 0
     assert blocks[-1].time - blocks[0].time == pytest.approx(blocks[-1].position / RATE)
 
 
 def test_another_rate_is_resampled(monkeypatch):
-    """A tone of 1 kHz at 44.1 kHz is a tone of 1 kHz, of the same length."""
+    """A tone of 1 kHz at a sample rate of 44.1 kHz keeps its frequency and duration."""
     tone = (np.sin(2 * np.pi * 1000 * np.arange(44100) / 44100) * 8000).astype("<i2")
     with piped(monkeypatch, in_chunks(tone.tobytes(), [777]), rate=44100) as source:
-        heard = np.concatenate([block.samples for block in source])
-    assert len(heard) == pytest.approx(RATE, abs=480)
-    assert np.argmax(np.abs(np.fft.rfft(heard[:8000].astype(float)))) * 2 == 1000
+        received = np.concatenate([block.samples for block in source])
+    assert len(received) == pytest.approx(RATE, abs=480)
+    assert np.argmax(np.abs(np.fft.rfft(received[:8000].astype(float)))) * 2 == 1000
 
 
 def test_half_a_sample_at_the_end_is_dropped(monkeypatch):
-    """An input that is cut in the middle of a sample loses that half and no more."""
+    """An input that ends in the middle of a sample loses only this sample."""
     with piped(monkeypatch, in_chunks(NOISE[:480].tobytes() + b"x", [4096])) as source:
         (block,) = source
     np.testing.assert_array_equal(block.samples, NOISE[:480])
 
 
-def test_an_input_without_sound_is_told(monkeypatch):
-    """A program that ends before it fed anything: one clear error, not a daemon that listens to nothing."""
+def test_an_input_without_sound_is_an_error(monkeypatch):
+    """An input that ends without any sound is one clear error."""
     source = piped(monkeypatch, lambda _pipe: None)
     with source as empty, pytest.raises(UnavailableError, match="ended before any sound"):
         list(empty)
 
 
-def test_nothing_on_standard_input_is_told(monkeypatch):
-    """A service has no standard input: one clear error with the cure."""
+def test_a_closed_standard_input_is_an_error(monkeypatch):
+    """A closed standard input, as a service has, is one clear error with the cure."""
     monkeypatch.setattr("sys.stdin", None)
     source = StdinSource(RATE, RATE, live=True, queue_seconds=1, stop=threading.Event())
     with pytest.raises(InputError, match="nothing feeds standard input"), source:
         pass
 
 
-def test_an_input_that_stalls_is_told_and_waited_for(monkeypatch):
-    """When nothing comes what sounds is over; when it comes again it is heard."""
+def test_a_stalled_input_is_reported_and_read_again(monkeypatch):
+    """A stall yields a `SourceLost` and the state `stalled`; later sound is read at its position."""
     monkeypatch.setattr("device.audio.stdin_source.STALLED_SECONDS", 0.3)
-    go_on, states = threading.Event(), []
+    resume, states = threading.Event(), []
 
     def write(pipe):
         pipe.write(NOISE.tobytes())
-        assert go_on.wait(20)
+        assert resume.wait(20)
         pipe.write(NOISE.tobytes())
 
     with piped(monkeypatch, write, live=True, on_state=lambda state, _message: states.append(state)) as source:
@@ -107,7 +107,7 @@ def test_an_input_that_stalls_is_told_and_waited_for(monkeypatch):
         for item in source:
             items.append(item)
             if isinstance(item, SourceLost):
-                go_on.set()
+                resume.set()
     assert "stalled" in states
     assert states[-1] == "ok"
     blocks = [item for item in items if not isinstance(item, SourceLost)]
@@ -115,8 +115,8 @@ def test_an_input_that_stalls_is_told_and_waited_for(monkeypatch):
     assert source.lost_samples == 0
 
 
-def test_live_the_feeder_never_waits(monkeypatch):
-    """Sound that the reader is too slow for is dropped, oldest first, counted, and what follows keeps its place."""
+def test_a_live_input_never_waits(monkeypatch):
+    """If the reader is too slow, the oldest sound of a live input is dropped; the rest keeps its positions."""
     fed = threading.Event()
 
     def write(pipe):
@@ -135,8 +135,8 @@ def test_live_the_feeder_never_waits(monkeypatch):
     assert len(blocks) < 500
 
 
-def test_a_recording_s_feeder_waits(monkeypatch):
-    """With --speed max nothing is dropped, however slow the reader."""
+def test_a_recording_waits(monkeypatch):
+    """Nothing of a recording is dropped, even if the reader is slow."""
 
     def write(pipe):
         pipe.write(np.tile(NOISE, 10).tobytes())
@@ -146,8 +146,8 @@ def test_a_recording_s_feeder_waits(monkeypatch):
     assert source.lost_samples == 0
 
 
-def test_stop_ends_it_while_it_waits(monkeypatch):
-    """Ctrl-C ends a source whose input says nothing."""
+def test_stop_ends_a_source_that_waits(monkeypatch):
+    """`stop` ends a source that waits for its input."""
     stop, ended = threading.Event(), threading.Event()
     with piped(monkeypatch, lambda _pipe: ended.wait(20), live=True, stop=stop) as source:
         threading.Timer(0.3, stop.set).start()

@@ -18,7 +18,7 @@ from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
-BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close what else records from it"}
+BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close other programs that record from it"}
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_all_checks_pass_with_microphone_and_broker(sound_server, mosquitto, tmp
     assert "fault" not in [line[1] for line in lines], done.stdout
     assert done.returncode == 0
     assert done.stderr == ""
-    assert "is well, -" in done.stdout
-    assert "-15 dBFS" in done.stdout, "the level of a sine of amplitude 8000"
+    assert "works, -" in done.stdout
+    assert "-15 dBFS" in done.stdout, "a sine of amplitude 8000"
 
 
 def test_all_faults_are_reported_together(check):

@@ -21,19 +21,19 @@ FILES = ["bundle.json", "model.tflite", "golden.npz"]
 
 @pytest.fixture
 def copy(bundle_path, tmp_path):
-    """A copy of the shipped bundle, to be damaged."""
+    """Copy the shipped bundle, so that a test can damage it."""
     return shutil.copytree(bundle_path, tmp_path / "bundle")
 
 
 def rewrite(path, **changes):
-    """Change the manifest and sign it anew, as a careless tool would."""
+    """Change the manifest and update its hash."""
     manifest = json.loads((path / "bundle.json").read_text()) | changes
     manifest["manifest_sha256"] = manifest_digest(manifest)
     (path / "bundle.json").write_text(json.dumps(manifest))
 
 
 def test_the_shipped_bundle_passes_its_self_test(bundle_path):
-    """What is shipped verifies on this machine, and says what it is."""
+    """The shipped bundle passes its self-test on this machine, and has a name and labels."""
     bundle, _ = open_bundle(bundle_path)
     assert len(bundle.labels) == 10
     assert str(bundle).startswith("urbansound8k@")
@@ -42,7 +42,7 @@ def test_the_shipped_bundle_passes_its_self_test(bundle_path):
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.7, 0.999])
 def test_one_flipped_byte_is_refused(copy, name, place):
-    """A single byte that changed, anywhere in any file, is found, and the file is named."""
+    """One changed byte, anywhere in any file, is detected, and the error contains the file's name."""
     file = copy / name
     content = bytearray(file.read_bytes())
     content[int(place * len(content))] ^= 0x01
@@ -53,20 +53,20 @@ def test_one_flipped_byte_is_refused(copy, name, place):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(copy, name):
-    """Each file of the bundle is missed by name."""
+    """The error for a missing file contains its name."""
     (copy / name).unlink()
     with pytest.raises(ConfigError, match=rf"bundle refused: .*{name}"):
         open_bundle(copy)
 
 
-def test_a_missing_folder_is_told(tmp_path):
-    """No bundle is one clear error with the setting to change."""
+def test_a_missing_folder_is_reported(tmp_path):
+    """A missing bundle is one clear error with the setting to change."""
     with pytest.raises(ConfigError, match=r"no bundle at .*nowhere.*model\.bundle"):
         load_bundle(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "message"),
     [
         ({"format_version": 2}, "format_version is 2"),
         ({"labels": ["a", "a"]}, "twice"),
@@ -77,15 +77,15 @@ def test_a_missing_folder_is_told(tmp_path):
         ({"calibration": {"temperature": 0}}, "calibration.temperature"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(copy, changes, says):
-    """Even with right checksums, a manifest must hold together."""
+def test_an_inconsistent_manifest_is_refused(copy, changes, message):
+    """An inconsistent manifest is refused, even with correct hashes."""
     rewrite(copy, **changes)
-    with pytest.raises(ConfigError, match=says):
+    with pytest.raises(ConfigError, match=message):
         load_bundle(copy)
 
 
 def test_another_feature_config_fails_the_golden_test(copy):
-    """Features that differ from the trainer's are found by the golden log-mels."""
+    """The golden log-mels detect features that differ from those of training."""
     features = json.loads((copy / "bundle.json").read_text())["features"]
     rewrite(copy, features=features | {"top_db": features["top_db"] - 20})
     with pytest.raises(ConfigError, match="log-mel of golden window"):
@@ -93,7 +93,7 @@ def test_another_feature_config_fails_the_golden_test(copy):
 
 
 def test_another_network_fails_the_golden_test(bundle_path):
-    """A network that computes other scores is refused; so is one that computes NaN."""
+    """A network that computes other scores, or NaN, is refused."""
     bundle = load_bundle(bundle_path)
     for wrong in (np.nan, 0.1):
         scores = np.full(len(bundle.labels), wrong, np.float32)
@@ -112,7 +112,7 @@ def test_another_network_fails_the_golden_test(bundle_path):
     ],
 )
 def test_the_rule_for_unknown(scores, output, minimum, decision):
-    """Unknown is a best score below the minimum, or below the network's "none of them"."""
+    """The decision is `unknown` if the best score is below the minimum or below the probability of `unknown`."""
     bundle = make_bundle(FeatureConfig())
     unknown = bundle.manifest.unknown.model_copy(update={"output": output, "min_confidence": minimum})
     scorer = Scorer(bundle.manifest.model_copy(update={"unknown": unknown}))
@@ -120,7 +120,7 @@ def test_the_rule_for_unknown(scores, output, minimum, decision):
 
 
 def test_a_network_for_other_features_is_refused(copy):
-    """Even where manifest and golden values agree, the network must take what they give."""
+    """A network with another input shape is refused, even if manifest and golden values agree."""
     features = FeatureConfig(mel_bands=64)
     waveforms = np.zeros((1, features.window_length), np.int16)
     log_mels = np.stack([log_mel(waveform, features) for waveform in waveforms])
@@ -131,42 +131,42 @@ def test_a_network_for_other_features_is_refused(copy):
         open_bundle(copy)
 
 
-def test_a_network_without_an_output_for_none_of_them_hears_live_as_in_clips(copy):
-    """What its scores lack to 1 is rounding, and odds must not blow it up."""
+def test_without_an_output_for_unknown_live_scores_equal_scores(copy):
+    """Without an output for `unknown`, the scores lack only rounding errors to 1; odds do not multiply these."""
     manifest = json.loads((copy / "bundle.json").read_text())
     rewrite(copy, unknown={**manifest["unknown"], "output": False, "live_odds": 1000.0})
     scores = np.array([[0.59999, 0.39999, *[1e-6] * 8]], np.float32)
-    assert np.allclose(scorer_of(copy).live_scores(scores), scores, atol=1e-4)
+    assert np.allclose(make_scorer(copy).live_scores(scores), scores, atol=1e-4)
 
 
-def scorer_of(folder):
+def make_scorer(folder):
     return Scorer(load_bundle(folder).manifest)
 
 
-def of_even_odds(copy):
-    """The bundle's thresholds, none of which needs more evidence than others."""
+def equal_label_odds(copy):
+    """Return the bundle's thresholds with equal odds for all labels."""
     thresholds = json.loads((copy / "bundle.json").read_text())["thresholds"]
     return {label: {**each, "live_odds": 1.0} for label, each in thresholds.items()}
 
 
 def test_a_faint_sound_needs_more_evidence(copy):
-    """Each dB that a sound is fainter than `clear_db` multiplies the odds of none of them; a clear one is let be."""
+    """Each dB below `clear_db` multiplies the odds of `unknown`; above it, the odds stay."""
     unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
     unknown = {**unknown, "live_odds": 4.0, "clear_db": 10.0, "faint_odds": 2.0}
-    rewrite(copy, unknown=unknown, thresholds=of_even_odds(copy))
-    scorer, scores = scorer_of(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
+    rewrite(copy, unknown=unknown, thresholds=equal_label_odds(copy))
+    scorer, scores = make_scorer(copy), np.array([[0.8, *[0.0] * 9]], np.float32)
     assert scorer.live_scores(scores)[0] == pytest.approx(0.8 / (0.8 + 4 * 0.2), abs=1e-3)
     assert scorer.live_scores(scores, rise_db=15.0)[0] == scorer.live_scores(scores)[0]
     assert scorer.live_scores(scores, rise_db=7.0)[0] == pytest.approx(0.8 / (0.8 + 2**3 * 4 * 0.2), abs=1e-3)
 
 
-def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
-    """Its factor multiplies the odds where it is the likeliest, and nowhere else."""
-    thresholds = of_even_odds(copy)
+def test_the_odds_of_a_label_apply_where_it_is_the_likeliest(copy):
+    """A label's factor multiplies the odds of `unknown` only if this label is the likeliest."""
+    thresholds = equal_label_odds(copy)
     first, second = json.loads((copy / "bundle.json").read_text())["labels"][:2]
     thresholds[first]["live_odds"] = 8.0
     rewrite(copy, thresholds=thresholds, unknown={"output": True, "min_confidence": 0.0, "live_odds": 2.0})
-    scorer = scorer_of(copy)
+    scorer = make_scorer(copy)
     assert scorer.labels[:2] == (first, second)
     rest = [0.0] * 8
     assert scorer.live_scores(np.array([[0.8, 0.0, *rest]], np.float32))[0] == pytest.approx(
@@ -177,9 +177,9 @@ def test_a_label_that_much_is_taken_for_needs_more_evidence(copy):
     )
 
 
-def test_no_rise_and_no_odds_are_too_much(copy):
-    """The least likely sound that a bundle can ask for has scores still, not NaN."""
+def test_extreme_odds_give_finite_scores(copy):
+    """The largest odds that a bundle may contain give finite scores, not NaN."""
     unknown = json.loads((copy / "bundle.json").read_text())["unknown"]
     rewrite(copy, unknown={**unknown, "live_odds": 1e30, "clear_db": 100.0, "faint_odds": 2.0})
-    scores = scorer_of(copy).live_scores(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
+    scores = make_scorer(copy).live_scores(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
     assert np.isfinite(scores).all()

@@ -7,7 +7,7 @@ from device.util.json_store import JsonStore
 
 
 class Lamp(BaseModel):
-    """Something to remember."""
+    """Model for the tests."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -15,8 +15,8 @@ class Lamp(BaseModel):
     colours: dict[str, int] = {}
 
 
-def test_what_is_set_is_there_after_a_restart(tmp_path):
-    """An update is read back by the next run; the folder is made where it is missing."""
+def test_values_survive_a_restart(tmp_path):
+    """The next run reads an update back; a missing folder is created."""
     path = tmp_path / "state" / "lamp.json"
     assert JsonStore(path, Lamp).content == Lamp()
     JsonStore(path, Lamp).update(is_on=True)
@@ -25,8 +25,8 @@ def test_what_is_set_is_there_after_a_restart(tmp_path):
     assert JsonStore(path, Lamp).content == again.content == Lamp(is_on=True, colours={"red": 3})
 
 
-def test_a_value_that_the_model_refuses_changes_nothing(tmp_path):
-    """A wrong value is refused before anything is written."""
+def test_an_invalid_value_changes_nothing(tmp_path):
+    """An invalid value is refused before anything is written."""
     lamp = JsonStore(tmp_path / "lamp.json", Lamp)
     with pytest.raises(ValidationError):
         lamp.update(colours={"red": "much"})
@@ -34,8 +34,8 @@ def test_a_value_that_the_model_refuses_changes_nothing(tmp_path):
     assert not (tmp_path / "lamp.json").exists()
 
 
-def test_nothing_is_written_where_nothing_changes(tmp_path):
-    """Setting what holds already spares the card."""
+def test_nothing_is_written_without_a_change(tmp_path):
+    """Setting the current value again does not write to the SD card."""
     lamp = JsonStore(tmp_path / "lamp.json", Lamp)
     lamp.update(is_on=True)
     written = (tmp_path / "lamp.json").stat().st_mtime_ns
@@ -44,8 +44,8 @@ def test_nothing_is_written_where_nothing_changes(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1]", b'{"is_on": "perhaps"}', b'{"is_on": tr'])
-def test_a_damaged_file_is_set_aside(tmp_path, caplog, content):
-    """Noise in the file is kept for whoever wants to look, told in a line, and the defaults hold."""
+def test_a_damaged_file_is_renamed(tmp_path, caplog, content):
+    """A damaged file is renamed, one warning is logged, and the defaults apply."""
     path = tmp_path / "lamp.json"
     path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
@@ -58,11 +58,11 @@ def test_a_damaged_file_is_set_aside(tmp_path, caplog, content):
     assert JsonStore(path, Lamp).content.is_on
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path, caplog):
-    """What is set holds for this run at least, and a line says that it will be forgotten."""
+def test_a_file_that_cannot_be_written_is_reported(tmp_path, caplog):
+    """The value applies to this run, and a warning reports that it is lost at the next start."""
     (tmp_path / "file").touch()
     lamp = JsonStore(tmp_path / "file" / "lamp.json", Lamp)
     with caplog.at_level(logging.WARNING):
         lamp.update(is_on=True)
     assert lamp.content.is_on
-    assert "forgotten at the next start" in caplog.text
+    assert "lost at the next start" in caplog.text

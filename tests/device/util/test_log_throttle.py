@@ -3,8 +3,8 @@ import logging
 from device.util.log_throttle import LogThrottle
 
 
-def test_the_same_is_said_once_an_hour(caplog):
-    """A complaint is not repeated until an hour has passed, or all was well again; another one is said at once."""
+def test_a_warning_is_logged_once_an_hour(caplog):
+    """A warning is repeated after an hour or after a reset; another warning is logged at once."""
     now = [0.0]
     log_throttle = LogThrottle(clock=lambda: now[0])
     with caplog.at_level(logging.WARNING):

@@ -1,4 +1,4 @@
-"""What C libraries print, and what is left of stderr afterwards."""
+"""Tests of the suppression of native output: stderr is restored afterwards."""
 
 import os
 import threading
@@ -6,9 +6,9 @@ import threading
 from device.util.native_stderr import silent_stderr
 
 
-def test_two_threads_that_silence_stderr_leave_it_as_it_was():
-    """Each core loads a network of its own at the same time: progress must go on being shown afterwards."""
-    screen = os.dup(2)
+def test_two_threads_restore_stderr():
+    """Threads that load networks at the same time leave stderr as it was, so progress is still shown."""
+    stderr = os.dup(2)
     first_inside, second_inside, first_left = threading.Event(), threading.Event(), threading.Event()
 
     def second() -> None:
@@ -25,7 +25,7 @@ def test_two_threads_that_silence_stderr_leave_it_as_it_was():
             second_inside.wait(timeout=0.3)
         first_left.set()
         thread.join()
-        assert os.path.sameopenfile(screen, 2)
+        assert os.path.sameopenfile(stderr, 2)
     finally:
-        os.dup2(screen, 2)
-        os.close(screen)
+        os.dup2(stderr, 2)
+        os.close(stderr)

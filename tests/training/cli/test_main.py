@@ -1,3 +1,5 @@
+"""The command line `earshot-train`."""
+
 import subprocess
 import sys
 
@@ -8,7 +10,7 @@ from training.cli.main import main
 
 @pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export", "retrain", "adapt"])
 def test_each_step_has_help(step, capsys):
-    """Every step explains its options and ends with 0."""
+    """Every step explains its options and exits with 0."""
     with pytest.raises(SystemExit) as ended:
         main([step, "--help"])
     assert ended.value.code == 0
@@ -16,36 +18,36 @@ def test_each_step_has_help(step, capsys):
 
 
 def test_help_does_not_wait_for_tensorflow():
-    """`--help` must be quick, so it imports neither TensorFlow nor scikit-learn."""
+    """`--help` imports neither TensorFlow nor scikit-learn, so it is quick."""
     code = "import sys, training.cli.main; sys.exit(any(m in sys.modules for m in ('tensorflow', 'sklearn', 'keras')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_wrong_arguments_end_with_2():
-    """Wrong arguments have the exit code of design.md."""
+    """Wrong arguments exit with 2."""
     with pytest.raises(SystemExit) as ended:
         main(["retrain"])
     assert ended.value.code == 2
 
 
 def test_missing_data_is_one_line_and_2(tmp_path, capsys):
-    """A wrong --data names the path and the cure, without a traceback."""
+    """A wrong --data is one line with the path and the cure, without a traceback."""
     assert main(["prepare", "--data", str(tmp_path / "none"), "--output", str(tmp_path / "run")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert str(tmp_path / "none") in lines[0]
 
 
-def test_distil_tells_missing_weights_before_it_hears_sounds(tmp_path, capsys):
-    """A wrong --weights is told at once: neither the sounds nor the teacher, both missing too, were asked for."""
-    given = {"weights": "none.npz", "sounds": "no sounds", "teacher": "none.tflite", "output": "out"}
-    options = [part for name, path in given.items() for part in (f"--{name}", str(tmp_path / path))]
+def test_distil_reports_missing_weights_first(tmp_path, capsys):
+    """Missing weights are reported first, although sounds and teacher are missing too."""
+    paths = {"weights": "none.npz", "sounds": "no sounds", "teacher": "none.tflite", "output": "out"}
+    options = [part for name, path in paths.items() for part in (f"--{name}", str(tmp_path / path))]
     assert main(["distil", *options]) == 2
     assert "none.npz" in capsys.readouterr().err
 
 
 def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
-    """A text file named .wav stops the run with its name, not with a traceback."""
+    """A text file named .wav ends the run with its name, without a traceback."""
     data = make_urbansound8k(tmp_path / "data", recordings=1, clips=1)
     bad = data / "audio" / "fold1" / "1000-0-0-0.wav"
     bad.write_text("not sound")
@@ -56,15 +58,15 @@ def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
     assert not any("Traceback" in line for line in error)
 
 
-def test_missing_tensorflow_is_said_with_its_cure(urbansound8k, tmp_path, capsys, monkeypatch):
-    """Without the training extra the exit code is 69 and the line tells what to install."""
+def test_missing_tensorflow_is_reported_with_the_cure(urbansound8k, tmp_path, capsys, monkeypatch):
+    """Without the training extra, the exit code is 69 and the line contains the command to install it."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert main(["prepare", "--data", str(urbansound8k), "--output", str(tmp_path)]) == 69
     assert "pip install 'earshot[training]'" in capsys.readouterr().err
 
 
-def test_only_evaluate_knows_the_protocol_that_leaks(capsys):
-    """Nothing that is trained to ship can be split at random."""
+def test_only_evaluate_has_the_protocol_that_leaks(capsys):
+    """Other steps refuse a random split, because their networks may ship."""
     with pytest.raises(SystemExit) as ended:
         main(["retrain", "--data", "x", "--output", "y", "--protocol", "random"])
     assert ended.value.code == 2

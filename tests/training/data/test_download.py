@@ -1,3 +1,5 @@
+"""Download of UrbanSound8K, with interruptions."""
+
 import hashlib
 import io
 import tarfile
@@ -14,11 +16,11 @@ from training.data.urbansound8k import load_urbansound8k
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one archive on loopback; may cut the connection once, know no parts, or send something else."""
+    """HTTP server of one archive on loopback; it can cut a connection once, ignore ranges, or send other content."""
 
     def __init__(self, content):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.content, self.cut_at, self.knows_parts, self.ranges = content, None, True, []
+        self.content, self.cut_at, self.supports_ranges, self.ranges = content, None, True, []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -29,13 +31,13 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
-        asked = self.headers.get("Range")
-        server.ranges.append(asked)
-        start = int(asked[6:-1]) if asked and server.knows_parts else 0
+        requested = self.headers.get("Range")
+        server.ranges.append(requested)
+        start = int(requested[6:-1]) if requested and server.supports_ranges else 0
         if start >= len(server.content):
             self.send_error(416)
             return
-        self.send_response(206 if asked and server.knows_parts else 200)
+        self.send_response(206 if requested and server.supports_ranges else 200)
         self.send_header("Content-Length", str(len(server.content) - start))
         self.end_headers()
         end, server.cut_at = server.cut_at, None
@@ -47,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def archive(urbansound8k):
-    """UrbanSound8K as it is published, small; and a file that would climb out of the folder."""
+    """A small archive like the published one, with a member that points outside the folder."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
         tar.add(urbansound8k, "UrbanSound8K")
@@ -70,8 +72,8 @@ def md5(content):
     return hashlib.md5(content).hexdigest()
 
 
-def test_a_download_that_is_cut_off_goes_on(server, archive, tmp_path, urbansound8k, monkeypatch):
-    """Cut midway once, it asks for the rest alone, and all clips are there in the end; nothing else is."""
+def test_an_interrupted_download_is_resumed(server, archive, tmp_path, urbansound8k, monkeypatch):
+    """After one interruption only the rest is requested; all clips arrive, and no other file."""
     server.cut_at = len(archive) // 2
     monkeypatch.setattr(download, "_CHUNK", 4096)  # the archive is small
     data = tmp_path / "data"
@@ -85,39 +87,41 @@ def test_a_download_that_is_cut_off_goes_on(server, archive, tmp_path, urbansoun
     assert not list(tmp_path.rglob("evil*"))
 
 
-def test_a_killed_download_goes_on_from_disk(server, archive, tmp_path):
-    """What an earlier run left is not fetched again; nor is anything once the dataset is there."""
+def test_a_partial_download_on_disk_is_resumed(server, archive, tmp_path):
+    """Bytes of an earlier run are not downloaded again; a complete dataset starts no download."""
     (tmp_path / "UrbanSound8K.tar.gz.partial").write_bytes(archive[:1000])
     download_urbansound8k(tmp_path, server.url, md5(archive))
     download_urbansound8k(tmp_path, server.url, md5(archive))
     assert server.ranges == ["bytes=1000-"]
 
 
-def test_a_whole_archive_is_unpacked_without_fetching(server, archive, tmp_path):
-    """Killed between download and unpacking: the server says that there is no more, and the checksum that it is all."""
+def test_a_complete_archive_is_unpacked_without_a_download(server, archive, tmp_path):
+    """A complete archive on disk is verified and unpacked."""
     (tmp_path / "UrbanSound8K.tar.gz.partial").write_bytes(archive)
     download_urbansound8k(tmp_path, server.url, md5(archive))
     assert load_urbansound8k(tmp_path).clips
 
 
-def test_a_server_that_knows_no_parts_starts_anew(server, archive, tmp_path):
-    """The parts are not glued together wrongly."""
-    server.knows_parts = False
+def test_a_server_without_ranges_starts_anew(server, archive, tmp_path):
+    """Without support for ranges, the file is written anew instead of appended to."""
+    server.supports_ranges = False
     (tmp_path / "UrbanSound8K.tar.gz.partial").write_bytes(b"other bytes")
     download_urbansound8k(tmp_path, server.url, md5(archive))
     assert load_urbansound8k(tmp_path).clips
 
 
-def test_something_else_is_refused_and_thrown_away(server, archive, tmp_path):
-    """A wrong checksum is one clear line, nothing of it is unpacked, and the next run does not go on from it."""
+def test_other_content_is_refused_and_deleted(server, archive, tmp_path):
+    """A wrong checksum is one clear line, nothing is unpacked, and the download is deleted."""
     with pytest.raises(UnavailableError, match="md5"):
         download_urbansound8k(tmp_path, server.url, md5(b""))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_connection_is_one_line_with_a_cure(tmp_path, monkeypatch):
-    """A server that is not there is told after a few attempts, with how far it got."""
+    """An unreachable server is reported after a few attempts, with the number of bytes so far."""
     monkeypatch.setattr(download.time, "sleep", lambda _: None)
-    with pytest.raises(UnavailableError, match="Check the connection; the same command goes on from 0 bytes") as caught:
+    with pytest.raises(
+        UnavailableError, match="Check the connection; the same command continues from 0 bytes"
+    ) as caught:
         download_urbansound8k(tmp_path, f"http://127.0.0.1:{free_port()}/x", "")
     assert "\n" not in str(caught.value)

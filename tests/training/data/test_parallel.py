@@ -1,21 +1,21 @@
-"""Work that is shared between cores."""
+"""Parallel map."""
 
 import os
 import threading
 
 import pytest
 
-from training.data.parallel import on_all_cores
+from training.data.parallel import parallel_map
 
 
-def test_each_thread_has_a_tool_of_its_own_and_results_keep_their_order(monkeypatch):
-    """An interpreter serves one thread, and what comes out belongs to what went in."""
+def test_each_thread_has_its_own_tool_and_results_are_in_order(monkeypatch):
+    """Each thread creates one tool, and the results are in the order of the items."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    made: list[int] = []
+    threads: list[int] = []
     both = threading.Barrier(2, timeout=10)  # two threads, or it breaks
 
     def tool() -> int:
-        made.append(threading.get_ident())
+        threads.append(threading.get_ident())
         return threading.get_ident()
 
     def work(owner: int, item: int) -> tuple[int, bool]:
@@ -23,16 +23,16 @@ def test_each_thread_has_a_tool_of_its_own_and_results_keep_their_order(monkeypa
             both.wait()
         return item * item, owner == threading.get_ident()
 
-    results = list(on_all_cores(tool, work, range(20)))
+    results = list(parallel_map(tool, work, range(20)))
     assert results == [(item * item, True) for item in range(20)]
-    assert len(made) == len(set(made)) == 2
+    assert len(threads) == len(set(threads)) == 2
 
 
-def test_what_work_raises_is_raised():
-    """A broken clip must not become a missing figure."""
+def test_an_exception_of_a_worker_is_raised():
+    """An exception in a worker is raised by the map."""
 
     def work(_: object, item: int) -> float:
         return 1 / item
 
     with pytest.raises(ZeroDivisionError):
-        list(on_all_cores(object, work, [1, 0, 2]))
+        list(parallel_map(object, work, [1, 0, 2]))

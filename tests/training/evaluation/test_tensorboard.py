@@ -1,10 +1,12 @@
-from training.evaluation.tensorboard import Summaries
-from training.models.tf import tensorflow
+"""Curves for TensorBoard."""
+
+from training.evaluation.tensorboard import CurveWriter
+from training.models.tf import import_tensorflow
 
 
 def read(folder):
-    """What TensorBoard would draw: (name, step, value)."""
-    tf = tensorflow()
+    """Return the points in a folder: (name, step, value)."""
+    tf = import_tensorflow()
     points = []
     for path in sorted(folder.glob("events.*")):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
@@ -12,10 +14,10 @@ def read(folder):
     return points
 
 
-def test_what_was_written_can_be_read_at_once(tmp_path):
-    """A curve is on disk after each point, not when the run ends: people look while it trains."""
-    summaries = Summaries(tmp_path)
-    summaries.scalar("loss", 0.5, 3)
+def test_a_point_is_readable_at_once(tmp_path):
+    """A curve is on disk after each point, so it can be watched during training."""
+    writer = CurveWriter(tmp_path)
+    writer.scalar("loss", 0.5, 3)
     assert read(tmp_path) == [("loss", 3, 0.5)]
-    summaries.curve("accuracy", [0.1, 0.2])
+    writer.curve("accuracy", [0.1, 0.2])
     assert read(tmp_path)[1:] == [("accuracy", 0, 0.1), ("accuracy", 1, 0.2)]

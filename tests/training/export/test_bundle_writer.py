@@ -1,3 +1,5 @@
+"""Bundles that are exported, or refused."""
+
 import json
 from dataclasses import replace
 
@@ -6,23 +8,24 @@ import pytest
 
 from device.errors import ConfigError
 from device.model.bundle import load_bundle
+from device.model.scoring import Scorer, decide
 from device.model.self_test import self_test
-from training.export import bundle_writer as export
-from training.export.bundle_writer import decide, export_bundle, golden_waveforms, load_classifier
-from training.models.head import LOGITS, attach_head, predict
-from training.quantization import tflite as quantize
-from training.workflow import run as steps
+from training.export import bundle_writer as module
+from training.export.bundle_writer import export_bundle, golden_waveforms, load_classifier
+from training.models.head import LOGITS, attach_head, predict_logits
+from training.quantization import tflite
+from training.workflow import run as workflow
 
 
 def parts(trained):
-    """The final network, its float model, windows and what goes into a bundle."""
+    """Return the final network, its Keras model, and windows."""
     network, keras = trained._load("all")
-    windows = trained.material.training_windows(network.settings["train_folds"]).log_mels[:60]
+    windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
     return network, keras, windows
 
 
 def test_bundle_passes_the_devices_own_checks(trained):
-    """What was exported is what the daemon accepts: hashes, golden log-mels, golden scores."""
+    """The device accepts an exported bundle: hashes, golden log-mels, golden scores."""
     bundle = load_bundle(trained.output / "bundle")
     self_test(bundle, load_classifier(bundle))
     assert bundle.manifest.unknown.output
@@ -30,57 +33,57 @@ def test_bundle_passes_the_devices_own_checks(trained):
 
 
 def test_int8_agrees_with_float(trained):
-    """Logits of the int8 network lie within a few steps of the float ones."""
+    """Scores of the int8 network are close to the float ones."""
     network, keras, windows = parts(trained)
     bundle = load_bundle(trained.output / "bundle")
     classify = load_classifier(bundle)
-    exact = np.exp(predict(keras, windows) / network.temperature)
+    exact = np.exp(predict_logits(keras, windows) / network.temperature)
     exact = (exact / exact.sum(axis=1, keepdims=True))[:, :3]
     quantized = np.stack([classify(window) for window in windows])
     assert np.abs(exact - quantized).mean() < 0.05
 
 
 def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
-    """An int8 network that decides otherwise than its float parent is not written, and an old bundle stays."""
+    """An int8 network with other decisions than its float network is not written, and an old bundle stays."""
     network, keras, windows = parts(trained)
     scrambled = attach_head(
         trained_backbone(keras), type(network.head)(**{**vars(network.head), "weights": -network.head.weights})
     )
-    wrong = quantize.convert(scrambled, windows[:20])
-    monkeypatch.setattr(export, "quantize", lambda *_: wrong)
+    wrong = tflite.convert(scrambled, windows[:20])
+    monkeypatch.setattr(module, "quantize_network", lambda *_: wrong)
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(b"old")
     manifest = load_bundle(trained.output / "bundle").manifest
-    info = export.BundleInfo(
+    info = module.BundleInfo(
         "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, 1.0, {}, {}
     )
     with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
-        export_bundle(keras, windows, predict(keras, windows), info, folder)
+        export_bundle(keras, windows, predict_logits(keras, windows), info, folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.tflite"]
     assert (folder / "model.tflite").read_bytes() == b"old"
 
 
 def trained_backbone(keras):
-    """A fresh backbone with the same random weights as the trained network's."""
+    """Return a new backbone with the random weights of the trained network."""
     from training.models.backbone import BackboneConfig, build_backbone
 
     return build_backbone(BackboneConfig("random", ("mixed0",)), keras.input_shape[1:3])
 
 
 def test_decide_is_the_devices_rule(trained):
-    """Many clips at once are decided as Bundle.decide does one by one."""
+    """Decisions of many clips are those of the scorer for each clip."""
     bundle = load_bundle(trained.output / "bundle")
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(4), 200).astype(np.float32)[:, :3]
-    numbers = decide(probabilities, True)
+    numbers = decide(probabilities, bundle.manifest.unknown)
     names = [(*bundle.labels, "unknown")[number] for number in numbers]
-    assert names == [bundle.decide(row) for row in probabilities]
+    assert names == [Scorer(bundle.manifest).decide(row) for row in probabilities]
 
 
 def test_golden_waveforms_are_the_same_everywhere(trained):
-    """They are synthesised from a fixed seed, and none of them is silent or clipped throughout."""
-    features = trained.recipe.spectrograms.features
+    """Golden waveforms come from a fixed seed, and none is silent or clipped throughout."""
+    features = trained.config.spectrograms.features
     first, second = golden_waveforms(features), golden_waveforms(features)
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one, other)
@@ -88,8 +91,8 @@ def test_golden_waveforms_are_the_same_everywhere(trained):
         assert (np.abs(one) >= 32767).mean() < 0.5
 
 
-def test_manifest_tells_how_it_was_made(trained):
-    """Command, folds, seed and accuracy travel with the network, and no path of this machine does."""
+def test_the_manifest_contains_the_origin(trained):
+    """The manifest contains command, folds, seed and accuracy, and no path of this machine."""
     text = (trained.output / "bundle" / "bundle.json").read_text()
     manifest = json.loads(text)
     assert manifest["training"]["command"].startswith("earshot-train retrain")
@@ -98,25 +101,15 @@ def test_manifest_tells_how_it_was_made(trained):
     assert str(trained.output) not in text
 
 
-def test_the_last_bias_takes_the_shift_back(trained):
-    """What rounding shifts each logit by on average is gone, to a step, once it was taken from the last bias."""
-    _, keras, windows = parts(trained)
-    content = quantize.convert(keras, windows)
-    mean = quantize.int8_outputs(content, windows).mean(axis=0)
-    by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)
-    lowered = quantize.int8_outputs(quantize.lower_last_bias(content, by), windows).mean(axis=0)
-    assert mean - lowered == pytest.approx(by, abs=0.05)
-
-
-def test_what_an_export_compares_with_is_what_the_network_says(trained, monkeypatch, tmp_path):
-    """Its float logits come from features that were kept, and are the network's; a fine-tuned one is asked itself."""
+def test_an_export_compares_with_the_networks_own_logits(trained, monkeypatch, tmp_path):
+    """The float logits come from cached features and equal the network's; a fine-tuned network is evaluated itself."""
     network, keras = trained._load("all")
-    given = []
-    monkeypatch.setattr(steps, "export_bundle", lambda _, log_mels, logits, *__: given.append((log_mels, logits)))
+    calls = []
+    monkeypatch.setattr(workflow, "export_bundle", lambda _, log_mels, logits, *__: calls.append((log_mels, logits)))
     trained._export(network, keras, tmp_path, "1", {})
-    log_mels, logits = given[-1]
-    assert logits == pytest.approx(predict(keras, log_mels), abs=0.05)
+    log_mels, logits = calls[-1]
+    assert logits == pytest.approx(predict_logits(keras, log_mels), abs=0.05)
     tuned = replace(network, settings={**network.settings, "fine_tune_epochs": 1})
     keras.get_layer(LOGITS).bias.assign_add(np.ones(logits.shape[1]))
     trained._export(tuned, keras, tmp_path, "1", {})
-    assert given[-1][1] == pytest.approx(logits + 1, abs=0.05)
+    assert calls[-1][1] == pytest.approx(logits + 1, abs=0.05)

@@ -1,3 +1,5 @@
+"""Linear discriminant analysis."""
+
 import numpy as np
 import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -6,29 +8,29 @@ from training.fitting.lda import fit_head, solve_ridge, window_weights
 
 
 def exact(features):
-    """Errors of a network that rounds nothing."""
+    """Return the errors of a network without rounding errors."""
     return np.zeros((0, features), np.float32)
 
 
 def test_head_is_linear_discriminant_analysis():
-    """With even classes and weights, labels are told apart as by scikit-learn's LDA of the same shrinkage."""
+    """With equal classes and weights, the logits agree with scikit-learn's LDA of the same shrinkage."""
     rng = np.random.default_rng(0)
     target = np.arange(120) % 3
     mixing = rng.normal(size=(5, 5))
     features = ((rng.normal(size=(120, 5)) + 2.0 * np.eye(5)[target]) @ mixing).astype(np.float16)
     head = fit_head(features, target, np.ones(120, np.float32), 3, 0.2, exact(5))
     reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2)
-    standardised = (features - head.mean) / head.scale
-    expected = reference.fit(standardised, target).decision_function(standardised)
+    standardized = (features - head.mean) / head.scale
+    expected = reference.fit(standardized, target).decision_function(standardized)
     logits = head(features)
-    # The library's own shrinkage standardises once more, within rounding of what is standardised already.
+    # The library's shrinkage standardizes once more, which changes little.
     assert (logits.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.97
     centred, expected = logits - logits.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True)
     assert np.corrcoef(centred.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_what_differs_between_copies_counts_little():
-    """A direction in which clips of one label lie far apart does not decide, though it separates the means better."""
+def test_a_direction_of_large_variance_gets_a_low_weight():
+    """A direction with a large variance within labels gets a low weight, although it separates the means better."""
     rng = np.random.default_rng(0)
     target = np.arange(400) % 2
     steady = 0.5 * target + 0.1 * rng.normal(size=400)
@@ -45,8 +47,8 @@ def test_what_differs_between_copies_counts_little():
     assert gains[0] > 5 * gains[1]
 
 
-def test_a_direction_in_which_rounding_adds_up_counts_little():
-    """Of two features that tell labels apart equally well, the head prefers the one that int8 leaves alone."""
+def test_a_direction_of_quantization_errors_gets_a_low_weight():
+    """Of two equally informative features, the head prefers the one without quantization errors."""
     rng = np.random.default_rng(0)
     target = np.arange(400) % 2
     features = (target[:, np.newaxis] + rng.normal(size=(400, 2))).astype(np.float16)
@@ -60,8 +62,8 @@ def test_a_direction_in_which_rounding_adds_up_counts_little():
     assert gains[1][0] > 5 * gains[1][1]
 
 
-def test_negatives_have_no_say_in_the_covariance():
-    """Wildly different sounds without a label leave the labels' part of the head as it was."""
+def test_negatives_do_not_change_the_covariance():
+    """Negatives with a large variance leave the labels' part of the head unchanged."""
     rng = np.random.default_rng(0)
     target = np.repeat([0, 1, 2], 50)
     features = rng.normal(size=(150, 4)) + 2.0 * np.eye(4)[target]
@@ -79,7 +81,7 @@ def test_negatives_have_no_say_in_the_covariance():
 
 
 def test_two_labels_without_negatives_give_two_logits():
-    """The network has one output for each label, also where one would do."""
+    """The network has one output for each label, also with two labels."""
     rng = np.random.default_rng(0)
     target = np.arange(40) % 2
     features = (rng.normal(size=(40, 3)) + target[:, None]).astype(np.float16)
@@ -88,8 +90,8 @@ def test_two_labels_without_negatives_give_two_logits():
     assert (head(features).argmax(axis=1) == target).mean() > 0.7
 
 
-def test_few_clips_are_fitted_as_many_are():
-    """Where windows are fewer than features, the head is the one that the covariance gives, found by a shorter way."""
+def test_few_clips_are_fitted_like_many():
+    """With fewer windows than features, Woodbury's identity gives the same head as the covariance."""
     rng = np.random.default_rng(5)
     spread, centres = rng.normal(size=(30, 50)).astype(np.float32), rng.normal(size=(3, 50)).astype(np.float32)
     expected = np.linalg.solve(0.8 * (spread.T @ spread) + 0.3 * np.eye(50), centres.T)
@@ -99,7 +101,7 @@ def test_few_clips_are_fitted_as_many_are():
 
 
 def test_a_clip_counts_once_however_it_is_cut():
-    """Two windows of a clip weigh as one; a long recording weighs more, its copy counts for itself."""
+    """Two windows of a clip have the weight of one; a long recording has more, and its copy has its own."""
     clip = np.array([0, 1, 1, 2, 2, 2, 2, 1], np.int32)
     copy = np.array([0, 0, 0, 0, 0, 0, 0, 1], np.int32)
     weights = window_weights(clip, copy, clip.astype(np.int64), 1.0)
@@ -107,7 +109,7 @@ def test_a_clip_counts_once_however_it_is_cut():
 
 
 def test_a_recording_counts_by_the_root_of_its_clips():
-    """Four clips of one recording weigh as two clips of recordings of their own."""
+    """Four clips of one recording have the weight of two clips of separate recordings."""
     clip = np.arange(6, dtype=np.int32)
     weights = window_weights(clip, np.zeros_like(clip), np.array([0, 0, 0, 0, 1, 2]), 0.5)
     assert weights.tolist() == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]

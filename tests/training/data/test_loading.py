@@ -1,0 +1,56 @@
+"""The dataset of the folders that a user names."""
+
+import pytest
+
+from device.errors import InputError
+from device.types import UNKNOWN
+from training.data.loading import load_dataset
+
+
+def test_negatives_leave_out_folders_named_like_a_label(urbansound8k, negatives):
+    """ESC-10's dog_bark is not a negative of a network with the label dog_bark."""
+    dataset = load_dataset(urbansound8k, [negatives])
+    others = [clip for clip in dataset.clips if clip.label == UNKNOWN]
+    assert len(others) == 9
+    assert {clip.fold for clip in others} == {1, 3, 10}
+
+
+@pytest.mark.parametrize("what", ["absent", "empty", "no columns", "no clips", "not text"])
+def test_unusable_data_is_one_clear_line(tmp_path, what):
+    """Each fault is one line with the path and the cure."""
+    data = tmp_path / "data"
+    if what != "absent":
+        (data / "metadata").mkdir(parents=True)
+    table = data / "metadata" / "UrbanSound8K.csv"
+    if what == "no columns":
+        table.write_text("a,b\n1,2\n")
+    if what == "not text":
+        table.write_bytes(b"\xff\xfe\x00\x9f" * 20)
+    if what == "no clips":
+        table.write_text("slice_file_name,fsID,start,end,salience,fold,classID,class\n1-0-0-0.wav,1,0,4,1,2,0,horn\n")
+    with pytest.raises(InputError) as caught:
+        load_dataset(data)
+    assert str(data) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_folds_are_refused(tmp_path, write_silence):
+    """Two folds are refused: validation needs a third."""
+    write_silence(tmp_path / "a", ["1.wav", "2.wav"])
+    write_silence(tmp_path / "b", ["1.wav", "2.wav"])
+    with pytest.raises(InputError, match="needed are 3"):
+        load_dataset(tmp_path)
+
+
+def test_one_class_is_refused(tmp_path, make_class_folders):
+    """A single class is refused, because a network needs two labels."""
+    with pytest.raises(InputError, match="Add one"):
+        load_dataset(make_class_folders(tmp_path, "frog"))
+
+
+def test_a_class_with_too_few_recordings_is_refused(tmp_path, write_silence, make_class_folders):
+    """Thirty cuts of two recordings are refused, with the numbers of clips and recordings."""
+    data = make_class_folders(tmp_path, "frog")
+    write_silence(data / "owl", [f"REC{n % 2}_{n}.wav" for n in range(30)])
+    with pytest.raises(InputError, match=r"owl \(30 of 2 recordings\)"):
+        load_dataset(data)

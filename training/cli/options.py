@@ -1,0 +1,79 @@
+"""Options of `earshot-train` that several steps share."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """Add a step with the options of every step; `text` is its help."""
+    step: argparse.ArgumentParser = steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    step.add_argument("--seed", type=non_negative, default=0, help="seed of all random choices (0)")
+    return step
+
+
+def add_data_options(step: argparse.ArgumentParser) -> None:
+    """Add the options of clips, features and output."""
+    add = step.add_argument
+    add(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with metadata/ and audio/, or with class folders",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for cache, networks, figures and bundle")
+    add("--download", action="store_true", help="download UrbanSound8K (6 GB) into --data, unless it is there")
+    add(
+        "--on-top-of",
+        type=Path,
+        metavar="DIR",
+        help="UrbanSound8K, to train its classes and those of --data together",
+    )
+    add(
+        "--weights",
+        default="imagenet",
+        help="imagenet (default, downloaded by Keras), random, a weights file, or a folder of `adapt`",
+    )
+    add(
+        "--negatives",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of sounds that are none of the classes; can be repeated",
+    )
+    add("--copies", type=non_negative, metavar="N", help="augmented copies of each clip (8)")
+    add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")
+
+
+def add_distillation_options(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
+    """Add the options of teacher and sounds. The defaults are in the step's configuration; here they are help text."""
+    add = step.add_argument
+    add(
+        "--sounds",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of recordings, searched recursively; can be repeated, each folder gets the same share",
+    )
+    add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
+    add("--windows", type=positive, metavar="N", help=f"number of windows drawn from the sounds ({windows})")
+    add("--passes", type=positive, metavar="N", help=f"passes over the windows ({passes})")
+
+
+def non_negative(text: str) -> int:
+    """Parse a whole number of 0 or more."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of 1 or more."""
+    number = non_negative(text)
+    if not number:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
