@@ -7,7 +7,7 @@ from device.types import LogMel, Probabilities
 
 
 class InferenceTimer:
-    """Calls the classifier and reports how long each window took. Used from the pipeline's thread.
+    """Wrapper of the classifier that reports the time of each window. Used from the pipeline's thread.
 
     Args:
         classify: log-mel (mel_bands, frames) -> scores (labels,).
