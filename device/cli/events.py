@@ -11,7 +11,7 @@ from device.mqtt.subscriber import Subscriber, format_message
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print event messages until it is stopped; return the exit code."""
+    """Print event messages until a signal; return the exit code."""
     config = load_config(arguments.config, overrides=arguments.set).mqtt
     with Subscriber(config, read_password(config)) as subscriber:
         on_signal(subscriber.close)

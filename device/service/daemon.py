@@ -26,7 +26,7 @@ from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.remote_control import RemoteControl, Switches
-from device.service.runtime import Settings
+from device.service.runtime import RunSettings
 from device.service.status_reporter import RunStatus
 from device.service.supervisor import Supervisor
 from device.types import Event, Observers
@@ -36,14 +36,14 @@ from device.util.json_store import JsonStore
 _LOGGER = logging.getLogger(__name__)
 
 _DELIVERY_SECONDS = 15.0
-"""Time for the delivery of the last events when a run ends with its recording."""
+"""Time for the delivery of the last events when a run ends with its recording, s."""
 
 
-def serve(supervisor: Supervisor[Settings], options: SourceOptions) -> None:
+def serve(supervisor: Supervisor[RunSettings], options: SourceOptions) -> None:
     """Run until the supervisor stops, or the recording or standard input ends.
 
     Raises:
-        EarshotError: a problem that the user can solve.
+        EarshotError: a problem with a cure in its message.
     """
     health, liveness = Health(), Liveness()
     for settings, stop in supervisor.generations():
@@ -52,9 +52,9 @@ def serve(supervisor: Supervisor[Settings], options: SourceOptions) -> None:
 
 
 def _run(
-    settings: Settings,
+    settings: RunSettings,
     options: SourceOptions,
-    supervisor: Supervisor[Settings],
+    supervisor: Supervisor[RunSettings],
     health: Health,
     liveness: Liveness,
     stop: threading.Event,
@@ -96,7 +96,7 @@ def _run(
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
             publish_state=publisher.publish_state,
-            correct=clips.correct,
+            correct=clips.relabel,
         )
         publisher.subscribe_commands(remote_control.execute)
         monitored = SourceMonitor(
@@ -116,7 +116,8 @@ def _run(
                 lost_seconds = liveness.lost_seconds
                 _LOGGER.warning("%.0f ms of audio were lost so far", lost_seconds * 1000)
         liveness.expect_nothing()
-        if options.exit_at_end or options.name == STANDARD_INPUT:  # standard input does not return; a supervisor does
+        # The end of standard input is final: the daemon ends, and its service manager may restart it.
+        if options.exit_at_end or options.name == STANDARD_INPUT:
             _deliver(publisher, config)
         else:
             stop.wait()
@@ -132,7 +133,7 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> State
 
 
 def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
-    """Make the recorder of clips, if they are enabled."""
+    """Make the recorder if clips are enabled; empty otherwise."""
     if not config.clips.enabled:
         return []
     unknown_output = bundle.manifest.unknown.output

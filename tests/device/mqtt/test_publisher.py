@@ -51,7 +51,7 @@ def test_status_is_retained(mosquitto, peer, tmp_path):
         peer.until(PREFIX + "status", b"online", 5)
         late = Peer(mosquitto)
         late.until(PREFIX + "status", b"online", 5)
-        assert late.carried[0].retain
+        assert late.messages[0].retain
         late.close()
     peer.until(PREFIX + "status", b"offline", 5)
 
@@ -204,7 +204,7 @@ def test_a_state_is_retained_and_published_again(mosquitto, peer, tmp_path):
             publisher.publish_state("health", str(number))
         mosquitto.start()
         peer.until(PREFIX + "health", b"99", 20)
-        assert len(peer.heard(PREFIX + "health")) < 50, "only the last value of a state may be kept"
+        assert len(peer.payloads(PREFIX + "health")) < 50, "only the last value of a state may be kept"
         publisher.publish_state("health", "end")
     peer.until(PREFIX + "health", b"end", 5)
 

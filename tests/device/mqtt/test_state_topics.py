@@ -57,7 +57,7 @@ def test_disabled_spectrograms_are_deleted(peer, publisher, tmp_path):
     states(publisher, tmp_path)
     node = states(publisher, tmp_path, encode_spectrogram=None)
     peer.until("earshot/balcony/spectrogram", b"", 10)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
     assert json.loads(peer.last(TOPIC))["components"]["spectrogram"] == {"platform": "image"}
     node.on_window(
         ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(2, np.float32))
@@ -70,10 +70,10 @@ def test_disabled_spectrograms_are_deleted(peer, publisher, tmp_path):
 def test_discovery_is_published_again_when_home_assistant_starts(peer, publisher, tmp_path):
     """Home Assistant's birth message causes another discovery message; `offline` does not."""
     states(publisher, tmp_path)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 1, 10, "the discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 1, 10, "the discovery message")
     peer.publish("homeassistant/status", "offline").wait_for_publish(5)
     peer.publish("homeassistant/status", "online").wait_for_publish(5)
-    wait_until(lambda: len(peer.heard(TOPIC)) == 2, 10, "the second discovery message")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
 
 
 def test_labels_of_an_earlier_bundle_are_deleted(peer, publisher, tmp_path):
