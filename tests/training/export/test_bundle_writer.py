@@ -36,10 +36,10 @@ def test_int8_agrees_with_float(trained):
     """Scores of the int8 network are close to the float ones."""
     network, keras, windows = parts(trained)
     bundle = load_bundle(trained.output / "bundle")
-    network = load_ensemble(bundle).networks["inception"]
+    shipped = load_ensemble(bundle).networks["inception"]
     exact = np.exp(predict_logits(keras, windows) / network.temperature)
     exact = (exact / exact.sum(axis=1, keepdims=True))[:, :3]
-    quantized = np.stack([network.probabilities(network.outputs(window), "clip")[:3] for window in windows])
+    quantized = np.stack([shipped.probabilities(shipped.outputs(window), "clip")[:3] for window in windows])
     assert np.abs(exact - quantized).mean() < 0.05
 
 
