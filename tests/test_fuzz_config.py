@@ -8,6 +8,7 @@ import functools
 import numpy as np
 import pytest
 import yaml
+from fake_bundle import score_log_mel
 from fuzz_strategies import ANYTHING, DEFAULTS, KEYS, NAMES, SCALARS, TEXTS
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,7 +124,7 @@ def test_the_pipeline_runs_with_any_valid_config(config_file, overrides):
     except ConfigError:
         return
     bundle = make_bundle(FEATURES)
-    pipeline = Pipeline(config, bundle, lambda _log_mel: np.array([0.9, 0.0], np.float32))
+    pipeline = Pipeline(config, bundle, score_log_mel(FEATURES, lambda _: np.array([0.9, 0.0], np.float32)))
     length = round(BLOCK_SECONDS * FEATURES.sample_rate)
     noise = np.random.default_rng(0).integers(-9000, 9000, length, np.int16)
     sounds = [noise if number // 30 % 2 else np.zeros(length, np.int16) for number in range(150)]

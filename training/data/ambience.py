@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.config.models import Config
 from device.model.bundle import Bundle
-from device.model.features import FeatureConfig
-from device.model.manifest import FORMAT_VERSION, Calibration, Manifest, Quantization, Threshold, Unknown
+from device.model.features import FeatureConfig, log_mel
+from device.model.manifest import Threshold, Unknown
+from device.model.manifest_network import Quantization
+from device.model.manifest_v1 import Calibration, ManifestV1
 from device.pipeline import Classify, Pipeline
-from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples
+from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples, WindowScores
 from training.data.array_cache import Arrays, Cache
 from training.data.dataset import Dataset
 from training.data.progress import progress
@@ -59,11 +61,15 @@ def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
         seconds = np.zeros(len(dataset.clips))
         windows: list[tuple[int, ClassifiedWindow]] = []
         bundle = _placeholder_bundle(features)
+
+        def classify(samples: Samples) -> WindowScores:
+            return WindowScores(np.zeros(1, np.float32), log_mel(samples, features))
+
         for number in progress(negatives, len(negatives), "ambience through the gate"):
             samples = read_samples(dataset.clips[number].path, features.sample_rate)
             if len(samples) >= AMBIENCE_SECONDS * features.sample_rate:
                 seconds[number] = len(samples) / features.sample_rate
-                _, classified_windows = run_pipeline(samples, bundle, lambda _: np.zeros(1, np.float32))
+                _, classified_windows = run_pipeline(samples, bundle, classify)
                 windows += [(number, window) for window in classified_windows]
         log_mels = [quantize(window.log_mel) for _, window in windows]
         return {
@@ -90,13 +96,15 @@ def run_pipeline(
     Args:
         samples: shape (n,), int16, at the bundle's sample rate.
         bundle: labels, features, thresholds.
-        classify: log-mel (mel_bands, frames) -> scores (labels,).
+        classify: scores a window of live sound, from its samples.
 
     Returns:
         Event messages, with times in seconds since the first sample; and the classified windows.
     """
     recorder = _WindowRecorder()
-    return list(Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.features))), recorder.windows
+    return list(
+        Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.sample_rate))
+    ), recorder.windows
 
 
 class _WindowRecorder(Observer):
@@ -107,18 +115,18 @@ class _WindowRecorder(Observer):
         self.windows.append(look)
 
 
-def _blocks(samples: Samples, features: FeatureConfig) -> Iterator[Block]:
-    length = round(BLOCK_SECONDS * features.sample_rate)
+def _blocks(samples: Samples, sample_rate: int) -> Iterator[Block]:
+    length = round(BLOCK_SECONDS * sample_rate)
     for start in range(0, len(samples) - length + 1, length):
-        yield Block(samples[start : start + length], start, start / features.sample_rate)
+        yield Block(samples[start : start + length], start, start / sample_rate)
 
 
 def _placeholder_bundle(features: FeatureConfig) -> Bundle:
     """Return a bundle without files, for the gate alone: its network is not trained yet."""
     return Bundle(
         Path(),
-        Manifest(
-            format_version=FORMAT_VERSION,
+        ManifestV1(
+            format_version=1,
             name="placeholder",
             version="0",
             labels=("none",),
@@ -133,5 +141,5 @@ def _placeholder_bundle(features: FeatureConfig) -> Bundle:
             sha256="",
             golden_sha256="",
             manifest_sha256="",
-        ),
+        ).upgraded(),
     )

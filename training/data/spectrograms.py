@@ -146,7 +146,7 @@ class SpectrogramMaker:
         """
         features, seed = self._config.features, self._config.seed
         if not copy:
-            return lambda _, clip: clip_windows(read_samples(clip.path, features.sample_rate), features)
+            return lambda _, clip: clip_windows(read_samples(clip.path, features.sample_rate), features.window_length)
         backgrounds = self._backgrounds()
 
         def augmented_window(number: int, clip: Clip) -> NDArray[np.int16]:

@@ -130,6 +130,6 @@ def _mistake(clip: Clip, decision: str, confidence: float, features: FeatureConf
         "clip": clip,
         "decision": decision,
         "confidence": confidence,
-        "spectrogram": plots.spectrogram(log_mel(clip_windows(samples, features)[0], features)),
+        "spectrogram": plots.spectrogram(log_mel(clip_windows(samples, features.window_length)[0], features)),
         "sound": base64.b64encode(sound.getvalue()).decode(),
     }

@@ -18,7 +18,7 @@ from training.data.dataset import Clip, Dataset
 from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import PipelineResult, pipeline_figures
-from training.export.bundle_writer import load_classifier
+from training.export.bundle_writer import load_ensemble
 from training.fitting.calibration import clip_means
 from training.fitting.head_trainer import label_indices
 
@@ -72,7 +72,7 @@ def predict_fold(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: B
         bundle: bundle of the same network.
         dataset: dataset of the clips.
     """
-    probabilities = softmax(logits / bundle.manifest.calibration.temperature)
+    probabilities = softmax(logits / bundle.manifest.first.temperature["clip"])
     clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
     int8_scores = classify_files([dataset.clips[number] for number in clips], bundle)
     targets = label_indices(dataset)[clips]
@@ -83,10 +83,10 @@ def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]
     """Return scores of clips, shape (clips, labels), float32, like `earshot classify`."""
 
     def classify(classifier: Classify, clip: Clip) -> NDArray[np.float32]:
-        samples = read_samples(clip.path, bundle.features.sample_rate)
-        return classify_clip(samples, bundle.features, classifier)
+        samples = read_samples(clip.path, bundle.sample_rate)
+        return classify_clip(samples, bundle.window_length, classifier)[0]
 
-    scores = parallel_map(lambda: load_classifier(bundle), classify, clips)
+    scores = parallel_map(lambda: load_ensemble(bundle).classify_clip, classify, clips)
     return np.stack(list(progress(scores, len(clips), "clips through the int8 network")))
 
 

@@ -24,7 +24,7 @@ def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: f
         "model_card.md.jinja",
         bundle=bundle,
         manifest=bundle.manifest,
-        model_bytes=bundle.model_path.stat().st_size,
+        model_bytes=sum(bundle.model_path(name).stat().st_size for name in bundle.manifest.networks),
         evaluation=evaluation,
         folds={**evaluation["folds"], "pooled": pooled},
         agreement=agreement,

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
-from device.model.classifier import Classifier, interpreter_class, softmax
+from device.model.classifier import Network, interpreter_class, softmax
+from device.model.ensemble import Ensemble
 from device.model.features import FeatureConfig, log_mel
-from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, Threshold, manifest_digest
+from device.model.manifest import GOLDEN, MANIFEST, Threshold, manifest_digest
+from device.model.manifest_network import INCEPTION, NetworkManifest, TensorQuantization
+from device.model.manifest_v1 import MODEL
 from device.model.scoring import decide
 from device.model.self_test import self_test
 from device.types import LogMel, Samples, to_int16
@@ -46,12 +49,12 @@ class BundleInfo:
 
 
 def export_bundle(
-    network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32], info: BundleInfo, folder: Path
+    keras_network: Any, log_mels: NDArray[np.float32], logits: NDArray[np.float32], info: BundleInfo, folder: Path
 ) -> float:
     """Quantize a network, compare it with the float network, and write its bundle without the model card.
 
     Args:
-        network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled; its
+        keras_network: Keras, log-mels (n, mel_bands, frames, 1) -> logits (n, outputs). Its channels are rescaled; its
             outputs stay the same.
         log_mels: varied training windows, shape (n, mel_bands, frames), to calibrate and to compare with.
         logits: float logits of these windows, shape (n, outputs).
@@ -64,7 +67,7 @@ def export_bundle(
     Raises:
         ConfigError: the int8 network disagrees with the float network, or is too large. Nothing is written.
     """
-    content = quantize_network(network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
+    content = quantize_network(keras_network, log_mels[:CALIBRATION_WINDOWS], logits[:CALIBRATION_WINDOWS])
     if len(content) > MAX_MODEL_BYTES:
         raise ConfigError(
             f"not exported: the network takes {len(content)} bytes, at most {MAX_MODEL_BYTES} are allowed. "
@@ -75,8 +78,8 @@ def export_bundle(
         path = Path(temporary)
         (path / MODEL).write_bytes(content)
 
-        def load() -> Classifier:
-            return Classifier(path / MODEL, labels=len(info.labels), temperature=info.temperature)
+        def load() -> Network:
+            return Network(path / MODEL, _network_manifest(path, info))
 
         agreement = decision_agreement(logits, load, log_mels, info)
         if agreement < MIN_AGREEMENT:
@@ -84,11 +87,11 @@ def export_bundle(
                 f"not exported: the int8 network decides like the float one on {agreement:.1%} of {len(log_mels)} "
                 f"windows, at least {MIN_AGREEMENT:.0%} are needed. Train with more clips or copies"
             )
-        classifier = load()
-        _write_golden(path / GOLDEN, info, classifier)
+        network = load()
+        _write_golden(path / GOLDEN, info, network)
         _write_manifest(path, info)
         bundle = load_bundle(path)
-        self_test(bundle, classifier)
+        self_test(bundle, {INCEPTION: network})
         folder.mkdir(parents=True, exist_ok=True)
         for name in (MODEL, GOLDEN, MANIFEST):
             (path / name).replace(folder / name)
@@ -96,14 +99,19 @@ def export_bundle(
 
 
 def decision_agreement(
-    logits: NDArray[np.float32], load: Callable[[], Classifier], log_mels: NDArray[np.float32], info: BundleInfo
+    logits: NDArray[np.float32], load: Callable[[], Network], log_mels: NDArray[np.float32], info: BundleInfo
 ) -> float:
     """Return the share of windows on which the device's int8 network decides like the float network, 0 to 1."""
     float_scores = softmax(logits / info.temperature)[:, : len(info.labels)]
-    int8_scores = np.stack(list(parallel_map(load, lambda classifier, window: classifier(window), log_mels)))
+    int8_scores = np.stack(list(parallel_map(load, lambda network, window: _scores(network, window, info), log_mels)))
     unknown = unknown_rule(info.unknown_output, info.live_odds)
     alike = decide(float_scores, unknown) == decide(int8_scores, unknown)
     return float(alike.mean())
+
+
+def _scores(network: Network, window: LogMel, info: BundleInfo) -> NDArray[np.float32]:
+    """Return the scores of one log-mel, shape (labels,)."""
+    return network.probabilities(network.outputs(window), "clip")[: len(info.labels)]
 
 
 def golden_waveforms(features: FeatureConfig) -> list[Samples]:
@@ -118,16 +126,16 @@ def golden_waveforms(features: FeatureConfig) -> list[Samples]:
     return [to_int16(signal) for signal in signals]
 
 
-def _write_golden(path: Path, info: BundleInfo, classifier: Classifier) -> None:
+def _write_golden(path: Path, info: BundleInfo, network: Network) -> None:
     waveforms = golden_waveforms(info.features)
     log_mels: list[LogMel] = [log_mel(waveform, info.features) for waveform in waveforms]
-    scores = [classifier(each) for each in log_mels]
+    scores = [_scores(network, each, info) for each in log_mels]
     np.savez_compressed(path, waveforms=np.stack(waveforms), log_mels=np.stack(log_mels), scores=np.stack(scores))
 
 
 def _write_manifest(path: Path, info: BundleInfo) -> None:
     manifest: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": 1,
         "name": info.name,
         "version": info.version,
         "labels": list(info.labels),
@@ -155,7 +163,19 @@ def _quantization(model: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def load_classifier(bundle: Bundle) -> Classifier:
-    """Load the device's classifier of a bundle."""
-    temperature = bundle.manifest.calibration.temperature
-    return Classifier(bundle.model_path, labels=len(bundle.labels), temperature=temperature)
+def _network_manifest(path: Path, info: BundleInfo) -> NetworkManifest:
+    """Return the manifest's part of the network in a folder."""
+    return NetworkManifest(
+        file=MODEL,
+        sha256=file_digest(path / MODEL),
+        features=info.features,
+        quantization=TensorQuantization.model_validate(_quantization(path / MODEL)),
+        outputs={"clip": len(info.labels) + info.unknown_output},
+        temperature={"clip": info.temperature},
+        classes=None,
+    )
+
+
+def load_ensemble(bundle: Bundle) -> Ensemble:
+    """Load the networks of a bundle, as the device does."""
+    return Ensemble(bundle)

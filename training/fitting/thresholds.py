@@ -27,7 +27,7 @@ the lowest candidate, too, was chosen on the street benchmark of the evaluation 
 
 
 @dataclass(frozen=True)
-class LiveRule:
+class LiveScoring:
     """Parameters with which the device turns scores into events.
 
     Attributes:
@@ -98,7 +98,7 @@ def ambience_spans(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[n
 
 def choose_live_rule(
     labels: Sequence[str], spans: Sequence[AmbienceSpan], hours: float, features: FeatureConfig, start: float = 1.0
-) -> LiveRule:
+) -> LiveScoring:
     """Choose the lowest odds that allow the lowest thresholds within `FALSE_ALARMS_PER_HOUR`, then the thresholds.
 
     The odds weigh `unknown` against the labels. Their ratio between labels comes from the number of false alarms of
@@ -140,7 +140,7 @@ def choose_live_rule(
             false_alarms_per_hour=round(float(rates[index, number]), 2),
             live_odds=float(label_odds[number]),
         )
-    return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
+    return LiveScoring(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
 def _count_false_alarms(

@@ -7,7 +7,7 @@ import numpy as np
 
 from training.fitting.fine_tuning import TrainingWindows, best_epoch, fine_tune_with_validation
 from training.fitting.head_trainer import FittedHead, HeadTrainer
-from training.fitting.thresholds import LiveRule, ambience_spans, choose_live_rule
+from training.fitting.thresholds import LiveScoring, ambience_spans, choose_live_rule
 from training.models.checkpoint import Network
 from training.workflow.experiment_data import ExperimentData
 
@@ -38,7 +38,7 @@ class NetworkFitter:
         tuned, choices = self._fine_tune(network, fold)
         return replace(network, settings={**network.settings, **choices}), tuned
 
-    def _live_rule(self, fitted: FittedHead, fold: int | None) -> LiveRule:
+    def _live_rule(self, fitted: FittedHead, fold: int | None) -> LiveScoring:
         """Choose the live rule on the ambience of the validation folds."""
         dataset, ambience = self._data.dataset, self._data.ambience
         rows, scores = self._trainer.predict_validation_folds(fold, fitted, ambience.windows, "features of ambience")
@@ -49,7 +49,7 @@ class NetworkFitter:
             dataset.labels, ambience_spans(ambience, rows, scores), hours, features, fitted.live_odds
         )
 
-    def _network(self, fitted: FittedHead, rule: LiveRule, fold: int | None) -> Network:
+    def _network(self, fitted: FittedHead, rule: LiveScoring, fold: int | None) -> Network:
         config = self._data.config
         settings = {
             "spectrograms": asdict(config.spectrograms),
