@@ -14,9 +14,10 @@ from device.audio.ring_buffer import RingBuffer
 from device.config.models import Config
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
+from device.detection.vocabulary import ScoredWindow, make_vocabularies
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
-from device.model.scoring import Scorer, likeliest_classes
+from device.model.scoring import likeliest_classes
 from device.types import (
     BLOCK_SECONDS,
     Block,
@@ -44,7 +45,7 @@ class Pipeline:
 
     Args:
         config: of gate, window and events.
-        bundle: labels, length of a window, thresholds and the rule for `unknown`.
+        bundle: labels, AudioSet classes, length of a window, thresholds and the rule for `unknown`.
         classify: scores a window of live sound, from its samples.
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
@@ -74,25 +75,24 @@ class Pipeline:
         self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch)
         self._tracker = EventTracker(
             config.events,
-            bundle_thresholds={label: t.threshold for label, t in bundle.manifest.thresholds.items()},
-            scorer=Scorer(bundle.manifest),
+            vocabularies=make_vocabularies(config.events, bundle),
             sample_rate=rate,
             on_refusal=self._report_refusal,
         )
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Confidence from which each label becomes an event."""
+        """Confidence from which each label or configured AudioSet class becomes an event, by slug."""
         return self._tracker.thresholds
 
-    def set_threshold(self, label: str, threshold: float) -> None:
-        """Change the threshold of one label, from the next window on; any thread.
+    def set_threshold(self, slug: str, threshold: float) -> None:
+        """Change the threshold of one label or AudioSet class, from the next window on; any thread.
 
         Args:
-            label: one of the bundle's.
+            slug: a key of `thresholds`.
             threshold: 0 to 1.
         """
-        self._tracker.set_threshold(label, threshold)
+        self._tracker.set_threshold(slug, threshold)
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
@@ -140,7 +140,8 @@ class Pipeline:
                 self._last = window = self._classify_window(item, time_of(item.start))
                 self._observer.on_window(window)
                 level = loudest_dbfs(window.samples, self._sample_rate)
-                events = self._tracker.update(item, window.scores, window.rise_db, level, time_of)
+                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
+                events = self._tracker.update(scored, level, time_of)
             else:
                 events = self._tracker.close(item, time_of)
             for event in events:

@@ -15,6 +15,8 @@ range."""
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
+VocabularyName = Literal["bundle", "audioset"]
+"""Origin of an event's name: a label of the bundle, or a class of AudioSet."""
 RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
 
 FULL_SCALE = 32768.0
@@ -157,19 +159,36 @@ class ClassifiedWindow:
 
 
 @dataclass(frozen=True)
+class SoundName:
+    """Name of a sound that can become an event.
+
+    Attributes:
+        label: label of the bundle, or display name of an AudioSet class.
+        slug: form of `label` for topics and folders. For a label, the label itself.
+        vocabulary: see `VocabularyName`.
+    """
+
+    label: str
+    slug: str
+    vocabulary: VocabularyName
+
+
+@dataclass(frozen=True)
 class Event:
     """Start or end of one sound.
 
     Attributes:
         type: "start" or "end".
         event_id: UUIDv7 shared by the start and the end.
-        label: one of the bundle's labels.
-        confidence: calibrated probability of `label`, 0 to 1.
-        scores: calibrated probability of each of the bundle's labels.
+        label: one of the bundle's labels, or the display name of an AudioSet class.
+        confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle.
+        scores: the same for each label of the bundle, or for each configured AudioSet class.
         start_time: Unix seconds.
         end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.
         gate: what opened the gate.
+        vocabulary: origin of `label`.
+        slug: form of `label` for topics and folders; empty: the label itself, which replaces it.
     """
 
     type: Literal["start", "end"]
@@ -181,6 +200,13 @@ class Event:
     end_time: float | None
     level_dbfs: float
     gate: GateReason
+    vocabulary: VocabularyName = "bundle"
+    slug: str = ""
+
+    def __post_init__(self) -> None:
+        """Replace an empty slug."""
+        if not self.slug:
+            object.__setattr__(self, "slug", self.label)
 
 
 @dataclass(frozen=True)
@@ -189,8 +215,8 @@ class Refusal:
 
     Attributes:
         reason: why not.
-        label: one of the bundle's labels.
-        confidence: calibrated probability of `label`, 0 to 1.
+        label: one of the bundle's labels, or the display name of an AudioSet class.
+        confidence: probability of `label`, 0 to 1.
         threshold: confidence from which the label becomes an event.
         time: end of the window, Unix seconds.
         audioset: likeliest AudioSet classes of the window with their probabilities, at most three, if the reason is
@@ -219,30 +245,3 @@ class Observer:
 
     def on_event(self, event: Event) -> None:
         """Handle the start or the end of an event."""
-
-
-class Observers(Observer):
-    """Several observers, called in their order."""
-
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
-
-    def on_block(self, seconds: float, gate: GateReason | None) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.on_block(seconds, gate)
-
-    def on_window(self, window: ClassifiedWindow) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.on_window(window)
-
-    def on_refusal(self, refusal: Refusal) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.on_refusal(refusal)
-
-    def on_event(self, event: Event) -> None:
-        """See `Observer`."""
-        for observer in self._observers:
-            observer.on_event(event)

@@ -57,7 +57,13 @@ CHANNELS = (
     ),
     Channel("event", _OWN + "event", "Start or end of an event, published live.", "event"),
     Channel("backlog", _OWN + "event/backlog", "Start or end of an event, delivered late.", "event"),
-    Channel("sound", _OWN + "sound/{label}", "ON during an event of the label, else OFF.", _ON_OFF, retained=True),
+    Channel(
+        "sound",
+        _OWN + "sound/{label}",
+        "ON during an event of the label or AudioSet class, else OFF.",
+        _ON_OFF,
+        retained=True,
+    ),
     Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
     Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the first window of the last event.", _PNG, retained=True),
     Channel(
@@ -71,7 +77,7 @@ CHANNELS = (
     Channel(
         "threshold",
         _OWN + "threshold/{label}",
-        "Confidence from which a label becomes an event.",
+        "Confidence from which a label or AudioSet class becomes an event.",
         _THRESHOLD,
         retained=True,
     ),
@@ -100,7 +106,7 @@ CHANNELS = (
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",
-    "label": "one of the bundle's labels",
+    "label": "one of the bundle's labels, or the slug of an AudioSet class of events.audioset, as in doorbell",
 }
 
 

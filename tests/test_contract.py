@@ -54,21 +54,26 @@ def run(broker, state, recording, *arguments):
 
 
 def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recording, bundle_path, tmp_path):
-    """Each message of a run, a late one and one with AudioSet is valid; each channel is used; retained are kept."""
+    """Each message of a run, a late one and two with AudioSet is valid; each channel is used; retained are kept."""
     (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
     run(mosquitto, tmp_path, demo_recording)
     run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001")
     tiny = write_tiny_bundle(tmp_path / "tiny")
     run(mosquitto, tmp_path / "tiny_state", demo_recording, "--set", f"model.bundle={tiny}")
-    wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 3, 10, "end")
-    used = set()
+    settings = ("--set", f"model.bundle={tiny}", "--set", "events.audioset={Class 4: 0}")
+    run(mosquitto, tmp_path / "tiny_state", demo_recording, *settings)
+    wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 4, 10, "end")
+    used, vocabularies = set(), set()
     for message in peer.messages:
         channel = channel_of(message.topic)
         check(channel, message.payload)
         assert not channel.obeyed
         used.add(channel.name)
         if channel.payload == "event":
-            assert json.loads(message.payload)["replayed"] == (channel.name == "backlog")
+            event = json.loads(message.payload)
+            assert event["replayed"] == (channel.name == "backlog")
+            vocabularies.add(event["vocabulary"])
+    assert vocabularies == {"bundle", "audioset"}
     assert used == {channel.name for channel in MAKE_ASYNCAPI.CHANNELS if not channel.obeyed}
     retained = {message.topic for message in peer.messages if channel_of(message.topic).retained}
     late = Peer(mosquitto)

@@ -1,18 +1,16 @@
-"""`earshot labels`: the bundle's labels with their thresholds, and AudioSet's classes."""
+"""`earshot labels`: the bundle's labels and AudioSet's classes, with the thresholds of those that become events."""
 
 import argparse
-import difflib
 from dataclasses import dataclass
 
 from device.cli.output import print_json
 from device.config.loader import load_config
 from device.config.models import Config
-from device.detection.event_tracker import EventTracker
+from device.detection.vocabulary import make_vocabularies
 from device.errors import EXIT_DONE, InputError
 from device.model.bundle import Bundle, load_bundle
-from device.model.scoring import Scorer
 from device.service.runtime import check_labels
-from device.util.text import quoted
+from device.util.text import plain_term, quoted, similar_names
 
 
 @dataclass(frozen=True)
@@ -45,22 +43,18 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names:
         if arguments.json:
             print_json({"label": name.label, "vocabulary": name.vocabulary, "threshold": name.threshold})
-        elif name.threshold is None:
-            print(f"{name.label} (AudioSet class, no event)")
         else:
-            print(f"{name.label} (label, event from {name.threshold:g})")
+            kind = "label" if name.vocabulary == "bundle" else "AudioSet class"
+            effect = "no event" if name.threshold is None else f"event from {name.threshold:g}"
+            print(f"{name.label} ({kind}, {effect})")
     return EXIT_DONE
 
 
 def _names(config: Config, bundle: Bundle) -> list[_Name]:
-    tracker = EventTracker(
-        config.events,
-        bundle_thresholds={label: part.threshold for label, part in bundle.manifest.thresholds.items()},
-        scorer=Scorer(bundle.manifest),
-        sample_rate=bundle.sample_rate,
-    )
-    labels = [_Name(label, "bundle", threshold) for label, threshold in tracker.thresholds.items()]
-    return labels + [_Name(name, "audioset", None) for name in bundle.audioset_classes or ()]
+    labels, *_ = make_vocabularies(config.events, bundle)
+    names = [_Name(name.label, "bundle", threshold) for name, threshold in labels.thresholds.items()]
+    thresholds = config.events.audioset
+    return names + [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
 
 
 def _search(names: list[_Name], text: str) -> list[_Name]:
@@ -69,15 +63,9 @@ def _search(names: list[_Name], text: str) -> list[_Name]:
     Raises:
         InputError: there is none. The message contains the most similar names.
     """
-    wanted = text.casefold().replace("_", " ")
-    found = [name for name in names if wanted in name.label.casefold().replace("_", " ")]
+    found = [name for name in names if plain_term(text) in plain_term(name.label)]
     if found:
         return found
-    # A display name lists synonyms, as in "Smoke detector, smoke alarm": each of them can be meant.
-    terms: dict[str, str] = {}
-    for name in names:
-        for term in (name.label, *name.label.split(", ")):
-            terms.setdefault(term.casefold().replace("_", " "), name.label)
-    similar = dict.fromkeys(terms[term] for term in difflib.get_close_matches(wanted, terms, n=3))
+    similar = similar_names(text, (name.label for name in names))
     cure = f"Did you mean {' or '.join(map(repr, similar))}?" if similar else "Run `earshot labels` for all names"
     raise InputError(f"labels --search {quoted(text)}: no label and no AudioSet class contains it. {cure}")

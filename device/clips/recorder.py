@@ -63,7 +63,7 @@ class Recorder(Observer):
         if not self._config.keep_speech and self._speech_filter.may_contain_speech(samples, start, end):
             _LOGGER.info("no clip of the event %s is saved: it may contain speech", event.event_id)
             return
-        event_id, time, label = event.event_id, event.start_time, event.label
+        event_id, time, label = event.event_id, event.start_time, event.slug
         self._update_folder(lambda: self._folder.save(event_id, time, label, samples, self._rate))
 
     def _update_folder(self, update: Callable[[], None]) -> None:

@@ -38,7 +38,7 @@ class Clip:
         path: the file.
         event_id: UUIDv7 of the event.
         start_time: start of the event, Unix seconds.
-        label: label of the event, or the label from the user after a correction; `none` for none of the labels.
+        label: slug of the event, or the label from the user after a correction; `none` for none of the labels.
         corrected: whether the user has corrected it.
     """
 
@@ -83,7 +83,7 @@ class ClipFolder:
         Args:
             event_id: UUIDv7 of the event.
             start_time: start of the event, Unix seconds.
-            label: label of the event.
+            label: slug of the event; name of the folder.
             samples: shape (n,), int16.
             sample_rate: Hz.
 

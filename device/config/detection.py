@@ -114,6 +114,10 @@ class EventsConfig(Section):
     """Confidence, 0 to 1, from which any label becomes an event; null: the bundle's threshold of each label."""
     thresholds: dict[str, Probability] = Field(default={})
     """Confidence, 0 to 1, for single labels, as in {siren: 0.4, dog_bark: 0.9}. It has priority over `threshold`."""
+    audioset: dict[str, Probability] = Field(default={})
+    """AudioSet classes that become events as well, with the confidence, 0 to 1, from which each does, as in
+    {Doorbell: 0.3, "Smoke detector, smoke alarm": 0.3}. The bundle needs the AudioSet network. `earshot labels` lists
+    the names, docs/vocabulary.md recommended classes."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of windows that are judged together. While a sound lasts, each single window needs less confidence."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0

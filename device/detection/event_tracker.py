@@ -2,16 +2,15 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from uuid6 import uuid7
 
 from device.config.models import EventsConfig
 from device.config.quiet_hours import QuietHours
-from device.model.scoring import Scorer, independent_windows
-from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, Span, Window
+from device.detection.vocabulary import Judgement, ScoredWindow, Vocabulary
+from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
 
 @dataclass
@@ -31,25 +30,48 @@ class _ActiveEvent:
     detected_until: int
     next_window_start: int
 
-    def extend(self, window: Window, scores: dict[str, float], level_dbfs: float) -> None:
+    def extend(self, window: Window, confidence: float, scores: dict[str, float], level_dbfs: float) -> None:
         """Continue the event through another window in which its label was detected."""
         self.detected_until, self.next_window_start = window.end, window.start + window.hop_length
         event = self.event
-        if scores[event.label] > event.confidence:
-            event = dataclasses.replace(event, confidence=scores[event.label], scores=scores)
+        if confidence > event.confidence:
+            event = dataclasses.replace(event, confidence=confidence, scores=scores)
         self.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """Judgements of all vocabularies at one window.
+
+    Attributes:
+        window: extent of the window.
+        level_dbfs: RMS level of the window's loudest 30 ms, dB relative to full scale.
+        time_of: sample position -> Unix seconds.
+        judgements: judgement that contains each name.
+        detected: names that reach their thresholds.
+    """
+
+    window: Window
+    level_dbfs: float
+    time_of: Callable[[int], float]
+    judgements: Mapping[SoundName, Judgement]
+    detected: set[SoundName]
+
+    def confidence(self, name: SoundName) -> float:
+        """Return the confidence of a name, 0 to 1."""
+        return self.judgements[name].confidences[name]
 
 
 class EventTracker:
     """State machine that turns the scores of successive windows into starts and ends of events.
 
     The last windows are scored together. One odd window then neither starts nor splits an event, and a long sound
-    needs no single window of high confidence.
+    needs no single window of high confidence. Several vocabularies share start, end, cool-down and quiet hours; each
+    has a rule of its own for the confidences of its names.
 
     Args:
-        config: thresholds and times.
-        bundle_thresholds: the bundle's own threshold for each label.
-        scorer: labels, and the bundle's rules for live scores and `unknown`.
+        config: times, and the number of windows that are scored together.
+        vocabularies: names that can become events, with their thresholds and rules.
         sample_rate: Hz, of positions.
         on_refusal: called for each label that becomes no event.
     """
@@ -58,92 +80,55 @@ class EventTracker:
         self,
         config: EventsConfig,
         *,
-        bundle_thresholds: Mapping[str, float],
-        scorer: Scorer,
+        vocabularies: Sequence[Vocabulary],
         sample_rate: int,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
     ) -> None:
-        self._scorer = scorer
-        self._labels = scorer.labels
-        self._thresholds = {
-            label: _first_set(config.thresholds.get(label), config.threshold, bundle_thresholds[label])
-            for label in scorer.labels
-        }
+        self._vocabularies = vocabularies
+        self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
+        self._thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
+        self._by_slug = {name.slug: name for name in self._thresholds}
         self._on_refusal = on_refusal
         self._cooldown = round(config.cooldown_seconds * sample_rate)
-        self._recent: deque[tuple[Window, Probabilities, float]] = deque(maxlen=config.smoothing_windows)
+        self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
-        self._active: dict[str, _ActiveEvent] = {}
-        self._exhausted: set[str] = set()
-        self._ended_at: dict[str, int] = {}
+        self._active: dict[SoundName, _ActiveEvent] = {}
+        self._exhausted: set[SoundName] = set()
+        self._ended_at: dict[SoundName, int] = {}
 
-    def update(
-        self,
-        window: Window,
-        scores: Probabilities,
-        rise_db: float,
-        level_dbfs: float,
-        time_of: Callable[[int], float],
-    ) -> Iterator[Event]:
+    def update(self, scored: ScoredWindow, level_dbfs: float, time_of: Callable[[int], float]) -> Iterator[Event]:
         """Add the scores of the next window; yield the starts and ends that result.
 
         Args:
-            window: extent of the window.
-            scores: shape (labels,), 0 to 1, of this window alone, without the prior odds of live sound.
-            rise_db: highest rise above the noise floor in the window, dB.
+            scored: the window with its scores.
             level_dbfs: RMS level of the window's loudest 30 ms, dB relative to full scale.
             time_of: sample position -> Unix seconds.
         """
-        self._recent.append((window, scores, rise_db))
-        live_scores = self._live_scores()
-        confidences = self._by_label(live_scores)
-        is_unknown = self._scorer.decide(live_scores) == UNKNOWN
-        detected = (
-            set() if is_unknown else {label for label, value in confidences.items() if value >= self._thresholds[label]}
+        self._recent.append(scored)
+        judgements = {vocabulary: vocabulary.judge(self._recent) for vocabulary in self._vocabularies}
+        moment = _Moment(
+            scored.window,
+            level_dbfs,
+            time_of,
+            {name: judgement for judgement in judgements.values() for name in judgement.confidences},
+            {name for judgement in judgements.values() for name in judgement.detected(self._thresholds)},
         )
-
-        def refuse(label: str, reason: RefusalReason) -> None:
-            self._on_refusal(Refusal(reason, label, confidences[label], self._thresholds[label], time_of(window.end)))
-
-        if not detected:
-            likeliest = max(confidences, key=lambda label: confidences[label])
-            refuse(likeliest, "unknown" if is_unknown else "below_threshold")
-        for active in list(self._active.values()):
-            if active.event.label in detected:
-                active.extend(window, confidences, level_dbfs)
-                if window.end - active.start >= self._maximum:
-                    self._exhausted.add(active.event.label)
-                    yield self._end(active, window.end, time_of)
-            elif window.start >= active.next_window_start:
-                yield self._end(active, max(active.next_window_start, active.start + window.hop_length), time_of)
-        for label in sorted(detected - self._active.keys()):
-            onset = self._onset(label)
-            if reason := self._refusal_reason(label, onset, time_of(onset)):
-                refuse(label, reason)
-                continue
-            event = Event(
-                type="start",
-                event_id=str(uuid7()),
-                label=label,
-                confidence=confidences[label],
-                scores=confidences,
-                start_time=time_of(onset),
-                end_time=None,
-                level_dbfs=level_dbfs,
-                gate=window.span.reason,
-            )
-            self._active[label] = _ActiveEvent(event, onset, window.end, window.start + window.hop_length)
-            yield event
+        if not moment.detected:
+            for vocabulary, judgement in judgements.items():
+                for name, reason in vocabulary.refusals(judgement, self._thresholds):
+                    self._refuse(name, reason, moment)
+        yield from self._continue_events(moment)
+        yield from self._start_events(moment)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Confidence from which each label becomes an event; a copy."""
-        return dict(self._thresholds)
+        """Confidence from which each name becomes an event, by slug; a copy."""
+        return {name.slug: threshold for name, threshold in self._thresholds.items()}
 
-    def set_threshold(self, label: str, threshold: float) -> None:
-        """Change the confidence from which a label becomes an event, from the next window on; any thread."""
-        self._thresholds[label] = threshold
+    def set_threshold(self, slug: str, threshold: float) -> None:
+        """Change the confidence from which a name becomes an event, from the next window on; any thread."""
+        self._thresholds[self._by_slug[slug]] = threshold
 
     @property
     def has_active_events(self) -> bool:
@@ -159,44 +144,72 @@ class EventTracker:
         """
         self._recent.clear()
         self._exhausted.clear()
-        for active in list(self._active.values()):
-            yield self._end(active, min(active.detected_until, span.end), time_of)
+        for name, active in list(self._active.items()):
+            yield self._end(name, min(active.detected_until, span.end), time_of)
 
-    def _live_scores(self) -> Probabilities:
-        """Pool the scores of the last windows, shape (labels,)."""
-        windows, scores, rises_db = zip(*self._recent, strict=True)
-        first, last = windows[0], windows[-1]
-        count = independent_windows(first.start, last.start, last.end - last.start, len(windows))
-        return self._scorer.live_scores(np.stack(scores), count, max(rises_db))
+    def _continue_events(self, moment: _Moment) -> Iterator[Event]:
+        """Extend the active events with a detected label; end the others, and those of the maximum duration."""
+        window = moment.window
+        for name, active in list(self._active.items()):
+            if name in moment.detected:
+                scores = moment.judgements[name].scores
+                active.extend(window, moment.confidence(name), scores, moment.level_dbfs)
+                if window.end - active.start >= self._maximum:
+                    self._exhausted.add(name)
+                    yield self._end(name, window.end, moment.time_of)
+            elif window.start >= active.next_window_start:
+                end = max(active.next_window_start, active.start + window.hop_length)
+                yield self._end(name, end, moment.time_of)
 
-    def _refusal_reason(self, label: str, onset: int, time: float) -> RefusalReason | None:
+    def _start_events(self, moment: _Moment) -> Iterator[Event]:
+        """Start an event of each detected label without one, or refuse it."""
+        window = moment.window
+        for name in sorted(moment.detected - self._active.keys(), key=lambda name: name.slug):
+            onset = self._onset(name)
+            if reason := self._refusal_reason(name, onset, moment.time_of(onset)):
+                self._refuse(name, reason, moment)
+                continue
+            event = Event(
+                type="start",
+                event_id=str(uuid7()),
+                label=name.label,
+                confidence=moment.confidence(name),
+                scores=moment.judgements[name].scores,
+                start_time=moment.time_of(onset),
+                end_time=None,
+                level_dbfs=moment.level_dbfs,
+                gate=window.span.reason,
+                vocabulary=name.vocabulary,
+                slug=name.slug,
+            )
+            self._active[name] = _ActiveEvent(event, onset, window.end, window.start + window.hop_length)
+            yield event
+
+    def _refuse(self, name: SoundName, reason: RefusalReason, moment: _Moment) -> None:
+        time = moment.time_of(moment.window.end)
+        self._on_refusal(Refusal(reason, name.label, moment.confidence(name), self._thresholds[name], time))
+
+    def _refusal_reason(self, name: SoundName, onset: int, time: float) -> RefusalReason | None:
         """Return why a detected label starts no event; None if it starts one."""
-        if label in self._exhausted:
+        if name in self._exhausted:
             return "maximum_duration"
-        if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
+        if name in self._ended_at and onset < self._ended_at[name] + self._cooldown:
             return "cooling_down"
         if self._quiet_hours.hold(time):
             return "quiet_hours"
         return None
 
-    def _onset(self, label: str) -> int:
+    def _onset(self, name: SoundName) -> int:
         """Return the position at which a detected label began, from the windows that raised it above its threshold."""
-        index = self._labels.index(label)
-        contributing = [window for window, scores, _ in self._recent if scores[index] >= self._thresholds[label] / 2]
-        first = contributing[0] if contributing else self._recent[-1][0]
+        least, vocabulary = self._thresholds[name] / 2, self._vocabulary_of[name]
+        contributing = [scored.window for scored in self._recent if vocabulary.score(scored, name) >= least]
+        first = contributing[0] if contributing else self._recent[-1].window
         if first.start < first.span.start:
             return first.span.start  # first window of the span: the onset opened the gate
         return first.end - first.hop_length  # later window: only its last hop is new, so the onset lies there
 
-    def _by_label(self, scores: Probabilities) -> dict[str, float]:
-        return {label: round(float(score), 4) for label, score in zip(self._labels, scores, strict=True)}
-
-    def _end(self, active: _ActiveEvent, end: int, time_of: Callable[[int], float]) -> Event:
-        del self._active[active.event.label]
+    def _end(self, name: SoundName, end: int, time_of: Callable[[int], float]) -> Event:
+        active = self._active.pop(name)
         end = max(end, active.start)
-        self._ended_at[active.event.label] = end
+        self._ended_at[name] = end
         return dataclasses.replace(active.event, type="end", end_time=time_of(end))
-
-
-def _first_set(*values: float | None) -> float:
-    return next(value for value in values if value is not None)

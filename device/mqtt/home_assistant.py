@@ -6,11 +6,13 @@ https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload.
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from device.model.sound_names import AUDIOSET_PREFIX
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
+from device.types import SoundName
+from device.util.text import slug
 
 Component = dict[str, Any]
 
@@ -35,7 +37,7 @@ def device_id(node_id: str) -> str:
 
 def discovery_message(
     node_id: str,
-    labels: Sequence[str],
+    names: Sequence[SoundName],
     *,
     version: str,
     bundle: str,
@@ -47,7 +49,7 @@ def discovery_message(
 
     Args:
         node_id: of this device.
-        labels: of its bundle.
+        names: labels of its bundle, and the AudioSet classes that become events.
         version: of Earshot.
         bundle: name@version.
         published: components of earlier messages, key -> platform. A component that no longer exists is published
@@ -56,7 +58,7 @@ def discovery_message(
         unknown: whether the AudioSet class of the last unknown sound is published.
     """
     topics, device = Topics(node_id), device_id(node_id)
-    components = _node_components(topics) | _event_components(topics, labels)
+    components = _node_components(topics) | _event_components(topics, names)
     if not spectrogram:
         del components["spectrogram"]
     if unknown:
@@ -64,7 +66,7 @@ def discovery_message(
         components["unknown_sound"] = _sensor("Unknown sound", topic, "{{ value }}", icon="mdi:help-circle-outline")
     for key, component in components.items():
         component["unique_id"] = f"{device}_{key}"
-        component["default_entity_id"] = component["platform"] + "." + _slug(f"earshot {node_id} {component['name']}")
+        component["default_entity_id"] = component["platform"] + "." + slug(f"earshot {node_id} {component['name']}")
     removed = {key: {"platform": platform} for key, platform in published.items() if key not in components}
     return {
         "device": {
@@ -83,15 +85,15 @@ def discovery_message(
     }
 
 
-def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
-    """Make the components of events: the event, sensors of the last one, and state and threshold of each label."""
+def _event_components(topics: Topics, names: Sequence[SoundName]) -> dict[str, Component]:
+    """Make the components of events: the event, sensors of the last one, and state and threshold of each name."""
     components: dict[str, Component] = {
         "event": {
             "platform": "event",
             "name": "Sound",
             "icon": "mdi:ear-hearing",
             "state_topic": topics.event,
-            "event_types": list(labels),
+            "event_types": list(dict.fromkeys(name.label for name in names)),
             "value_template": _EVENT,
         },
         "last_sound": _sensor("Last sound", topics.event, "{{ value_json.label }}", icon="mdi:waveform"),
@@ -112,21 +114,21 @@ def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Compon
             "content_type": "image/png",
         },
     }
-    for label in labels:
-        name = label.replace("_", " ").capitalize()
-        components[f"sound_{label}"] = {
+    for name in names:
+        title = _title(name)
+        components[f"sound_{name.slug}"] = {
             "platform": "binary_sensor",
-            "name": name,
+            "name": title,
             "device_class": "sound",
-            "state_topic": topics.state(f"sound/{label}"),
+            "state_topic": topics.state(f"sound/{name.slug}"),
         }
-        components[f"threshold_{label}"] = {
+        components[f"threshold_{name.slug}"] = {
             "platform": "number",
-            "name": f"{name} threshold",
+            "name": f"{title} threshold",
             "icon": "mdi:tune-vertical",
             "entity_category": "config",
-            "state_topic": topics.state(f"threshold/{label}"),
-            "command_topic": f"{topics.command}threshold/{label}",
+            "state_topic": topics.state(f"threshold/{name.slug}"),
+            "command_topic": f"{topics.command}threshold/{name.slug}",
             "min": 0,
             "max": 1,
             "step": 0.01,
@@ -177,7 +179,8 @@ def _sensor(name: str, topic: str, template: str, **options: str) -> Component:
     return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template} | options
 
 
-def _slug(text: str) -> str:
-    """Reduce a text to lower-case letters, digits and `_`, as in Home Assistant's entity ids."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
+def _title(name: SoundName) -> str:
+    """Return the name of an entity. A class with the name of a label differs from it by the name of its vocabulary."""
+    if name.vocabulary == "bundle":
+        return name.label.replace("_", " ").capitalize()
+    return f"{name.label} (AudioSet)" if name.slug.startswith(AUDIOSET_PREFIX) else name.label

@@ -52,6 +52,7 @@ def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> d
         "event_id": event.event_id,
         "type": event.type,
         "node_id": node_id,
+        "vocabulary": event.vocabulary,
         "label": event.label,
         "confidence": round(event.confidence, 4),
         "scores": event.scores,

@@ -1,4 +1,4 @@
-"""State topics, retained: state of each label, spectrogram, last unknown sound, and Home Assistant's discovery."""
+"""State topics, retained: state of each name, spectrogram, last unknown sound, and Home Assistant's discovery."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -9,7 +9,7 @@ from device.config.models import HomeAssistantConfig
 from device.mqtt.home_assistant import discovery_message, discovery_topic
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
-from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal
+from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
 from device.util.json_store import JsonStore
 
 _UNKNOWN = "unknown/last"
@@ -29,18 +29,18 @@ class PublishedDiscovery(BaseModel):
     components: dict[str, str] = {}
     """All components published so far, key -> platform."""
     labels: tuple[str, ...] = ()
-    """All labels with a published state so far."""
+    """All labels, and slugs of AudioSet classes, with a published state so far."""
     unknown: bool = False
     """True if the last run published unknown sounds."""
 
 
 class StateTopics(Observer):
-    """Observer that publishes the state of each label, the last event's spectrogram, and the last unknown sound.
+    """Observer that publishes the state of each name, the last event's spectrogram, and the last unknown sound.
 
     Args:
         publisher: publishes the retained messages.
         node_id: of this device.
-        labels: of the bundle.
+        names: labels of the bundle, and the AudioSet classes that become events.
         bundle: name@version.
         encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
         unknown: whether the AudioSet class of the last unknown sound is published.
@@ -50,7 +50,7 @@ class StateTopics(Observer):
         self,
         publisher: Publisher,
         node_id: str,
-        labels: Sequence[str],
+        names: Sequence[SoundName],
         bundle: str,
         encode_spectrogram: Callable[[LogMel], bytes] | None,
         *,
@@ -58,19 +58,19 @@ class StateTopics(Observer):
     ) -> None:
         self._publisher = publisher
         self._node_id = node_id
-        self._labels = tuple(labels)
+        self._names = tuple(names)
         self._bundle = bundle
         self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
         self._unknown = unknown
         self._unknown_time: float | None = None
-        for label in self._labels:  # an earlier run may have been killed during an event
-            publisher.publish_state(f"sound/{label}", "OFF")
+        for name in self._names:  # an earlier run may have been killed during an event
+            publisher.publish_state(f"sound/{name.slug}", "OFF")
         if encode_spectrogram is None:
             publisher.publish_state("spectrogram", b"")
 
     def publish_discovery(self, config: HomeAssistantConfig, store: JsonStore[PublishedDiscovery]) -> None:
-        """Publish the node's discovery, or delete it if disabled; delete the states of labels of earlier bundles.
+        """Publish the node's discovery, or delete it if disabled; delete the states of names of earlier runs.
 
         Args:
             config: whether discovery is enabled, and its prefix.
@@ -78,9 +78,10 @@ class StateTopics(Observer):
         """
         published = store.content
         topic = discovery_topic(config.discovery_prefix, self._node_id)
-        for label in set(published.labels) - set(self._labels):
-            self._publisher.publish_state(f"sound/{label}", b"")
-            self._publisher.publish_state(f"threshold/{label}", b"")
+        slugs = {name.slug for name in self._names}
+        for slug in set(published.labels) - slugs:
+            self._publisher.publish_state(f"sound/{slug}", b"")
+            self._publisher.publish_state(f"threshold/{slug}", b"")
         if published.unknown and not self._unknown:
             self._publisher.publish_state(_UNKNOWN, b"")
         if published.topic is not None and (published.topic != topic or not config.enabled):
@@ -91,7 +92,7 @@ class StateTopics(Observer):
         store.update(
             topic=topic if config.enabled else None,
             components=components,
-            labels=sorted({*published.labels, *self._labels}),
+            labels=sorted({*published.labels, *slugs}),
             unknown=self._unknown,
         )
 
@@ -99,7 +100,7 @@ class StateTopics(Observer):
         """Publish the discovery message, now and at each start of Home Assistant; return all components so far."""
         message = discovery_message(
             self._node_id,
-            self._labels,
+            self._names,
             version=version("earshot"),
             bundle=self._bundle,
             published=published,
@@ -131,8 +132,8 @@ class StateTopics(Observer):
             self._publisher.publish_state(_UNKNOWN, name)
 
     def on_event(self, event: Event) -> None:
-        """Publish the label's state, and the spectrogram of a start."""
+        """Publish the state of the event's name, and the spectrogram of a start."""
         starts = event.end_time is None
-        self._publisher.publish_state(f"sound/{event.label}", "ON" if starts else "OFF")
+        self._publisher.publish_state(f"sound/{event.slug}", "ON" if starts else "OFF")
         if starts and self._encode_spectrogram is not None and self._log_mel is not None:
             self._publisher.publish_state("spectrogram", self._encode_spectrogram(self._log_mel))

@@ -37,7 +37,12 @@ class ListeningCommand:
 
 @dataclass(frozen=True)
 class ThresholdCommand:
-    """`command/threshold/<label>`: the confidence from which a label becomes an event; None for the default."""
+    """`command/threshold/<label>`: the confidence from which a label becomes an event; None for the default.
+
+    Attributes:
+        label: label of the bundle, or slug of an AudioSet class.
+        threshold: 0 to 1.
+    """
 
     label: str
     threshold: float | None
@@ -61,7 +66,7 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
     Args:
         name: the topic after `command/`.
         payload: the message.
-        labels: labels of the bundle.
+        labels: labels of the bundle, and slugs of the configured AudioSet classes.
 
     Raises:
         CommandRefusedError: it is no valid command.

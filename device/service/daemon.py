@@ -10,6 +10,7 @@ from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
 from device.config.paths import state_directory
+from device.detection.vocabulary import event_names
 from device.errors import UnavailableError
 from device.model.bundle import Bundle
 from device.monitoring.health import Health
@@ -25,11 +26,12 @@ from device.mqtt.spectrogram_image import spectrogram_encoder
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
+from device.service.observers import Observers
 from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import RunSettings
 from device.service.status_reporter import RunStatus
 from device.service.supervisor import Supervisor
-from device.types import Event, Observers
+from device.types import Event
 from device.util.clock import CLOCK
 from device.util.json_store import JsonStore
 
@@ -129,7 +131,8 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> State
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
     unknown = config.mqtt.unknown and bundle.audioset_classes is not None
-    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram, unknown=unknown)
+    names = event_names(config.events, bundle)
+    topics = StateTopics(publisher, config.node, names, str(bundle), encode_spectrogram, unknown=unknown)
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(config.home_assistant, store)
     return topics

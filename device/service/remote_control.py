@@ -35,7 +35,7 @@ class Switches(BaseModel):
 
     listening: bool = True
     thresholds: dict[str, Probability] = {}
-    """By label. Thresholds of labels that the bundle does not have are kept for a bundle that has them."""
+    """By label, or slug of an AudioSet class. Thresholds of absent labels are kept for a bundle that has them."""
 
 
 class RemoteControl:
@@ -43,8 +43,9 @@ class RemoteControl:
 
     Args:
         switches: settings of earlier runs; they are applied at once.
-        thresholds: threshold of each of the bundle's labels, from config.yaml and the bundle.
-        set_threshold: changes a threshold of the pipeline: label, threshold.
+        thresholds: threshold of each of the bundle's labels and of each configured AudioSet class, by slug, from
+            config.yaml and the bundle.
+        set_threshold: changes a threshold of the pipeline: slug, threshold.
         publish_state: publishes a retained state: name, value.
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
             with a sentence, if there is no clip.

@@ -1,5 +1,6 @@
 """Settings of a run: config, bundle, networks and password, loaded and checked before the run begins."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from device.model.bundle import Bundle, load_bundle
 from device.model.ensemble import Ensemble
 from device.model.self_test import self_test
 from device.mqtt.client_factory import make_client
-from device.util.text import did_you_mean
+from device.util.text import did_you_mean, one_line, quoted, similar_names, slug
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,38 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
 
 
 def check_labels(config: Config, bundle: Bundle) -> None:
-    """Check that each label in `events.thresholds` is a label of the bundle.
+    """Check that the bundle has each label of `events.thresholds` and each class of `events.audioset`.
 
     Raises:
-        ConfigError: the bundle does not have one of them.
+        ConfigError: the bundle does not have some of them; one line for each.
     """
+    faults = [*_label_faults(config, bundle), *_class_faults(config, bundle)]
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _label_faults(config: Config, bundle: Bundle) -> Iterator[str]:
+    classes = {form: name for name in bundle.audioset_classes or () for form in (name, slug(name))}
     for label in config.events.thresholds:
-        if label not in bundle.labels:
-            raise ConfigError(
-                f"events.thresholds.{label}: the bundle {bundle} has no such label. "
-                f"{did_you_mean(label, bundle.labels)}"
-            )
+        if label in bundle.labels:
+            continue
+        where = f"events.thresholds.{one_line(label)}"
+        if label in classes:
+            yield f"{where}: is an AudioSet class. Set its threshold in events.audioset, as {quoted(classes[label])}"
+        else:
+            yield f"{where}: the bundle {bundle} has no such label. {did_you_mean(label, bundle.labels)}"
+
+
+def _class_faults(config: Config, bundle: Bundle) -> Iterator[str]:
+    if config.events.audioset and bundle.audioset_classes is None:
+        yield (
+            f"events.audioset: the bundle {bundle} has no AudioSet network. Set model.bundle to a bundle with the "
+            "network, or delete events.audioset"
+        )
+        return
+    classes = bundle.audioset_classes or ()
+    for name in config.events.audioset:
+        if name not in classes:
+            similar = similar_names(name, classes)
+            cure = f"Did you mean {' or '.join(map(quoted, similar))}?" if similar else "`earshot labels` lists all"
+            yield f"events.audioset.{one_line(name)}: AudioSet has no such class. {cure}"

@@ -1,6 +1,8 @@
-"""Text helpers: suggestions for mistyped names, and quotation of foreign text on one line."""
+"""Text helpers: suggestions for mistyped names, slugs, and quotation of foreign text on one line."""
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable
 
 _LINE_LENGTH = 100
@@ -12,6 +14,34 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(names)}"
+
+
+def similar_names(text: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return the names that are most similar to a text, in any case, with `_` as a space; the most similar first.
+
+    A name may list synonyms, as in "Smoke detector, smoke alarm". Each of them is compared as well.
+
+    Args:
+        text: the mistyped name.
+        known: all names.
+        count: largest number of names.
+    """
+    terms: dict[str, str] = {}
+    for name in known:
+        for term in (name, *name.split(", ")):
+            terms.setdefault(plain_term(term), name)
+    return list(dict.fromkeys(terms[term] for term in difflib.get_close_matches(plain_term(text), terms, n=count)))
+
+
+def plain_term(text: str) -> str:
+    """Return a name in the form in which names are compared: without case, with spaces in place of `_`."""
+    return text.casefold().replace("_", " ")
+
+
+def slug(text: str) -> str:
+    """Reduce a text to lower-case letters, digits and `_`, as in Home Assistant's entity ids."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
 
 
 def one_line(text: str) -> str:

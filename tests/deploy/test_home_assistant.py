@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from device.model.bundle import load_bundle
+from device.model.sound_names import sound_names
 from device.mqtt.home_assistant import discovery_message
 from device.mqtt.messages import Topics
 
@@ -20,7 +21,12 @@ def examples(request):
 def test_the_examples_have_existing_entities(examples, bundle_path):
     """Each entity and topic in the examples exists for a node `balcony`; the dashboard has all but the event entity."""
     message = discovery_message(
-        "balcony", load_bundle(bundle_path).labels, version="1", bundle="b@1", published={}, spectrogram=True
+        "balcony",
+        sound_names(load_bundle(bundle_path).labels),
+        version="1",
+        bundle="b@1",
+        published={},
+        spectrogram=True,
     )
     entities = {component["default_entity_id"] for component in message["components"].values()}
     assert set(examples) == {"automations.yaml", "dashboard.yaml", "scripts.yaml"}

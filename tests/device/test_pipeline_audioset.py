@@ -1,10 +1,11 @@
 """Tests of the pipeline with the AudioSet network: its probabilities, and the names of unknown sounds."""
 
 import numpy as np
-from tiny_bundle import CLASSES, fake_bundle
+from tiny_bundle import CLASSES, fake_bundle, write_tiny_bundle
 
 from device.config.models import Config
 from device.pipeline import Pipeline, classify_clip
+from device.service.runtime import open_bundle
 from device.types import BLOCK_SECONDS, Block, Observer, WindowScores
 
 RATE = 16000
@@ -14,10 +15,13 @@ PICTURE = np.zeros((8, 4), np.float32)
 
 
 class Recorder(Observer):
-    """Observer that keeps windows and refusals."""
+    """Observer that keeps windows, refusals, and the gate's state at each block."""
 
     def __init__(self):
-        self.windows, self.refusals = [], []
+        self.windows, self.refusals, self.gates = [], [], []
+
+    def on_block(self, _seconds, gate):
+        self.gates.append(gate)
 
     def on_window(self, window):
         self.windows.append(window)
@@ -26,11 +30,16 @@ class Recorder(Observer):
         self.refusals.append(refusal)
 
 
-def noisy_blocks():
-    """Yield 9 s of blocks: 4 s of silence, then noise."""
-    noise = np.random.default_rng(0).integers(-9000, 9000, LENGTH, np.int16)
-    for number in range(300):
-        samples = noise if number * BLOCK_SECONDS > 4 else np.zeros(LENGTH, np.int16)
+def noise():
+    """Return a block of noise."""
+    return np.random.default_rng(0).integers(-9000, 9000, LENGTH, np.int16)
+
+
+def noisy_blocks(seconds=9):
+    """Yield blocks: 4 s of silence, then noise."""
+    loud = noise()
+    for number in range(round(seconds / BLOCK_SECONDS)):
+        samples = loud if number * BLOCK_SECONDS > 4 else np.zeros(LENGTH, np.int16)
         yield Block(samples, number * LENGTH, 1000 + number * BLOCK_SECONDS)
 
 
@@ -64,3 +73,35 @@ def test_without_the_audioset_network_a_refusal_has_no_classes():
     list(Pipeline(CONFIG, fake_bundle(networks=("inception",)), lambda _: result, recorder).run(noisy_blocks()))
     assert recorder.refusals
     assert {refusal.audioset for refusal in recorder.refusals} == {()}
+
+
+def test_a_configured_class_is_an_event_that_keeps_the_gate_open():
+    """An unknown sound of a configured class is an event, and the gate is open while it sounds; else it is learned."""
+    audioset = np.zeros(527, np.float32)
+    audioset[CLASSES.index("Typewriter")] = 0.8
+    result = WindowScores(np.array([0.1, 0.1], np.float32), PICTURE, audioset)
+    open_blocks = {}
+    for threshold, expected in ((0.5, ["start", "end"]), (0.9, [])):
+        recorder = Recorder()
+        config = CONFIG.model_copy(
+            update={"events": CONFIG.events.model_copy(update={"audioset": {"Typewriter": threshold}})}
+        )
+        events = list(Pipeline(config, fake_bundle(), lambda _: result, recorder).run(noisy_blocks(30)))
+        assert [event.type for event in events] == expected
+        assert {(event.label, event.slug, event.vocabulary) for event in events} <= {
+            ("Typewriter", "typewriter", "audioset")
+        }
+        open_blocks[threshold] = sum(gate is not None for gate in recorder.gates)
+    assert open_blocks[0.5] * BLOCK_SECONDS > 25
+    assert open_blocks[0.9] * BLOCK_SECONDS < 15
+
+
+def test_the_networks_of_a_bundle_detect_a_configured_class(tmp_path):
+    """The real networks of a bundle make events of a configured class, from sound to event."""
+    bundle, ensemble = open_bundle(write_tiny_bundle(tmp_path / "bundle"))
+    probabilities = ensemble.classify_live(np.tile(noise(), 200)[: bundle.window_length]).audioset
+    likeliest = bundle.audioset_classes[int(probabilities.argmax())]
+    events = {"audioset": {likeliest: round(float(probabilities.max()) * 0.8, 4)}}
+    config = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None}, "events": events})
+    names = [event.label for event in Pipeline(config, bundle, ensemble.classify_live).run(noisy_blocks())]
+    assert names.count(likeliest) >= 2

@@ -14,6 +14,7 @@ from server import HomeAssistant  # noqa: E402
 from support import Mosquitto, wait_until  # noqa: E402
 
 from device.model.bundle import load_bundle  # noqa: E402
+from device.model.sound_names import sound_names  # noqa: E402
 from device.mqtt.home_assistant import discovery_message, discovery_topic  # noqa: E402
 
 NODE = "Balkon süd"
@@ -58,7 +59,9 @@ class Node:
         self._recordings.mkdir()
         for number in range(9):
             (self._recordings / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
-        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", published={}, spectrogram=True)
+        message = discovery_message(
+            NODE, sound_names(BUNDLE.labels), version="1", bundle="b@1", published={}, spectrogram=True
+        )
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
     def entity(self, platform, name):
@@ -92,7 +95,7 @@ class Node:
 def publish_earlier_bundle(home, node):
     """The discovery of an earlier bundle with the label `owl` creates its entities."""
     message = discovery_message(
-        NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", published={}, spectrogram=True
+        NODE, sound_names((*BUNDLE.labels, "owl")), version="1", bundle="b@1", published={}, spectrogram=True
     )
     topic = discovery_topic("homeassistant", NODE)
     components = {key: component["platform"] for key, component in message["components"].items()}

@@ -41,6 +41,17 @@ def test_thresholds_are_those_of_the_config(labels):
     assert names[1] == {"label": "Hum", "vocabulary": "audioset", "threshold": None}
 
 
+def test_configured_classes_are_marked_with_their_thresholds(labels):
+    """A class in `events.audioset` becomes an event from its threshold on, in text and JSON; the others become none."""
+    setting = ("--set", "events.audioset={Typewriter: 0.4}")
+    _, lines, _ = labels(*setting)
+    assert [line for line in lines if "AudioSet class, event" in line] == [
+        "Typewriter (AudioSet class, event from 0.4)"
+    ]
+    _, (line,), _ = labels(*setting, "--json", "--search", "typewriter")
+    assert json.loads(line) == {"label": "Typewriter", "vocabulary": "audioset", "threshold": 0.4}
+
+
 def test_a_search_ignores_case(labels):
     """`--search` selects the names that contain a text, in any case."""
     assert labels("--search", "TYPE")[1] == ["Typewriter (AudioSet class, no event)"]

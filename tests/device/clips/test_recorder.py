@@ -1,5 +1,6 @@
 """Tests of the recorder of clips."""
 
+import dataclasses
 import logging
 
 import numpy as np
@@ -41,12 +42,12 @@ class RecorderHarness:
             window = ClassifiedWindow(position, STREAM_TIME + start, samples, log_mel, np.array(scores, np.float32))
             self.recorder.on_window(window)
 
-    def send_event(self, start, end):
+    def send_event(self, start, end, label="siren", **name):
         """Send the start and the end of an event, s; a clip is written at its end only."""
-        onset = STREAM_TIME + start
-        self.recorder.on_event(Event("start", EVENT_ID, "siren", 0.9, {}, onset, None, -20.0, "level"))
+        event = Event("start", EVENT_ID, label, 0.9, {}, STREAM_TIME + start, None, -20.0, "level", **name)
+        self.recorder.on_event(event)
         assert self.folder.clips() == []
-        self.recorder.on_event(Event("end", EVENT_ID, "siren", 0.9, {}, onset, STREAM_TIME + end, -20.0, "level"))
+        self.recorder.on_event(dataclasses.replace(event, type="end", end_time=STREAM_TIME + end))
 
     def clip_extent(self):
         """Return start and end of the clip within the sound, s; None without a clip."""
@@ -120,3 +121,12 @@ def test_an_unwritable_folder_is_a_warning(tmp_path, caplog):
         harness.classify(4.5, 5.5)
         harness.send_event(5, 8)
     assert "clips cannot be saved" in caplog.text
+
+
+def test_the_clip_of_an_audioset_event_is_in_the_folder_of_its_slug(tmp_path):
+    """Display names contain commas and spaces, so the folder has the name of the slug."""
+    harness = RecorderHarness(tmp_path, keep_speech=True)
+    harness.classify(0, 1, 2)
+    harness.send_event(1.0, 3.0, "Smoke detector, smoke alarm", vocabulary="audioset", slug="smoke_detector")
+    (clip,) = harness.folder.clips()
+    assert (clip.label, clip.path.parent.name) == ("smoke_detector", "smoke_detector")

@@ -31,6 +31,7 @@ WITHOUT_UNIT = {
     "load.maximum_stretch",
     "events.threshold",
     "events.thresholds",
+    "events.audioset",
     "mqtt.port",
 }
 

@@ -2,6 +2,7 @@ import numpy as np
 
 from device.config.models import EventsConfig
 from device.detection.event_tracker import EventTracker
+from device.detection.vocabulary import LabelVocabulary, ScoredWindow, label_thresholds
 from device.types import UNKNOWN, Span, Window
 
 LABELS = ("dog_bark", "siren")
@@ -21,10 +22,11 @@ class Scorer:
 
 
 def tracker(on_refusal=lambda _refusal: None, scorer=None, **config):
+    events = EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config})
+    thresholds = label_thresholds(events, {"dog_bark": 0.5, "siren": 0.8})
     return EventTracker(
-        EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config}),
-        bundle_thresholds={"dog_bark": 0.5, "siren": 0.8},
-        scorer=scorer or Scorer(),
+        events,
+        vocabularies=[LabelVocabulary(scorer or Scorer(), thresholds)],
         sample_rate=RATE,
         on_refusal=on_refusal,
     )
@@ -36,8 +38,8 @@ def track_span(tracker, *scores, at=1000, end=None, rise_db=30.0):
     events = []
     for number, pair in enumerate(scores):
         start = at - 50 + number * HOP
-        window = Window(start, start + LENGTH, span, HOP)
-        events += tracker.update(window, np.array(pair, np.float32), rise_db, -20.0 - number, lambda p: p / RATE)
+        scored = ScoredWindow(Window(start, start + LENGTH, span, HOP), np.array(pair, np.float32), rise_db)
+        events += tracker.update(scored, -20.0 - number, lambda p: p / RATE)
     closed = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
     return events + list(tracker.close(closed, lambda p: p / RATE))
 
@@ -129,7 +131,8 @@ def test_the_scorer_receives_the_windows_without_their_overlap():
     span = Span(1000, 1000, "level", is_open=True)
     for start, rise_db in ((950, 12.0), (1050, 25.0), (1150, 8.0), (1250, 9.0), (5000, 9.0)):
         window = Window(start, start + LENGTH, span, HOP)
-        list(tracked.update(window, np.array([0.1, 0.1], np.float32), rise_db, -20.0, lambda p: p / RATE))
+        scored = ScoredWindow(window, np.array([0.1, 0.1], np.float32), rise_db)
+        list(tracked.update(scored, -20.0, lambda p: p / RATE))
     assert received == [(1, 1.0, 12.0), (2, 1.33, 25.0), (3, 1.67, 25.0), (3, 1.67, 25.0), (3, 3, 9.0)]
 
 

@@ -1,14 +1,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.model.sound_names import sound_names
 from device.mqtt.home_assistant import device_id, discovery_message, discovery_topic
 
 LABELS = ("siren", "dog_bark")
 
 
-def message(labels=LABELS, node_id="balcony", published=None):
+def message(labels=LABELS, classes=(), node_id="balcony", published=None):
     return discovery_message(
-        node_id, labels, version="0.1.0", bundle="urban@1", published=published or {}, spectrogram=True
+        node_id,
+        sound_names(labels, classes),
+        version="0.1.0",
+        bundle="urban@1",
+        published=published or {},
+        spectrogram=True,
     )
 
 
@@ -44,7 +50,7 @@ def test_a_node_is_a_device_with_all_its_entities():
 def test_unknown_sounds_have_a_sensor():
     """With unknown sounds published, a sensor shows the last one; it is removed when they are no longer published."""
     components = discovery_message(
-        "balcony", LABELS, version="0.1.0", bundle="b@1", published={}, spectrogram=True, unknown=True
+        "balcony", sound_names(LABELS), version="0.1.0", bundle="b@1", published={}, spectrogram=True, unknown=True
     )["components"]
     sensor = components["unknown_sound"]
     assert (sensor["platform"], sensor["name"]) == ("sensor", "Unknown sound")
@@ -68,6 +74,30 @@ def test_a_label_that_no_longer_exists_is_removed():
     assert components["sound_siren"]["device_class"] == "sound"
     again = message(published={key: each["platform"] for key, each in components.items()})
     assert again["components"] == components
+
+
+def test_audioset_classes_have_entities_with_their_display_names():
+    """A class has a state and a threshold under its slug; one with the name of a label is distinguished from it."""
+    components = message(classes=("Smoke detector, smoke alarm", "Siren"))["components"]
+    assert components["event"]["event_types"] == ["siren", "dog_bark", "Smoke detector, smoke alarm", "Siren"]
+    smoke = components["sound_smoke_detector_smoke_alarm"]
+    assert (smoke["platform"], smoke["name"]) == ("binary_sensor", "Smoke detector, smoke alarm")
+    assert smoke["state_topic"] == "earshot/balcony/sound/smoke_detector_smoke_alarm"
+    assert smoke["default_entity_id"] == "binary_sensor.earshot_balcony_smoke_detector_smoke_alarm"
+    siren = components["threshold_audioset_siren"]
+    assert (siren["platform"], siren["name"]) == ("number", "Siren (AudioSet) threshold")
+    assert siren["command_topic"] == "earshot/balcony/command/threshold/audioset_siren"
+    assert components["sound_siren"]["name"] == "Siren"
+    ids = [component["default_entity_id"] for component in components.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_an_audioset_class_that_is_no_longer_configured_is_removed():
+    """A published component of a class that is no longer configured keeps its platform alone."""
+    published = {key: each["platform"] for key, each in message(classes=("Doorbell",))["components"].items()}
+    components = message(published=published)["components"]
+    assert components["sound_doorbell"] == {"platform": "binary_sensor"}
+    assert components["threshold_doorbell"] == {"platform": "number"}
 
 
 def test_entity_ids_are_plain():

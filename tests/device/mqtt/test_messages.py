@@ -19,7 +19,19 @@ START = Event(
     gate="level",
 )
 FIELDS = [
-    *("schema", "id", "event_id", "type", "node_id", "label", "confidence", "scores", "start_time", "end_time"),
+    *(
+        "schema",
+        "id",
+        "event_id",
+        "type",
+        "node_id",
+        "vocabulary",
+        "label",
+        "confidence",
+        "scores",
+        "start_time",
+        "end_time",
+    ),
     *("duration_seconds", "level_dbfs", "gate", "bundle", "boot_id", "clock_synced", "replayed"),
 ]
 
@@ -30,11 +42,21 @@ def test_a_start_message_has_every_field():
     assert list(message) == FIELDS
     assert message["schema"] == 1
     assert (message["type"], message["label"], message["confidence"]) == ("start", "dog_bark", 0.91)
+    assert message["vocabulary"] == "bundle"
     assert message["start_time"] == "2026-11-25T07:00:00.250Z"
     assert message["end_time"] is None
     assert message["duration_seconds"] is None
     assert message["level_dbfs"] == -21.3
     assert message["replayed"] is False
+
+
+def test_the_message_of_an_audioset_event_contains_the_display_name():
+    """The label of an AudioSet event is the display name, its scores those of the configured classes."""
+    scores = {"Doorbell": 0.8, "Knock": 0.1}
+    event = dataclasses.replace(START, label="Doorbell", vocabulary="audioset", slug="doorbell", scores=scores)
+    message = event_message(event, node_id="balcony", bundle="urbansound8k@1.0.0", clock=CLOCK)
+    assert (message["vocabulary"], message["label"], message["scores"]) == ("audioset", "Doorbell", scores)
+    assert "slug" not in message
 
 
 def test_an_end_message_contains_the_duration():

@@ -5,6 +5,7 @@ import pytest
 from support import wait_until
 
 from device.config.models import HomeAssistantConfig, MqttConfig
+from device.model.sound_names import sound_names
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_png
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
@@ -12,6 +13,7 @@ from device.outbox.queue import Outbox
 from device.types import ClassifiedWindow, Event, Refusal
 from device.util.json_store import JsonStore
 
+LABELS = ("siren", "dog_bark")
 TOPIC = "homeassistant/device/earshot_balcony/config"
 
 
@@ -23,8 +25,9 @@ def publisher(mosquitto, tmp_path):
         yield publisher
 
 
-def states(publisher, folder, labels=("siren", "dog_bark"), encode_spectrogram=encode_png, unknown=False, **config):
-    topics = StateTopics(publisher, "balcony", labels, "urban@1", encode_spectrogram, unknown=unknown)
+def states(publisher, folder, labels=LABELS, classes=(), encode_spectrogram=encode_png, unknown=False, **config):
+    names = sound_names(labels, classes)
+    topics = StateTopics(publisher, "balcony", names, "urban@1", encode_spectrogram, unknown=unknown)
     store = JsonStore(folder / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(HomeAssistantConfig(**config), store)
     return topics
@@ -86,6 +89,21 @@ def test_labels_of_an_earlier_bundle_are_deleted(peer, publisher, tmp_path):
     components = json.loads(peer.last(TOPIC))["components"]
     assert components["sound_owl"] == {"platform": "binary_sensor"}
     assert components["threshold_owl"] == {"platform": "number"}
+
+
+def test_an_audioset_class_has_a_state_while_it_is_configured(peer, publisher, tmp_path):
+    """The state of a class is on its slug's topic; it is deleted when the class is no longer configured."""
+    node = states(publisher, tmp_path, classes=("Doorbell", "Siren"))
+    for slug in ("doorbell", "audioset_siren"):
+        peer.until(f"earshot/balcony/sound/{slug}", b"OFF")
+    ring = Event("start", "7", "Siren", 0.9, {}, 1000.0, None, -20.0, "level", "audioset", "audioset_siren")
+    node.on_event(ring)
+    peer.until("earshot/balcony/sound/audioset_siren", b"ON")
+    assert peer.last("earshot/balcony/sound/siren") == b"OFF"
+    states(publisher, tmp_path, classes=("Doorbell",))
+    for topic in ("sound/audioset_siren", "threshold/audioset_siren"):
+        peer.until(f"earshot/balcony/{topic}", b"")
+    assert peer.last("earshot/balcony/sound/doorbell") == b"OFF"
 
 
 def test_a_node_can_be_removed_from_home_assistant(peer, publisher, tmp_path):

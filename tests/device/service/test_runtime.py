@@ -1,10 +1,12 @@
 """Tests of the settings of a run."""
 
 import pytest
+from tiny_bundle import write_tiny_bundle
 
 from device.config.loader import load_config
 from device.errors import ConfigError
-from device.service.runtime import load_settings
+from device.model.bundle import load_bundle
+from device.service.runtime import check_labels, load_settings
 
 
 @pytest.mark.parametrize(
@@ -14,6 +16,7 @@ from device.service.runtime import load_settings
         ("events.thresholds.sirene=0.5", "Did you mean siren"),
         ("mqtt.password_file=/nowhere", "mqtt.password_file /nowhere: not readable"),
         ("mqtt.tls={enabled: true, ca_file: /nowhere}", "mqtt.tls.ca_file /nowhere: no certificates"),
+        ("events.audioset={Doorbell: 0.5}", "has no AudioSet network. Set model.bundle to a bundle with the network"),
     ],
 )
 def test_the_files_of_the_config_are_checked_before_a_run(bundle_path, setting, fault):
@@ -21,3 +24,44 @@ def test_the_files_of_the_config_are_checked_before_a_run(bundle_path, setting, 
     config = load_config(overrides=[f"model.bundle={bundle_path}", setting])
     with pytest.raises(ConfigError, match=fault):
         load_settings(config)
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        (
+            "audioset={Typewritter: 0.5}",
+            "events.audioset.Typewritter: AudioSet has no such class. Did you mean 'Typewriter'?",
+        ),
+        ("audioset={hum: 0.5}", "events.audioset.hum: AudioSet has no such class. Did you mean 'Hum'?"),
+        ("audioset={qqqq: 0.5}", "events.audioset.qqqq: AudioSet has no such class. `earshot labels` lists all"),
+        (
+            "thresholds={Hum: 0.5}",
+            "events.thresholds.Hum: is an AudioSet class. Set its threshold in events.audioset, as 'Hum'",
+        ),
+        (
+            "thresholds={class_4: 0.5}",
+            "events.thresholds.class_4: is an AudioSet class. Set its threshold in events.audioset, as 'Class 4'",
+        ),
+    ],
+)
+def test_a_wrong_class_has_a_cure(tmp_path, setting, fault):
+    """A class that AudioSet does not have, or that is among the labels' thresholds, is one line with its cure."""
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "bundle"))
+    with pytest.raises(ConfigError) as refused:
+        check_labels(load_config(overrides=[f"events.{setting}"]), bundle)
+    assert str(refused.value) == fault
+
+
+def test_all_wrong_names_are_reported_at_once(tmp_path):
+    """Labels and classes with a fault are one line each; right ones are none."""
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "bundle"))
+    events = "events={thresholds: {owl: 0.5, low: 0.1}, audioset: {Musik: 0.5, Typo: 0.5, Speech: 0.5}}"
+    with pytest.raises(ConfigError) as refused:
+        check_labels(load_config(overrides=[events]), bundle)
+    lines = str(refused.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "events.thresholds.owl",
+        "events.audioset.Musik",
+        "events.audioset.Typo",
+    ]

@@ -1,0 +1,30 @@
+"""Names of the sounds that can become events: labels of the bundle, then AudioSet classes, with their slugs."""
+
+from collections.abc import Iterable
+
+from device.types import SoundName
+from device.util.text import slug
+
+AUDIOSET_PREFIX = "audioset_"
+"""Prefix of the slug of an AudioSet class that would equal a label, as with the class `Siren` and the label `siren`."""
+
+
+def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[SoundName, ...]:
+    """Return the names of labels and AudioSet classes, each with its own slug.
+
+    The slug of a class depends on the labels alone, so a topic never changes with the other classes of the config.
+    AudioSet's 527 display names have 527 slugs.
+
+    Args:
+        labels: of the bundle.
+        classes: display names of AudioSet classes.
+    """
+    labels = tuple(labels)
+    taken = {form for label in labels for form in (label.casefold(), slug(label))}
+    names = [SoundName(label, label, "bundle") for label in labels]
+    for name in classes:
+        class_slug = slug(name)
+        while class_slug in taken:
+            class_slug = AUDIOSET_PREFIX + class_slug
+        names.append(SoundName(name, class_slug, "audioset"))
+    return tuple(names)
