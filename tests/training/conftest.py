@@ -15,6 +15,7 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
+from training.models.efficientat import array_shapes
 from training.models.tf import import_tensorflow
 from training.workflow.experiment_data import ExperimentConfig
 from training.workflow.run import Run
@@ -184,3 +185,20 @@ def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
         FineTuneConfig(),
     )
     return Run(load_dataset(urbansound8k, [negatives]), config, tmp_path_factory.mktemp("street"), "")
+
+
+@pytest.fixture(scope="session")
+def audioset_weights(tmp_path_factory) -> Path:
+    """Random weights with the names and shapes of EfficientAT mn04, scaled so that the signal keeps its size."""
+    rng = np.random.default_rng(4)
+    arrays = {}
+    for name, shape in array_shapes().items():
+        if name.endswith(".weight") and len(shape) > 1:
+            arrays[name] = rng.normal(0.0, np.sqrt(1.0 / np.prod(shape[1:])), shape)
+        elif name.endswith((".running_var", ".1.weight")):
+            arrays[name] = np.ones(shape)
+        else:
+            arrays[name] = np.zeros(shape)
+    path = tmp_path_factory.mktemp("audioset") / "mn04.npz"
+    np.savez(path, **{name: array.astype(np.float32) for name, array in arrays.items()})
+    return path
