@@ -36,10 +36,9 @@ from event_score import Side, Sounds, matches, table
 from device.audio.files import read_samples
 from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber
-from device.types import Samples
+from device.types import Samples, to_int16
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.data.signals import to_int16
 from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
 
 RATE = 16000

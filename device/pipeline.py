@@ -111,13 +111,13 @@ class Pipeline:
         seconds = len(block.samples) / self._features.sample_rate
         self._observer.on_block(seconds, span.reason if span and span.is_open else None)
         yield from self._track(self._windower.update(span, block.end), block)
-        self._gate.hold(self._tracker.going_on)
+        self._gate.set_event_active(self._tracker.has_active_events)
 
     def _end_span(self, last: Block | None) -> Iterator[Event]:
         """Close the gate after the last block, and end the events that are going on."""
         if last is not None:
             yield from self._track(self._windower.flush(self._gate.close()), last)
-            self._gate.hold(False)
+            self._gate.set_event_active(False)
 
     def _track(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
         """Classify each complete window, update the event tracker, and yield its events.

@@ -129,7 +129,7 @@ class Daemon:
         totals = outbox.totals()
         outbox.close()
         assert totals.waiting == 0
-        return totals.last
+        return totals.last_sequence
 
     def close(self):
         """End it for good."""

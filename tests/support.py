@@ -1,4 +1,4 @@
-"""Real components for the tests: a broker and a sound server of our own, on this machine only."""
+"""Components for the tests: broker, MQTT client and sound server on this machine, synthetic sound, a bundle."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -17,14 +18,20 @@ from device.model.manifest import Manifest
 
 
 def free_port():
-    """A TCP port on loopback that nothing listens on."""
+    """Return a TCP port on loopback that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def wait_until(condition, timeout, what):
-    """Wait for something that another process does; fails with its name."""
+    """Wait until a condition holds.
+
+    Args:
+        condition: function that is called every 0.05 s.
+        timeout: s.
+        what: description of the condition, for the message of the failure.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout} s"
@@ -32,7 +39,7 @@ def wait_until(condition, timeout, what):
 
 
 class Mosquitto:
-    """A mosquitto of our own on loopback, which can be stopped and started again on the same port."""
+    """Mosquitto on loopback that can be stopped, killed, and started again on the same port."""
 
     def __init__(self, folder, extra=""):
         self.port = free_port()
@@ -42,91 +49,91 @@ class Mosquitto:
         self._process = None
 
     def configure(self, lines):
-        """Give it other settings, for its next start."""
+        """Write the lines of its configuration, for the next start."""
         self._config.write_text(f"listener {self.port} 127.0.0.1\n{lines}\n")
 
     def start(self):
-        """Start it and wait until it accepts connections."""
+        """Start the broker, and wait until it accepts connections."""
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         assert program, "mosquitto is not installed: run `make test`, which installs it"
         self._process = subprocess.Popen([program, "-c", self._config], stdout=self._log, stderr=self._log)
-        wait_until(self._answers, 10, "the broker's start")
+        wait_until(self._accepts_connections, 10, "the broker's start")
 
     def stop(self):
-        """End it."""
+        """Stop the broker with SIGTERM."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(timeout=10)
             self._process = None
 
     def freeze(self):
-        """Let it hang, with its connections open; `kill` ends that."""
+        """Suspend the broker, with its connections open; `kill` ends it."""
         self._process.send_signal(signal.SIGSTOP)
 
     def kill(self):
-        """End it without a word, as a crash does."""
+        """Kill the broker, as a crash would."""
         self._process.kill()
         self._process.wait(timeout=10)
         self._process = None
 
     def close(self):
-        """End it for good."""
+        """Stop the broker, and close its log."""
         self.stop()
         self._log.close()
 
-    def _answers(self):
+    def _accepts_connections(self):
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 class Peer:
-    """Another client of the broker: it keeps what the broker carries, and can say anything.
+    """MQTT client that records all messages of the broker, and can publish any.
 
     Attributes:
-        carried: the messages, in their order.
-        confirmed: how many of ours the broker has answered.
+        messages: the messages received so far, in their order.
+        acknowledged: number of its own messages that the broker has acknowledged.
     """
 
     def __init__(self, broker, user=None, password=None):
-        self.carried, self.confirmed = [], 0
+        self.messages, self.acknowledged = [], 0
         subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.on_publish = self._on_publish
         self._client.username_pw_set(user, password)
-        self._client.on_message = lambda _client, _data, message: self.carried.append(message)
+        self._client.on_message = lambda _client, _data, message: self.messages.append(message)
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
-        assert subscribed.wait(10), "the broker takes no subscription"
+        assert subscribed.wait(10), "the broker acknowledges no subscription"
 
     def _on_publish(self, *_):
-        self.confirmed += 1
+        self.acknowledged += 1
 
-    def heard(self, topic):
-        """The payloads that a topic carried so far."""
-        return [message.payload for message in list(self.carried) if message.topic == topic]
+    def payloads(self, topic):
+        """Return the payloads of a topic, in their order."""
+        return [message.payload for message in list(self.messages) if message.topic == topic]
 
     def last(self, topic):
-        """The last of them; None where there is none."""
-        return (self.heard(topic) or [None])[-1]
+        """Return the last payload of a topic; None without one."""
+        return (self.payloads(topic) or [None])[-1]
 
     def until(self, topic, payload, timeout=60):
-        """Wait until a topic's last payload is this one."""
+        """Wait until the last payload of a topic is the given one."""
         wait_until(lambda: self.last(topic) == payload, timeout, f"{topic} {payload}")
 
     def publish(self, topic, payload, qos=1, retain=False):
-        """Say something."""
+        """Publish a message."""
         return self._client.publish(topic, payload, qos, retain)
 
     def close(self):
-        """Leave."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
 class SoundServer:
-    """A PulseAudio of our own, whose null sink plays the USB microphone: what is played into it is what is heard."""
+    """PulseAudio with a null sink in place of a USB microphone: it records the sound that is played into it."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -141,7 +148,7 @@ class SoundServer:
         self.start()
 
     def start(self):
-        """Start it, with one microphone."""
+        """Start the sound server, with one microphone."""
         shutil.rmtree(self._folder / "runtime", ignore_errors=True)
         (self._folder / "runtime").mkdir()
         (self._folder / "native").unlink(missing_ok=True)
@@ -159,36 +166,41 @@ class SoundServer:
         self.plug_in()
 
     def kill(self):
-        """End it without a word, as a crash does."""
+        """Kill the sound server, as a crash would."""
         self._process.kill()
         self._process.wait(timeout=10)
 
     def freeze(self):
-        """Let it hang; `thaw` ends that."""
+        """Suspend the sound server; `thaw` continues it."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        """Let it go on."""
+        """Continue the suspended sound server."""
         self._process.send_signal(signal.SIGCONT)
 
     def plug_in(self, rate=48000, channels=1):
-        """Plug the microphone in."""
+        """Connect the microphone.
+
+        Args:
+            rate: sample rate, Hz.
+            channels: number of channels.
+        """
         properties = [f"rate={rate}", f"channels={channels}"]
         assert self._control("load-module", "module-null-sink", "sink_name=usb_microphone", *properties)
 
     def unplug(self):
-        """Pull the microphone out."""
+        """Disconnect the microphone."""
         for line in self._control("list", "short", "modules").splitlines():
             if "usb_microphone" in line:
                 self._control("unload-module", line.split()[0])
 
     def play(self, path):
-        """Play a sound file into the microphone; returns when it has been played."""
+        """Play a sound file into the microphone, to its end."""
         command = ["paplay", "--device=usb_microphone", path]
         subprocess.run(command, env=self.environment, check=True, timeout=120)
 
     def close(self):
-        """End it for good."""
+        """Kill the sound server, and close its log."""
         self.kill()
         self._log.close()
 
@@ -198,7 +210,7 @@ class SoundServer:
 
 
 def make_bundle(features, labels=("low", "high"), threshold=0.5, path="nowhere"):
-    """Make a bundle for tests whose network is a plain function: a manifest with no files behind it."""
+    """Make a bundle without files, for tests with a plain function as network."""
     return Bundle(
         Path(path),
         Manifest(
@@ -219,3 +231,15 @@ def make_bundle(features, labels=("low", "high"), threshold=0.5, path="nowhere")
             manifest_sha256="",
         ),
     )
+
+
+def synthetic_voice(seconds, rate=16000):
+    """Synthesize vowels that webrtcvad classifies as voiced, shape (seconds * rate,), int16.
+
+    Pulses of 120 Hz excite two formants, with four syllables a second.
+    """
+    times = np.arange(round(seconds * rate)) / rate
+    pulses = (np.diff(np.floor(120 * times), prepend=0) > 0).astype(float)
+    formants = [np.exp(-times[:800] * 200) * np.sin(2 * np.pi * f * times[:800]) for f in (700, 1200)]
+    sound = sum(np.convolve(pulses, formant)[: len(times)] for formant in formants)
+    return (12000 * sound / np.abs(sound).max() * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * times))).astype(np.int16)

@@ -19,7 +19,7 @@ OWN = "earshot/test/"
 
 def heard(peer):
     """The event messages so far."""
-    return [json.loads(payload) for payload in peer.heard(OWN + "event")]
+    return [json.loads(payload) for payload in peer.payloads(OWN + "event")]
 
 
 def command(peer, name, payload, qos=1):
@@ -51,7 +51,7 @@ def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tm
         command(peer, "listening", "OFF")
         peer.until(OWN + "listening", b"OFF")
     peer.until(OWN + "status", b"offline")
-    peer.carried.clear()
+    peer.messages.clear()
     with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
         peer.until(OWN + "threshold/siren", b"0.2")
         peer.until(OWN + "listening", b"OFF")

@@ -55,9 +55,9 @@ def test_the_broker_carries_what_the_contract_says(mosquitto, peer, street, bund
     (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
     run(mosquitto, tmp_path, street)
     run(mosquitto, tmp_path, street, "--set", "mqtt.live_seconds=0.000001")
-    wait_until(lambda: peer.heard("earshot/test/status").count(b"offline") == 2, 10, "end")
+    wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 2, 10, "end")
     used = set()
-    for message in peer.carried:
+    for message in peer.messages:
         channel = channel_of(message.topic)
         check(channel, message.payload)
         assert not channel.obeyed
@@ -65,9 +65,9 @@ def test_the_broker_carries_what_the_contract_says(mosquitto, peer, street, bund
         if channel.payload == "event":
             assert json.loads(message.payload)["replayed"] == (channel.name == "backlog")
     assert used == {channel.name for channel in MAKE_ASYNCAPI.CHANNELS if not channel.obeyed}
-    retained = {message.topic for message in peer.carried if channel_of(message.topic).retained}
+    retained = {message.topic for message in peer.messages if channel_of(message.topic).retained}
     late = Peer(mosquitto)
-    wait_until(lambda: {message.topic for message in late.carried} == retained, 10, "the retained topics")
+    wait_until(lambda: {message.topic for message in late.messages} == retained, 10, "the retained topics")
     late.close()
 
 

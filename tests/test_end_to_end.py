@@ -155,10 +155,10 @@ def test_the_broker_says_when_a_daemon_is_killed(mosquitto, peer, street, bundle
     """After kill -9 the broker publishes the will: subscribers learn that the device is gone."""
     status = "earshot/test/status"
     process = daemon(mosquitto, tmp_path, "--input", street)
-    wait_until(lambda: peer.heard(status) == [b"online"], 20, "the status online")
+    wait_until(lambda: peer.payloads(status) == [b"online"], 20, "the status online")
     process.kill()
     process.wait()
-    wait_until(lambda: peer.heard(status) == [b"online", b"offline"], 10, "the will")
+    wait_until(lambda: peer.payloads(status) == [b"online", b"offline"], 10, "the will")
 
 
 def test_earshot_events_prints_what_the_broker_carries(mosquitto, street, bundle_path, tmp_path):

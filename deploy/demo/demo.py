@@ -20,7 +20,7 @@ from pathlib import Path
 from amqtt.broker import Broker
 
 from device.config.models import MqttConfig
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 
 RECORDING = Path(__file__).with_name("street.flac")
 CONTENT = (
@@ -91,7 +91,7 @@ def main() -> int:
         starts = 0
         for message in subscriber:
             starts += message["type"] == "start"
-            print(describe(message), flush=True)
+            print(format_message(message), flush=True)
     if daemon.returncode == 0 and starts == 0:
         print("The demo gave no event, which is a bug. Please report it.", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""`earshot check`: everything that the daemon needs, looked at once, each fault with its cure.
+"""`earshot check`: one check for each requirement of the daemon, and the cure of each fault.
 
-The verdicts are the daemon's own: config and bundle are loaded as it loads them, the microphone is diagnosed and the
-broker's answer explained by the same code. It changes nothing and disturbs no daemon that runs meanwhile.
+The checks call the daemon's own code for config, bundle, microphone and broker. They change nothing, and a daemon may
+run at the same time.
 """
 
 import argparse
@@ -45,14 +45,14 @@ _MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What one check found.
+class CheckResult:
+    """Result of one check.
 
     Attributes:
-        check: its name.
-        state: "warning": the daemon works, yet not as well as it could; "skipped": what it needs is not there.
-        message: for a person; of a warning or a fault with its cure.
-        exit_code: what the command ends with if nothing is worse.
+        check: name of the check.
+        state: "ok", "warning" (the daemon works, but worse than it could), "fault", or "skipped" (nothing to check).
+        message: description for a person; of a warning or a fault, with its cure.
+        exit_code: exit code of the command if no other result has a higher one.
     """
 
     check: str
@@ -61,34 +61,38 @@ class Finding:
     exit_code: int = EXIT_DONE
 
 
-class _WarningError(Exception):
-    """The daemon works, yet not as well as it could. The message says why, with the cure."""
+class _DegradedError(Exception):
+    """Warning: the daemon works, but worse than it could. The message has the reason and the cure."""
 
 
-class _SkippedError(Exception):
-    """There is nothing to check. The message says why."""
+class _NothingToCheckError(Exception):
+    """Check that cannot be made. The message has the reason."""
 
 
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
-    """Print a line for each check; gives the exit code: 78 for config and bundle, 69 for what is outside, else 0."""
+    """Print a line for each result, and return the exit code.
+
+    Returns:
+        78 for a fault of config or bundle, 69 for a fault of the machine, microphone or broker, otherwise 0.
+    """
     code = EXIT_DONE
-    for finding in DaemonChecks(arguments.config, arguments.set, stop).findings():
-        code = max(code, finding.exit_code)
+    for result in DaemonChecks(arguments.config, arguments.set, stop).results():
+        code = max(code, result.exit_code)
         if arguments.json:
-            content = {"check": finding.check, "state": finding.state, "message": finding.message}
+            content = {"check": result.check, "state": result.state, "message": result.message}
             print(json.dumps(content, ensure_ascii=False), flush=True)
         else:
-            print(f"{f'[{finding.state}]':<10} {finding.check}: {finding.message}", flush=True)
+            print(f"{f'[{result.state}]':<10} {result.check}: {result.message}", flush=True)
     return EXIT_UNAVAILABLE if stop.is_set() else code
 
 
 class DaemonChecks:
-    """All checks, in an order in which a fault explains those that follow.
+    """All checks, in an order in which a fault explains later faults.
 
     Args:
-        path: the config file; None takes the installed one.
-        overrides: `--set` arguments.
-        stop: ends it early.
+        path: the config file; None selects the installed one.
+        overrides: arguments of `--set`.
+        stop: no further check begins once it is set.
     """
 
     def __init__(self, path: Path | None, overrides: list[str], stop: threading.Event) -> None:
@@ -96,10 +100,10 @@ class DaemonChecks:
         self._overrides = overrides
         self._stop = stop
         self._config: Config | None = None
-        self._network: tuple[Bundle, Classifier] | None = None
+        self._bundle: tuple[Bundle, Classifier] | None = None
 
-    def findings(self) -> Iterator[Finding]:
-        """Yield what each check finds; a fault keeps none of the others from being made."""
+    def results(self) -> Iterator[CheckResult]:
+        """Yield the results of all checks, whether or not earlier checks have faults."""
         checks: dict[str, Callable[[], str]] = {
             "config": self._check_config,
             "bundle": self._check_bundle,
@@ -115,122 +119,122 @@ class DaemonChecks:
             if self._stop.is_set():
                 return
             try:
-                yield Finding(name, "ok", check())
-            except _WarningError as warning:
-                yield Finding(name, "warning", str(warning))
-            except _SkippedError as reason:
-                yield Finding(name, "skipped", str(reason))
+                yield CheckResult(name, "ok", check())
+            except _DegradedError as error:
+                yield CheckResult(name, "warning", str(error))
+            except _NothingToCheckError as error:
+                yield CheckResult(name, "skipped", str(error))
             except EarshotError as error:
                 for line in str(error).splitlines():
-                    yield Finding(name, "fault", line, error.exit_code)
+                    yield CheckResult(name, "fault", line, error.exit_code)
 
-    def _needed_config(self) -> Config:
+    def _require_config(self) -> Config:
         if self._config is None:
-            raise _SkippedError("needs a config without faults")
+            raise _NothingToCheckError("needs a config without faults")
         return self._config
 
     def _check_config(self) -> str:
         self._config = load_config(self._path, overrides=self._overrides)
-        return f"{find_config(self._path) or 'the defaults: there is no config file'}"
+        return f"{find_config(self._path) or 'no config file, so the defaults apply'}"
 
     def _check_bundle(self) -> str:
-        config = self._needed_config()
-        self._network = bundle, _ = open_bundle(config.model.bundle, config.model.threads)
+        config = self._require_config()
+        self._bundle = bundle, _ = open_bundle(config.model.bundle, config.model.threads)
         check_labels(config, bundle)
-        return f"{bundle} computes here what it did where it was made; it knows {', '.join(bundle.labels)}"
+        return f"{bundle} passes its self-test; labels: {', '.join(bundle.labels)}"
 
     def _check_speed(self) -> str:
-        """How long a window takes this machine, against the time until the next one."""
-        if self._network is None:
-            raise _SkippedError("needs a bundle without faults")
-        bundle, classify = self._network
+        """Compare the time for a window with the hop."""
+        if self._bundle is None:
+            raise _NothingToCheckError("needs a bundle without faults")
+        bundle, classify = self._bundle
         window, times = np.zeros(bundle.features.window_length, np.int16), []
         for _ in range(_TIMED_WINDOWS):
             started = time.perf_counter()
             classify(log_mel(window, bundle.features))
             times.append(time.perf_counter() - started)
-        seconds, hop_seconds = statistics.median(times), self._needed_config().window.hop_seconds
-        compared = f"a window takes this machine {seconds * 1000:.0f} ms, and the next comes after {hop_seconds:g} s"
+        seconds, hop_seconds = statistics.median(times), self._require_config().window.hop_seconds
+        comparison = f"{seconds * 1000:.0f} ms for a window, which must be less than the hop of {hop_seconds:g} s"
         if seconds > hop_seconds:
             raise UnavailableError(
-                f"{compared}: it cannot keep up. Close what else keeps it busy, raise window.hop_seconds, "
-                "or train a bundle on a smaller --backbone"
+                f"{comparison}. Close other programs, raise window.hop_seconds, "
+                "or train a bundle with a smaller --backbone"
             )
-        return compared
+        return comparison
 
     def _check_storage(self) -> str:
-        """Whether the outbox, and what is set over MQTT, can be kept."""
+        """Check that outbox and switches can be stored."""
         folder = state_directory()
         try:
-            existing = next(each for each in (folder, *folder.parents) if each.exists())
+            existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"\0")
             free_megabytes = shutil.disk_usage(existing).free / _MEGABYTE
         except OSError as error:
             raise UnavailableError(
-                f"{folder}: cannot be written ({error.strerror}). Make it writable, or set STATE_DIRECTORY"
+                f"{folder}: not writable ({error.strerror}). Make it writable, or set STATE_DIRECTORY"
             ) from error
         limit = (self._config or Config()).outbox.free_megabytes
         if free_megabytes < limit:
             raise UnavailableError(
-                f"{folder}: {free_megabytes:.0f} MiB are free on its disk, and the outbox grows only with "
-                f"{limit:g} (outbox.free_megabytes). Free some space"
+                f"{folder}: {free_megabytes:.0f} MiB are free on its disk, less than outbox.free_megabytes, {limit:g}, "
+                "so the outbox cannot grow. Free some space"
             )
-        return f"{folder} can be written, {free_megabytes:.0f} MiB are free"
+        return f"{folder} is writable, {free_megabytes:.0f} MiB are free"
 
     def _check_heat(self) -> str:
-        """Temperature, and what the firmware of a Raspberry Pi slows it down for."""
+        """Check the temperature, and the throttling of a Raspberry Pi."""
         limit = (self._config or Config()).load.hot_celsius
-        celsius, slowed = temperature_celsius(), throttling()
+        celsius, throttled = temperature_celsius(), throttling()
         temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
-        if slowed and "under_voltage" in {*slowed.now, *slowed.seconds_since_boot}:
-            raise _WarningError(
-                f"{temperature}, but the voltage was too low since boot. Use the supply made for this Pi"
+        if throttled and "under_voltage" in {*throttled.now, *throttled.since_boot}:
+            raise _DegradedError(
+                f"{temperature}, but the supply voltage was too low since boot. Use the power supply made for this Pi"
             )
-        if is_hot(celsius, slowed, limit):
-            raise _WarningError(f"{temperature}, and slowed down by it. Give it air, a heat sink or a fan")
-        if slowed and slowed.seconds_since_boot:
-            raise _WarningError(
-                f"{temperature}, but it was slowed down by heat since boot. Give it air, or a heat sink"
+        if is_hot(celsius, throttled, limit):
+            raise _DegradedError(f"{temperature}, too hot or throttled. Improve the cooling, with a heat sink or a fan")
+        if throttled and throttled.since_boot:
+            raise _DegradedError(
+                f"{temperature}, but it was throttled since boot. Improve the cooling, with a heat sink or a fan"
             )
         return temperature
 
     def _check_microphone(self) -> str:
-        """Listen for as long as the daemon's diagnosis takes."""
-        device = self._needed_config().audio.device
+        """Diagnose the microphone as the daemon does."""
+        device = self._require_config().audio.device
         require_pyaudio()
-        verdict = deque(read_levels(capture_command(device), DIAGNOSIS_SECONDS, self._stop), maxlen=1)
-        if not verdict:
-            raise _SkippedError("interrupted")
-        last = verdict.pop()
+        readings = deque(read_levels(capture_command(device), DIAGNOSIS_SECONDS, self._stop), maxlen=1)
+        if not readings:
+            raise _NothingToCheckError("interrupted")
+        last = readings.pop()
         if last.state in ("missing", "busy") and (process := find_capture_process(device)):
-            # ALSA lets one program in, and lists no microphone for the others.
-            return f"the daemon has it (process {process}); what it hears is in `health` and its log"
+            # ALSA admits one program, and lists no microphone for the others.
+            return f"in use by the daemon (process {process}). Its diagnosis is in `health` and in the log"
         if last.state != "ok":
             raise UnavailableError(f"{last.state}: {last.message}")
         levels = f", {last.levels.quietest:.0f} to {last.levels.loudest:.0f} dBFS" if last.levels else ""
         return f"{last.message}{levels}"
 
     def _check_broker(self) -> str:
-        config = self._needed_config().mqtt
+        config = self._require_config().mqtt
         with Subscriber(config, read_password(config)):
-            return f"{config.host}:{config.port} lets us in"
+            return f"{config.host}:{config.port} accepts the connection"
 
 
 def _check_clock() -> str:
     if not kernel_synced():
-        raise _WarningError(
-            "network time has not set it since boot, so the times of events may be wrong. Check the network, "
+        raise _DegradedError(
+            "not set by network time since boot, so the times of events may be wrong. Check the network, "
             "and `timedatectl`"
         )
     return "set by network time"
 
 
 def _check_sound_access() -> str:
-    """Whether whoever runs this may open the sound cards that record."""
+    """Check that this user may open the sound devices that record."""
     recording = sorted(_SOUND_DEVICES.glob("pcmC*D*c"))
     if not recording:
-        raise _SkippedError("no sound card that records is there")
+        raise _NothingToCheckError("no sound card can record")
     for device in recording:
         if not os.access(device, os.R_OK | os.W_OK):
             raise UnavailableError(

@@ -1,4 +1,4 @@
-"""`earshot clips`: look at what was kept, hear it, take it to the trainer, delete it."""
+"""`earshot clips`: list, play, export and delete clips of events."""
 
 import argparse
 import json
@@ -14,7 +14,12 @@ from device.util.native_stderr import silent_stderr
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what `arguments.action` says; gives the exit code."""
+    """Run the subcommand `arguments.action`, and return the exit code.
+
+    Raises:
+        InputError: no clip matches.
+        UnavailableError: no loudspeaker, or the target is not writable.
+    """
     actions: dict[str, Callable[[argparse.Namespace, ClipFolder], None]] = {
         "list": _list,
         "play": _play,
@@ -27,25 +32,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace, folder: ClipFolder) -> None:
     for clip in folder.clips():
-        seconds = _seconds(clip)
+        seconds = _duration_seconds(clip)
         if arguments.json:
             content = {
                 "event_id": clip.event_id,
                 "label": clip.label,
                 "corrected": clip.corrected,
-                "start_time": clip.time,
+                "start_time": clip.start_time,
                 "duration_seconds": seconds,
                 "file": str(clip.path),
             }
             print(json.dumps(content, ensure_ascii=False))
         else:
-            when = datetime.fromtimestamp(clip.time).strftime("%Y-%m-%d %H:%M:%S")
-            mark = "corrected" if clip.corrected else "heard"
-            print(f"{when}  {mark:<9}  {clip.label:<16}  {seconds or 0:4.1f} s  {clip.event_id}")
+            when = datetime.fromtimestamp(clip.start_time).strftime("%Y-%m-%d %H:%M:%S")
+            origin = "corrected" if clip.corrected else "detected"
+            print(f"{when}  {origin:<9}  {clip.label:<16}  {seconds or 0:4.1f} s  {clip.event_id}")
 
 
-def _seconds(clip: Clip) -> float | None:
-    """How long it lasts; None where the daemon has just deleted it, or its file is damaged."""
+def _duration_seconds(clip: Clip) -> float | None:
+    """Return a clip's duration, s; None if the daemon has just deleted it, or its file is damaged."""
     try:
         return round(float(soundfile.info(clip.path).duration), 1)
     except soundfile.LibsndfileError:
@@ -65,9 +70,9 @@ def _play(arguments: argparse.Namespace, folder: ClipFolder) -> None:
         with silent_stderr():
             stream = audio.open(rate, 1, pyaudio.paInt16, output=True)
         stream.write(samples.tobytes())
-        stream.stop_stream()  # returns when the last sample has been played
+        stream.stop_stream()  # blocks until the last sample is played
     except OSError as error:
-        raise UnavailableError(f"no loudspeaker can be used ({error}). Play {clip.path} with another player") from error
+        raise UnavailableError(f"no loudspeaker is free ({error}). Play {clip.path} with another player") from error
     finally:
         audio.terminate()
 
@@ -75,15 +80,16 @@ def _play(arguments: argparse.Namespace, folder: ClipFolder) -> None:
 def _export(arguments: argparse.Namespace, folder: ClipFolder) -> None:
     count = folder.export(arguments.target)
     negatives = f" --negatives {arguments.target / NONE}" if (arguments.target / NONE).is_dir() else ""
-    print(f"{count} clips. To train with them: earshot-train retrain --data {arguments.target / CORRECTED}{negatives}")
+    print(f"{count} clips. Train with them: earshot-train retrain --data {arguments.target / CORRECTED}{negatives}")
 
 
 def _purge(arguments: argparse.Namespace, folder: ClipFolder) -> None:
-    print(f"{folder.purge(corrected=arguments.corrected)} clips deleted")
+    print(f"{folder.delete_clips(corrected=arguments.corrected)} clips deleted")
 
 
 def _find(folder: ClipFolder, end_of_id: str) -> Clip:
+    """Return the one clip with an event id that ends so."""
     found = [clip for clip in folder.clips() if clip.event_id.endswith(end_of_id)]
     if len(found) != 1:
-        raise InputError(f"{end_of_id}: {len(found)} clips have such an event id. `earshot clips list` prints them")
+        raise InputError(f"{end_of_id}: {len(found)} clips have an event id that ends so. Run `earshot clips list`")
     return found[0]

@@ -1,4 +1,4 @@
-"""`earshot devices`: which microphones are there, what they take, and how loud is what they hear?"""
+"""`earshot devices`: microphones of this machine, their sample rates, and their levels."""
 
 import argparse
 import shutil
@@ -11,12 +11,12 @@ from device.audio.level_meter import LevelReading, read_levels
 from device.cli.bars import level_bar
 from device.errors import EXIT_DONE
 
-_BAR = 24
+_BAR_COLUMNS = 24
 """Columns of the bar: 4 dB each."""
 
 
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
-    """List the microphones; with `arguments.meter`, seconds, look at each in turn. Gives the exit code."""
+    """List the microphones; measure each for `arguments.meter` seconds, if given; return the exit code."""
     devices = input_devices()
     auto = choose_device(devices, "auto")
     for device in devices:
@@ -24,10 +24,10 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     if not devices:
         print("no microphone found", file=sys.stderr)
     if arguments.meter:
-        # One after another: several names may stand for one microphone, which only one may open.
+        # In turn, because several names may refer to one microphone, which only one program can open.
         for device in devices:
             if not stop.is_set():
-                _look(device.name, arguments.meter, stop)
+                _meter(device.name, arguments.meter, stop)
     return EXIT_DONE
 
 
@@ -38,27 +38,26 @@ def _describe(device: InputDevice) -> str:
     return f"{device.name}: {channels}, {device.sample_rate} Hz ({rates}){usb}"
 
 
-def _look(name: str, seconds: float, stop: threading.Event) -> None:
-    """Show the level while it listens, on a terminal; then one line with the verdict."""
+def _meter(name: str, seconds: float, stop: threading.Event) -> None:
+    """Show the level on a terminal during the measurement, then print one line with the diagnosis."""
     reading: LevelReading | None = None
     for reading in read_levels(capture_command(name), seconds, stop):
         if sys.stdout.isatty() and reading.levels:
-            line = (
-                f"{level_bar(reading.levels.latest, _BAR)} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"
-            )
+            bar = level_bar(reading.levels.latest, _BAR_COLUMNS)
+            line = f"{bar} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"
             print(f"\r\033[K{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
     if sys.stdout.isatty():
         print("\r\033[K", end="")
     if reading is not None:
-        print(verdict(name, reading), flush=True)
+        print(describe_reading(name, reading), flush=True)
 
 
-def verdict(name: str, reading: LevelReading) -> str:
-    """One line: the loudest as a bar, the quietest and the loudest in dBFS, the diagnosis, and its cure."""
+def describe_reading(name: str, reading: LevelReading) -> str:
+    """Return one line: loudest level as a bar, quietest and loudest level in dBFS, diagnosis and cure."""
     levels = reading.levels
-    heard = (
-        f"{level_bar(levels.loudest, _BAR)} {levels.quietest:4.0f} to {levels.loudest:4.0f} dBFS"
+    measured = (
+        f"{level_bar(levels.loudest, _BAR_COLUMNS)} {levels.quietest:4.0f} to {levels.loudest:4.0f} dBFS"
         if levels
-        else "nothing heard"
+        else "no sound"
     )
-    return f"{heard}  {reading.state}  {name if reading.state == 'ok' else f'{name}: {reading.message}'}"
+    return f"{measured}  {reading.state}  {name if reading.state == 'ok' else f'{name}: {reading.message}'}"

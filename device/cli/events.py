@@ -7,11 +7,11 @@ from device.cli.signals import on_signal
 from device.config.loader import load_config
 from device.config.secrets import read_password
 from device.errors import EXIT_DONE
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print event messages until it is stopped; return the exit code."""
+    """Print event messages until a signal; return the exit code."""
     config = load_config(arguments.config, overrides=arguments.set).mqtt
     with Subscriber(config, read_password(config)) as subscriber:
         on_signal(subscriber.close)
@@ -19,5 +19,5 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print_json(message)
             else:
-                print(describe(message), flush=True)
+                print(format_message(message), flush=True)
     return EXIT_DONE

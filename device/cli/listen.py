@@ -1,4 +1,7 @@
-"""`earshot listen`: what the daemon would hear, live in a terminal. It tells no broker and keeps nothing."""
+"""`earshot listen`: live view of level, gate, spectrogram and labels in a terminal.
+
+Nothing is published and nothing is stored.
+"""
 
 import argparse
 import logging
@@ -20,24 +23,27 @@ from device.pipeline import Pipeline
 from device.service.runtime import check_labels, open_bundle
 from device.types import Block, SourceLost, level_dbfs
 
-_FRAME_SECONDS = 0.1
+_REFRESH_SECONDS = 0.1
+"""Shortest time between two updates of the screen."""
 
 _ENTER = "\033[?1049h\033[?25l\033[?7l"
-"""Another screen, no cursor, no wrapping of long lines."""
+"""Control sequence: alternate screen, no cursor, no wrapping of long lines."""
 _LEAVE = "\033[?7h\033[?25h\033[?1049l"
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
 
 
 class Screen:
-    """The terminal, which is as it was once this is left; a context manager.
+    """Terminal in full-screen mode; a context manager, which restores the terminal at its end.
 
     Raises:
-        InputError: the output is no terminal.
+        InputError: the output is not a terminal.
     """
 
     def __init__(self) -> None:
         if not sys.stdout.isatty():
-            raise InputError("earshot listen: the output is no terminal. Run it in one, or use `earshot run --trace`")
+            raise InputError(
+                "earshot listen: the output is not a terminal. Run it in one, or use `earshot run --trace`"
+            )
 
     def __enter__(self) -> Self:
         self._write(_ENTER)
@@ -48,21 +54,21 @@ class Screen:
 
     @property
     def size(self) -> os.terminal_size:
-        """Columns and rows as they are now."""
+        """Current columns and rows."""
         return os.get_terminal_size(sys.stdout.fileno())
 
     def draw(self, lines: list[str]) -> None:
-        """Show these lines, over what was there."""
+        """Replace the screen by these lines."""
         self._write(_HOME + f"{_CLEAR_LINE}\r\n".join(lines) + _CLEAR_LINE + _CLEAR_BELOW)
 
     def _write(self, text: str) -> None:
-        # Not every terminal knows every character: a question mark is better than an error.
+        # A question mark replaces a character that the terminal's encoding does not have.
         sys.stdout.buffer.write(text.encode(sys.stdout.encoding, errors="replace"))
         sys.stdout.buffer.flush()
 
 
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
-    """Show what is heard until `stop` is set or the recording ends; gives the exit code."""
+    """Show the live view until `stop` is set or the recording ends; return the exit code."""
     screen = Screen()
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
@@ -74,22 +80,22 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     source = make_source(
         SourceOptions(arguments.input), config.audio, bundle.features.sample_rate, stop, view.on_source_state
     )
-    logging.disable()  # a line of the log would tear the picture; what matters is in it
+    logging.disable()  # a log line would damage the screen, and the view has the same information
     with source, screen:
-        for _ in pipeline.run(_draw_while_read(source, view, screen)):
+        for _ in pipeline.run(_refresh_while_reading(source, view, screen)):
             pass  # the view is the pipeline's observer
     return EXIT_DONE
 
 
-def _draw_while_read(
+def _refresh_while_reading(
     source: Iterable[Block | SourceLost], view: ListenView, screen: Screen
 ) -> Iterator[Block | SourceLost]:
-    """Yield the source's items, and draw the screen ten times a second."""
-    drawn = 0.0
+    """Yield the source's items, and update the screen ten times a second."""
+    drawn_at = 0.0
     for item in source:
         if isinstance(item, Block):
-            view.add_level(level_dbfs(item.samples))
+            view.record_level(level_dbfs(item.samples))
         yield item
-        if time.monotonic() - drawn >= _FRAME_SECONDS:
-            drawn = time.monotonic()
-            screen.draw(view.lines(*screen.size))
+        if time.monotonic() - drawn_at >= _REFRESH_SECONDS:
+            drawn_at = time.monotonic()
+            screen.draw(view.render(*screen.size))

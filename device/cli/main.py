@@ -19,9 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 done, 2 wrong arguments, 69 missing external resource, 78 invalid config or bundle. A traceback is a bug.
     """
-    # numpy's BLAS would start a thread a core, and they spin between products: 80 % of a core for nothing.
+    # By default, numpy's BLAS has one thread for each core, and they spin between products: 80 % of a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may contain bytes that are no text
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may contain bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)
     if (journal := journal_handler()) is not None:
@@ -34,14 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     except EarshotError as error:
         print_error(error)
         return error.exit_code
-    except BrokenPipeError:  # `| head` has ended; without this, the interpreter would complain at its own end
+    except BrokenPipeError:  # `| head` has ended; otherwise the interpreter prints an error at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     return code
 
 
 def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911 - one return a command
-    """Run the command. Its module is imported only now: `earshot devices` loads no TFLite, `classify` no MQTT."""
+    """Run the command. Its module is imported only now, so `earshot devices` loads no TFLite and `classify` no MQTT."""
     match arguments.command:
         case "run":
             from device.cli import run
@@ -80,4 +80,4 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911 - one return a 
 
             return config.run(arguments)
         case other:
-            raise AssertionError(f"{other}: the parser accepts it, and no module runs it")
+            raise AssertionError(f"{other}: the parser accepts this command, but no module runs it")

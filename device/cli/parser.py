@@ -8,7 +8,7 @@ from typing import Any
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of all subcommands."""
+    """Make the argument parser with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="earshot",
         description="Detect and classify sounds, and publish them over MQTT. Audio never leaves this machine.",
@@ -29,7 +29,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="override a setting, as in mqtt.port=1884",
     )
     as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="one JSON object a line")
+    as_json.add_argument("--json", action="store_true", help="print one JSON object per line")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(name: str, text: str, *parents: Any) -> Any:
@@ -49,14 +49,14 @@ def make_parser() -> argparse.ArgumentParser:
         default="realtime",
         help="pace of a recording (default: realtime)",
     )
-    run.add_argument("--exit-at-end", action="store_true", help="end when the recording is over")
-    run.add_argument("--trace", action="store_true", help="log each label that became no event, and why")
+    run.add_argument("--exit-at-end", action="store_true", help="exit when the recording is over")
+    run.add_argument("--trace", action="store_true", help="log each label that became no event, with the reason")
     classify = add("classify", "classify sound files", as_json)
     classify.add_argument("files", nargs="+", type=Path, metavar="FILE")
     classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
-    gate = add("gate", "print when the gate is open in a sound file", setting, as_json)
+    gate = add("gate", "print the spans of a sound file in which the gate is open", setting, as_json)
     gate.add_argument("file", type=Path, metavar="FILE")
-    add("events", "subscribe to the events of all nodes and print them", setting, as_json)
+    add("events", "print the events of all nodes as they are published", setting, as_json)
     devices = add("devices", "list the microphones and their levels")
     devices.add_argument(
         "--meter",
@@ -64,14 +64,14 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="?",
         const=5,
         metavar="SECONDS",
-        help="measure each in turn: its level, and a diagnosis (default: 5 s each)",
+        help="measure and diagnose each microphone in turn (default: 5 s each)",
     )
-    add("check", "check everything that the daemon needs; each fault with its cure", setting, as_json)
-    listen = add("listen", "show level, gate, spectrogram and top labels, live", setting)
+    add("check", "check everything that the daemon needs, and print each fault with its cure", setting, as_json)
+    listen = add("listen", "show level, gate, spectrogram and top labels live", setting)
     listen.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)")
     clips = add("clips", "list, play, export or purge the clips of events")
     actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="list the clips, oldest first", parents=[as_json])
+    actions.add_parser("list", help="print the clips, oldest first", parents=[as_json])
     play = actions.add_parser("play", help="play a clip on this machine's loudspeaker")
     play.add_argument("event_id", help="event id, as `list` prints it; its last characters are enough")
     export = actions.add_parser("export", help="copy the corrected clips to a folder, for earshot-train")
@@ -88,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _rate(text: str) -> int:
     if not text.isdecimal() or not 8000 <= int(text) <= 384000:
-        raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate in Hz, 8000 to 384000")
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate from 8000 to 384000, in Hz")
     return int(text)
 
 

@@ -11,16 +11,16 @@ from device.config.loader import load_config
 from device.errors import EXIT_DONE
 from device.monitoring.health import TRACE
 from device.service import daemon
-from device.service.runtime import Settings, load_settings
+from device.service.runtime import RunSettings, load_settings
 from device.service.supervisor import Supervisor
 from device.service.systemd import systemd_notify, watchdog_seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the daemon until it is stopped, or the input ends; return the exit code."""
+    """Run the daemon until a signal, or the end of its input; return the exit code."""
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
-    faulthandler.enable(2)  # the watchdog sends SIGABRT: the journal then contains each thread's stack
+    faulthandler.enable(2)  # on the watchdog's SIGABRT, the stack of each thread goes to the journal
     options = SourceOptions(
         arguments.input,
         arguments.input_rate,
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         exit_at_end=arguments.exit_at_end,
     )
 
-    def load() -> Settings:
+    def load() -> RunSettings:
         return load_settings(load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()

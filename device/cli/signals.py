@@ -1,16 +1,16 @@
-"""Signals: Ctrl-C and SIGTERM end a command in order."""
+"""Signals: orderly end of a command on Ctrl-C or SIGTERM."""
 
 import signal
 import threading
 from collections.abc import Callable
 
 
-def on_signal(act: Callable[[], None]) -> None:
-    """Call a function on the first Ctrl-C or SIGTERM. The second one kills the process, should it hang."""
+def on_signal(handler: Callable[[], None]) -> None:
+    """Call a function on the first Ctrl-C or SIGTERM. A second signal kills the process, in case it hangs."""
 
     def handle(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        act()
+        handler()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, handle)

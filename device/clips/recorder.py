@@ -14,13 +14,13 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Recorder(Observer):
-    """Keeps the sound of each event that ends, as far as it was classified.
+    """Observer that writes the classified sound of each event that ends.
 
     Args:
         config: length and number of clips, and the labels with voices.
         folder: stores the clips.
-        features: of the bundle.
-        labels: of the bundle.
+        features: features of the bundle; they set the sample rate and the window's length.
+        labels: labels of the bundle.
         unknown_output: whether the network has an output for `unknown`.
     """
 
@@ -45,34 +45,34 @@ class Recorder(Observer):
         self._update_folder(lambda: None)
 
     def on_window(self, window: ClassifiedWindow) -> None:
-        """Store the part of a window that is new."""
+        """Store the samples of a window that earlier windows did not contain."""
         start = max(window.start, self._ring.end)
         self._ring.write(window.samples[start - window.start :], start)
         self._last = window
         self._speech_filter.add_window(window, self._ring.oldest)
 
     def on_event(self, event: Event) -> None:
-        """Write a clip of an event that is over; of a long event, its last part."""
+        """Write the clip when an event ends. A long event keeps only its last part."""
         if event.end_time is None or self._last is None:
             return
         onset = self._position(event.start_time)
-        # A sound shorter than a window is kept with its surroundings: they were classified as well.
+        # A sound shorter than a window is saved with its surroundings: they were classified as well.
         end = min(max(self._position(event.end_time), onset + self._window_length), self._ring.end)
         start = max(min(onset, end - self._window_length), end - self._maximum, self._ring.oldest)
         samples = self._ring.read(start, end)
         if not self._config.keep_speech and self._speech_filter.may_contain_speech(samples, start, end):
-            _LOGGER.info("no clip of the event %s is kept: it may contain speech", event.event_id)
+            _LOGGER.info("no clip of the event %s is saved: it may contain speech", event.event_id)
             return
         event_id, time, label = event.event_id, event.start_time, event.label
-        self._update_folder(lambda: self._folder.keep(event_id, time, label, samples, self._rate))
+        self._update_folder(lambda: self._folder.save(event_id, time, label, samples, self._rate))
 
     def _update_folder(self, update: Callable[[], None]) -> None:
-        """Change the folder, then delete clips beyond its bounds. A disk error is logged: detection must continue."""
+        """Change the folder, then enforce its limits. A disk error is logged: detection must continue."""
         try:
             update()
-            self._folder.bound(self._config)
+            self._folder.enforce_limits(self._config)
         except OSError as error:
-            _LOGGER.warning("clips cannot be kept (%s). Free some space, or repair the folder", error)
+            _LOGGER.warning("clips cannot be saved (%s). Free some space, or repair the folder", error)
 
     def _position(self, time: float) -> int:
         """Return the sample position of a time, Unix seconds."""

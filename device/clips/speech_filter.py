@@ -10,19 +10,19 @@ from device.types import BLOCK_SECONDS, ClassifiedWindow, Samples
 _VAD_MODE = 3
 """webrtcvad's strictest mode."""
 _VOICED, _BLOCKS = 10, 12
-"""Voiced blocks of 30 ms, and the successive blocks among which they count as possible speech."""
+"""Number of voiced 30 ms blocks, among this number of successive blocks, that count as possible speech."""
 _VOICE_SCORE = 0.1
 """Probability of a voice, or of `unknown`, from which a window may contain speech."""
 
 
 class SpeechFilter:
-    """Decides whether a stretch of sound may contain speech. Used from the pipeline's thread.
+    """Classifier of clips: may contain speech or not. Used from the pipeline's thread.
 
-    webrtcvad takes most sirens and engines for voices, and the network has no label for speech. So both must agree.
+    webrtcvad mistakes most sirens and engines for voices, and the network has no label for speech. So both must agree.
 
     Args:
         labels: labels of the bundle.
-        voice_labels: those of them that contain voices.
+        voice_labels: the labels whose sounds contain voices.
         sample_rate: Hz.
         unknown_output: whether the network has an output for `unknown`.
     """
@@ -39,12 +39,12 @@ class SpeechFilter:
         """Store a window's probability of a voice.
 
         Args:
-            window: the next one.
-            oldest: position before which windows are dropped.
+            window: the next classified window.
+            oldest: windows that end before this position are dropped.
         """
         unknown = 1.0 - float(window.scores.sum()) if self._unknown_output else 0.0
-        voice = unknown + float(window.scores[self._is_voice].sum())
-        self._windows.append((window.start, window.start + len(window.samples), voice))
+        voice_score = unknown + float(window.scores[self._is_voice].sum())
+        self._windows.append((window.start, window.start + len(window.samples), voice_score))
         while self._windows[0][1] < oldest:
             self._windows.popleft()
 
@@ -56,12 +56,12 @@ class SpeechFilter:
             start: position of the first sample.
             end: position after the last sample.
         """
-        voice = max((v for first, last, v in self._windows if first < end and last > start), default=1.0)
-        return voice >= _VOICE_SCORE and has_voice(samples, self._sample_rate)
+        overlapping = (score for first, last, score in self._windows if first < end and last > start)
+        return max(overlapping, default=1.0) >= _VOICE_SCORE and has_voice(samples, self._sample_rate)
 
 
 def has_voice(samples: Samples, sample_rate: int) -> bool:
-    """Return whether webrtcvad finds a third of a second of voice.
+    """Return whether webrtcvad classifies 10 of 12 successive blocks, 0.3 s of 0.36 s, as voiced.
 
     Args:
         samples: shape (n,), int16.

@@ -1,8 +1,8 @@
-"""Clips: the sound of events, kept on this machine only, so that its user can say what they really were.
+"""Clip folder: sound files of events, on this machine only. Users correct their labels, and train with them.
 
-clips/recent/<heard label>/<time>_<event id>.flac     as the network heard them; bounded, the oldest go first
-clips/corrected/<right label>/...                     as the user says: what `earshot-train retrain --data` takes
-clips/none/...                                        none of the labels: what its `--negatives` takes
+clips/recent/<detected label>/<time>_<event id>.flac  label of the event; limited, the oldest are deleted first
+clips/corrected/<right label>/...                     label from the user; input of `earshot-train retrain --data`
+clips/none/...                                        none of the labels; input of its `--negatives`
 """
 
 import logging
@@ -36,24 +36,24 @@ class Clip:
 
     Attributes:
         path: the file.
-        event_id: of the event.
-        time: its start, Unix seconds.
-        label: as heard where it is recent, else as corrected; `none` for none of the labels.
-        corrected: whether its user has said what it is.
+        event_id: UUIDv7 of the event.
+        start_time: start of the event, Unix seconds.
+        label: label of the event, or the label from the user after a correction; `none` for none of the labels.
+        corrected: whether the user has corrected it.
     """
 
     path: Path
     event_id: str
-    time: float
+    start_time: float
     label: str
     corrected: bool
 
 
 class ClipFolder:
-    """The clips of a node; used from any thread.
+    """Clips of a node. Any thread may use it.
 
     Args:
-        folder: made with the first clip.
+        folder: created with the first clip.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,86 +61,86 @@ class ClipFolder:
         self._lock = threading.Lock()
 
     def clips(self) -> list[Clip]:
-        """All of them, oldest first; files of another name are not ours."""
-        return sorted(self._clips(), key=lambda clip: (clip.time, clip.event_id))
+        """Return all clips, oldest first. Files with other names are ignored."""
+        return sorted(self._clips(), key=lambda clip: (clip.start_time, clip.event_id))
 
     def find(self, event_id: str) -> Clip:
-        """The clip of an event.
+        """Return the clip of an event.
 
         Raises:
-            LookupError: there is none.
+            LookupError: the event has no clip.
         """
         for clip in self._clips():
             if clip.event_id == event_id:
                 return clip
         raise LookupError(
-            f"no clip of the event {event_id} is kept. Clips are kept from clips.enabled on, of events that have ended"
+            f"no clip of the event {event_id} is stored. Set clips.enabled; a clip is written when its event ends"
         )
 
-    def keep(self, event_id: str, start_time: float, label: str, samples: Samples, sample_rate: int) -> None:
+    def save(self, event_id: str, start_time: float, label: str, samples: Samples, sample_rate: int) -> None:
         """Write a clip as FLAC.
 
         Args:
-            event_id: of the event.
-            start_time: of the event, Unix seconds.
-            label: as heard.
+            event_id: UUIDv7 of the event.
+            start_time: start of the event, Unix seconds.
+            label: label of the event.
             samples: shape (n,), int16.
             sample_rate: Hz.
 
         Raises:
-            OSError: the disk is full or cannot be written.
+            OSError: the disk is full or not writable.
         """
         name = f"{datetime.fromtimestamp(start_time, UTC).strftime(_TIME_FORMAT)}_{event_id}.flac"
         path = self.folder / RECENT / label / name
         with self._lock:
             path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(".new")  # no clip yet, should the power fail
+            unfinished = path.with_suffix(".new")  # renamed when complete: a power failure leaves no partial clip
             try:
-                soundfile.write(beside, samples, sample_rate, format="FLAC", subtype="PCM_16")
-                beside.replace(path)
+                soundfile.write(unfinished, samples, sample_rate, format="FLAC", subtype="PCM_16")
+                unfinished.replace(path)
             except (soundfile.LibsndfileError, OSError) as error:
-                beside.unlink(missing_ok=True)
+                unfinished.unlink(missing_ok=True)
                 raise OSError(f"{path}: {error}") from error
 
-    def correct(self, event_id: str, label: str) -> None:
-        """File a clip under what it really is; one that was corrected before may be corrected again.
+    def relabel(self, event_id: str, label: str) -> None:
+        """Move a clip to the folder of its right label. A corrected clip can be corrected again.
 
         Args:
-            event_id: of the event.
-            label: names a folder; `none` for none of the labels.
+            event_id: UUIDv7 of the event.
+            label: name of the folder; `none` for none of the labels.
 
         Raises:
-            LookupError: there is no clip of the event.
+            LookupError: the event has no clip.
         """
         with self._lock:
             clip = self.find(event_id)
             folder = self.folder / NONE if label == NONE else self.folder / CORRECTED / label
             folder.mkdir(parents=True, exist_ok=True)
             clip.path.replace(folder / clip.path.name)
-        _LOGGER.info("the event %s, heard as %s, is filed as %s in %s", event_id, clip.label, label, folder)
+        _LOGGER.info("clip of the event %s relabeled from %s to %s, in %s", event_id, clip.label, label, folder)
 
-    def bound(self, config: ClipsConfig) -> None:
-        """Delete recent clips, oldest first, until what is left is within the bounds.
+    def enforce_limits(self, config: ClipsConfig) -> None:
+        """Delete recent clips, oldest first, until count, size and age are within the limits of the config.
 
-        Clips that were corrected are their user's work: they count as bytes but are never deleted here.
+        Corrected clips count as bytes, but they are never deleted here: correcting them was work.
         """
         with self._lock:
             clips = self.clips()
             recent = [clip for clip in clips if not clip.corrected]
             sizes = {clip.path: clip.path.stat().st_size for clip in clips}
             total, oldest_time = sum(sizes.values()), time.time() - config.maximum_days * _DAY_SECONDS
-            for left, clip in zip(range(len(recent), 0, -1), recent, strict=True):
+            for remaining, clip in zip(range(len(recent), 0, -1), recent, strict=True):
                 if (
-                    left <= config.maximum_count
+                    remaining <= config.maximum_count
                     and total <= config.maximum_megabytes * 1_000_000
-                    and clip.time >= oldest_time
+                    and clip.start_time >= oldest_time
                 ):
                     break
                 total -= sizes[clip.path]
                 clip.path.unlink(missing_ok=True)
 
-    def purge(self, *, corrected: bool) -> int:
-        """Delete the recent clips, and the corrected ones too if asked; gives how many."""
+    def delete_clips(self, *, corrected: bool) -> int:
+        """Delete the recent clips and, if `corrected`, the corrected ones as well; return the number of clips."""
         with self._lock:
             clips = [clip for clip in self.clips() if corrected or not clip.corrected]
             for clip in clips:
@@ -148,27 +148,30 @@ class ClipFolder:
         return len(clips)
 
     def export(self, target: Path) -> int:
-        """Copy the corrected clips, in their folders, to where a trainer can take them; gives how many.
+        """Copy the corrected clips for the trainer, one folder a label; return the number of clips.
+
+        Args:
+            target: folder for the copies.
 
         Raises:
-            InputError: nothing was corrected yet.
-            UnavailableError: the target cannot be written.
+            InputError: no clip was corrected yet.
+            UnavailableError: the target is not writable.
         """
         clips = [clip for clip in self.clips() if clip.corrected]
         if not clips:
-            raise InputError(f"{self.folder}: no clip was corrected yet. Say what events were with command/correct")
+            raise InputError(f"{self.folder}: no clip was corrected yet. Correct labels with command/correct")
         try:
             for clip in clips:
                 copy = target / clip.path.relative_to(self.folder)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(clip.path, copy)
         except OSError as error:
-            raise UnavailableError(f"{target}: cannot be written ({error.strerror}). Name another folder") from error
+            raise UnavailableError(f"{target}: not writable ({error.strerror}). Choose another folder") from error
         return len(clips)
 
     def _clips(self) -> Iterator[Clip]:
         for path in self.folder.glob("**/*.flac"):
             if name := _NAME.fullmatch(path.name):
-                time_ = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
+                start_time = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
                 kind, *_ = path.relative_to(self.folder).parts
-                yield Clip(path, name["event_id"], time_, path.parent.name, corrected=kind != RECENT)
+                yield Clip(path, name["event_id"], start_time, path.parent.name, corrected=kind != RECENT)

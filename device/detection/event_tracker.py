@@ -1,4 +1,4 @@
-"""Scores to events: thresholds, unknown, start and end, cool-down."""
+"""Event tracker: from scores to events, by thresholds, `unknown`, maximum duration, cool-down and quiet hours."""
 
 import dataclasses
 from collections import deque
@@ -15,24 +15,25 @@ from device.types import UNKNOWN, Event, Probabilities, Refusal, RefusalReason, 
 
 
 @dataclass
-class _Sound:
-    """An event that is going on, and what its end will need.
+class _ActiveEvent:
+    """Event that has started and not yet ended.
 
     Attributes:
-        event: its start message, with the scores at which it was surest and its highest level so far.
+        event: its start message, with the highest confidence so far, the scores at that moment, and the highest level.
         start: position of its onset.
-        named_until: end of the last window that named it.
-        faded_at: what that window has before the next one: where the sound ends if the next does not name it.
+        detected_until: end of the last window in which its label was detected.
+        next_window_start: start of the window after that one. The event ends there, unless that window detects the
+            label again.
     """
 
     event: Event
     start: int
-    named_until: int
-    faded_at: int
+    detected_until: int
+    next_window_start: int
 
-    def hear(self, window: Window, scores: dict[str, float], level_dbfs: float) -> None:
-        """Go on through another window that names it."""
-        self.named_until, self.faded_at = window.end, window.start + window.hop_length
+    def extend(self, window: Window, scores: dict[str, float], level_dbfs: float) -> None:
+        """Continue the event through another window in which its label was detected."""
+        self.detected_until, self.next_window_start = window.end, window.start + window.hop_length
         event = self.event
         if scores[event.label] > event.confidence:
             event = dataclasses.replace(event, confidence=scores[event.label], scores=scores)
@@ -40,10 +41,10 @@ class _Sound:
 
 
 class EventTracker:
-    """Turns the scores of the windows of one sounding after another into start and end messages.
+    """State machine that turns the scores of successive windows into starts and ends of events.
 
-    Windows that follow one another are judged together, so that one odd window splits no event, and a sound that lasts
-    needs no window that is sure of it.
+    The last windows are scored together. One odd window then neither starts nor splits an event, and a long sound
+    needs no single window of high confidence.
 
     Args:
         config: thresholds and times.
@@ -65,7 +66,7 @@ class EventTracker:
         self._scorer = scorer
         self._labels = scorer.labels
         self._thresholds = {
-            label: _first(config.thresholds.get(label), config.threshold, bundle_thresholds[label])
+            label: _first_set(config.thresholds.get(label), config.threshold, bundle_thresholds[label])
             for label in scorer.labels
         }
         self._on_refusal = on_refusal
@@ -73,7 +74,7 @@ class EventTracker:
         self._recent: deque[tuple[Window, Probabilities, float]] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
-        self._sounds: dict[str, _Sound] = {}
+        self._active: dict[str, _ActiveEvent] = {}
         self._exhausted: set[str] = set()
         self._ended_at: dict[str, int] = {}
 
@@ -85,51 +86,54 @@ class EventTracker:
         level_dbfs: float,
         time_of: Callable[[int], float],
     ) -> Iterator[Event]:
-        """Take the scores of the next window; yield the messages that they cause.
+        """Add the scores of the next window; yield the starts and ends that result.
 
         Args:
-            window: where it lies.
-            scores: shape (labels,), 0 to 1, of this window as if it were a clip.
-            rise_db: highest rise above the noise floor in the window.
-            level_dbfs: of the window's loudest 30 ms.
+            window: extent of the window.
+            scores: shape (labels,), 0 to 1, of this window alone, without the prior odds of live sound.
+            rise_db: highest rise above the noise floor in the window, dB.
+            level_dbfs: RMS level of the window's loudest 30 ms, dB relative to full scale.
             time_of: sample position -> Unix seconds.
         """
         self._recent.append((window, scores, rise_db))
-        combined = self._live_scores()
-        named = self._named(combined)
-        is_unknown = self._scorer.decide(combined) == UNKNOWN
-        labels = set() if is_unknown else {label for label in named if named[label] >= self._thresholds[label]}
+        live_scores = self._live_scores()
+        confidences = self._by_label(live_scores)
+        is_unknown = self._scorer.decide(live_scores) == UNKNOWN
+        detected = (
+            set() if is_unknown else {label for label, value in confidences.items() if value >= self._thresholds[label]}
+        )
 
         def refuse(label: str, reason: RefusalReason) -> None:
-            self._on_refusal(Refusal(reason, label, named[label], self._thresholds[label], time_of(window.end)))
+            self._on_refusal(Refusal(reason, label, confidences[label], self._thresholds[label], time_of(window.end)))
 
-        if not labels:
-            refuse(max(named, key=lambda label: named[label]), "unknown" if is_unknown else "below_threshold")
-        for sound in list(self._sounds.values()):
-            if sound.event.label in labels:
-                sound.hear(window, named, level_dbfs)
-                if window.end - sound.start >= self._maximum:
-                    self._exhausted.add(sound.event.label)
-                    yield self._end(sound, window.end, time_of)
-            elif window.start >= sound.faded_at:
-                yield self._end(sound, max(sound.faded_at, sound.start + window.hop_length), time_of)
-        for label in sorted(labels - self._sounds.keys()):
+        if not detected:
+            likeliest = max(confidences, key=lambda label: confidences[label])
+            refuse(likeliest, "unknown" if is_unknown else "below_threshold")
+        for active in list(self._active.values()):
+            if active.event.label in detected:
+                active.extend(window, confidences, level_dbfs)
+                if window.end - active.start >= self._maximum:
+                    self._exhausted.add(active.event.label)
+                    yield self._end(active, window.end, time_of)
+            elif window.start >= active.next_window_start:
+                yield self._end(active, max(active.next_window_start, active.start + window.hop_length), time_of)
+        for label in sorted(detected - self._active.keys()):
             onset = self._onset(label)
-            if reason := self._objection(label, onset, time_of(onset)):
+            if reason := self._refusal_reason(label, onset, time_of(onset)):
                 refuse(label, reason)
                 continue
             event = Event(
                 type="start",
                 event_id=str(uuid7()),
                 label=label,
-                confidence=named[label],
-                scores=named,
+                confidence=confidences[label],
+                scores=confidences,
                 start_time=time_of(onset),
                 end_time=None,
                 level_dbfs=level_dbfs,
                 gate=window.span.reason,
             )
-            self._sounds[label] = _Sound(event, onset, window.end, window.start + window.hop_length)
+            self._active[label] = _ActiveEvent(event, onset, window.end, window.start + window.hop_length)
             yield event
 
     @property
@@ -142,16 +146,21 @@ class EventTracker:
         self._thresholds[label] = threshold
 
     @property
-    def going_on(self) -> bool:
-        """Whether what sounds has a name."""
-        return bool(self._sounds)
+    def has_active_events(self) -> bool:
+        """True while an event has started and not yet ended."""
+        return bool(self._active)
 
-    def close(self, sound: Span, time_of: Callable[[int], float]) -> Iterator[Event]:
-        """End what is going on: the sounding is over."""
+    def close(self, span: Span, time_of: Callable[[int], float]) -> Iterator[Event]:
+        """End the active events, because the span is over.
+
+        Args:
+            span: the span of the last windows.
+            time_of: sample position -> Unix seconds.
+        """
         self._recent.clear()
         self._exhausted.clear()
-        for each in list(self._sounds.values()):
-            yield self._end(each, min(each.named_until, sound.end), time_of)
+        for active in list(self._active.values()):
+            yield self._end(active, min(active.detected_until, span.end), time_of)
 
     def _live_scores(self) -> Probabilities:
         """Pool the scores of the last windows, shape (labels,)."""
@@ -160,8 +169,8 @@ class EventTracker:
         count = independent_windows(first.start, last.start, last.end - last.start, len(windows))
         return self._scorer.live_scores(np.stack(scores), count, max(rises_db))
 
-    def _objection(self, label: str, onset: int, time: float) -> RefusalReason | None:
-        """Why a label that is sounding starts no event, if anything speaks against it."""
+    def _refusal_reason(self, label: str, onset: int, time: float) -> RefusalReason | None:
+        """Return why a detected label starts no event; None if it starts one."""
         if label in self._exhausted:
             return "maximum_duration"
         if label in self._ended_at and onset < self._ended_at[label] + self._cooldown:
@@ -171,23 +180,23 @@ class EventTracker:
         return None
 
     def _onset(self, label: str) -> int:
-        """Where a label that is over its threshold began, from the windows that made it so."""
-        number = self._labels.index(label)
-        heard = [window for window, scores, _ in self._recent if scores[number] >= self._thresholds[label] / 2]
-        first = heard[0] if heard else self._recent[-1][0]
+        """Return the position at which a detected label began, from the windows that raised it above its threshold."""
+        index = self._labels.index(label)
+        contributing = [window for window, scores, _ in self._recent if scores[index] >= self._thresholds[label] / 2]
+        first = contributing[0] if contributing else self._recent[-1][0]
         if first.start < first.span.start:
-            return first.span.start  # the sounding's first window: the gate heard the onset
-        return first.end - first.hop_length  # laid because the sound went on: what is new lies in its last hop
+            return first.span.start  # first window of the span: the onset opened the gate
+        return first.end - first.hop_length  # later window: only its last hop is new, so the onset lies there
 
-    def _named(self, scores: Probabilities) -> dict[str, float]:
+    def _by_label(self, scores: Probabilities) -> dict[str, float]:
         return {label: round(float(score), 4) for label, score in zip(self._labels, scores, strict=True)}
 
-    def _end(self, sound: _Sound, end: int, time_of: Callable[[int], float]) -> Event:
-        del self._sounds[sound.event.label]
-        end = max(end, sound.start)
-        self._ended_at[sound.event.label] = end
-        return dataclasses.replace(sound.event, type="end", end_time=time_of(end))
+    def _end(self, active: _ActiveEvent, end: int, time_of: Callable[[int], float]) -> Event:
+        del self._active[active.event.label]
+        end = max(end, active.start)
+        self._ended_at[active.event.label] = end
+        return dataclasses.replace(active.event, type="end", end_time=time_of(end))
 
 
-def _first(*values: float | None) -> float:
+def _first_set(*values: float | None) -> float:
     return next(value for value in values if value is not None)

@@ -1,8 +1,8 @@
-"""The sound gate: decides, block by block and at next to no cost, whether something is sounding.
+"""Adaptive sound gate over blocks: detects, at little cost, whether something is sounding.
 
-It opens when a band rises above the noise floor, when webrtcvad finds voice-like sound, or now and then by
-itself: a probe, for steady sounds that were there before the daemon was. Each alone misses sounds: webrtcvad is
-deaf to air conditioners and many sirens, and a floor learns whatever stays.
+It opens when a frequency band rises above the noise floor, when webrtcvad detects voice-like sound, or periodically for
+a probe. A probe finds steady sounds that began before the daemon. Each trigger alone misses sounds: webrtcvad misses
+air conditioners and many sirens, and the noise floor adapts to every steady sound.
 """
 
 import dataclasses
@@ -12,17 +12,17 @@ from collections.abc import Callable
 import webrtcvad
 
 from device.config.models import GateConfig
-from device.detection.noise_floor import GROUP, NoiseFloor
+from device.detection.noise_floor import GROUP_BLOCKS, NoiseFloor
 from device.types import BLOCK_SECONDS, Block, GateReason, Span
 
 
 class SoundGate:
-    """Adaptive gate over blocks that follow one another.
+    """Gate over successive blocks, with one open span at a time.
 
     Args:
         config: thresholds and times.
         sample_rate: Hz; 8000, 16000, 32000 or 48000.
-        stretch: gives the factor, at least 1, by which probes are rarer now.
+        stretch: returns the current factor on the pause between probes, at least 1.
     """
 
     def __init__(self, config: GateConfig, sample_rate: int, stretch: Callable[[], float] = lambda: 1.0) -> None:
@@ -33,29 +33,31 @@ class SoundGate:
         self._voiced = deque([False] * config.vad_window_blocks, maxlen=config.vad_window_blocks)
         self._floor = NoiseFloor(config.floor, sample_rate, round(BLOCK_SECONDS * sample_rate))
         self._span: Span | None = None
-        self._pending_from: int | None = None
+        self._rise_start: int | None = None
         self._shut_since = 0
-        self._held = False
+        self._event_active = False
 
     @property
     def lookback(self) -> int:
-        """By how many samples a span may begin before the end of the block that opened it, at most."""
-        return self._samples(self._config.minimum_seconds) + (GROUP + 1) * round(BLOCK_SECONDS * self._sample_rate)
+        """Largest distance from the start of a span to the end of the block that opened it, in samples."""
+        return self._samples(self._config.minimum_seconds) + (GROUP_BLOCKS + 1) * round(
+            BLOCK_SECONDS * self._sample_rate
+        )
 
     @property
     def rise_db(self) -> float:
-        """How far the last blocks that were judged rise above the noise floor."""
+        """Rise of the last complete group of blocks above the noise floor, dB."""
         return self._floor.rise_db()
 
     def update(self, block: Block) -> Span | None:
-        """Take the next block.
+        """Process the next block.
 
         Returns:
             The span while the gate is open, and once more when it shuts; None while it is shut.
         """
-        reason = self._sounding(block)
+        reason = self._trigger(block)
         if self._span is not None:
-            if reason is not None or self._probing_goes_on(block):
+            if reason is not None or self._keeps_probe_open(block):
                 self._span = dataclasses.replace(self._span, end=block.end)
             elif block.end - self._span.end >= self._samples(self._config.hangover_seconds):
                 return self.close()
@@ -63,63 +65,74 @@ class SoundGate:
             self._open(block, reason)
         return self._span
 
-    def hold(self, known: bool) -> None:
-        """Tell whether what sounds has a name (an event is going on).
+    def set_event_active(self, active: bool) -> None:
+        """Set whether an event has started and not yet ended.
 
-        A sound with a name is not learnt as noise: the floor goes back to where it was before the sound, and
-        stays. And a steady sound that a probe found keeps the gate open for as long as it has its name.
+        Its sound is not learned as noise: the floor returns to its level before the sound, and stays there. A steady
+        sound that a probe detected keeps the gate open until its event ends.
         """
-        if known and not self._held:
-            self._floor.recall()
-        self._held = known
+        if active and not self._event_active:
+            self._floor.restore()
+        self._event_active = active
 
     def close(self) -> Span | None:
-        """Shut the gate now, as at the end of the stream; gives the span that was open, if any."""
-        span, self._span, self._pending_from = self._span, None, None
-        self._floor.interrupt()
+        """Shut the gate now, as at the end of the stream.
+
+        Returns:
+            The span that was open, now with `is_open` False; None if the gate was shut.
+        """
+        span, self._span, self._rise_start = self._span, None, None
+        self._floor.discard_group()
         if span is None:
             return None
         self._shut_since = span.end
         return dataclasses.replace(span, is_open=False)
 
-    def _sounding(self, block: Block) -> GateReason | None:
-        """What says that this block sounds; a sound that opens the gate must have lasted `minimum_seconds`."""
-        stands_out = self._floor.feed(block.samples, self._rise(block))
+    def _trigger(self, block: Block) -> GateReason | None:
+        """Return what detected sound in this block, if anything.
+
+        The level opens a shut gate only after it stood out for `minimum_seconds`.
+        """
+        stands_out = self._floor.update(block.samples, self._floor_rise_rate(block))
         voiced = self._vad is not None and self._vad.is_speech(block.samples.tobytes(), self._sample_rate)
         self._voiced.append(voiced)
         if stands_out and self._config.level:
-            if self._pending_from is None:  # it began somewhere in the group that was just judged
-                self._pending_from = max(0, block.end - GROUP * len(block.samples))
-            if self._span or block.end - self._pending_from >= self._samples(self._config.minimum_seconds):
+            if self._rise_start is None:  # it began somewhere in the group that is complete now
+                self._rise_start = max(0, block.end - GROUP_BLOCKS * len(block.samples))
+            if self._span or block.end - self._rise_start >= self._samples(self._config.minimum_seconds):
                 return "level"
         elif stands_out is False:
-            self._pending_from = None
+            self._rise_start = None
         if sum(self._voiced) >= self._config.vad_blocks:
             return "vad"
         if self._span is None and self._config.probe_seconds is not None:
-            rest = self._samples(self._config.probe_seconds * self._stretch())
-            if block.end - self._shut_since >= rest:
+            pause = self._samples(self._config.probe_seconds * self._stretch())
+            if block.end - self._shut_since >= pause:
                 return "probe"
         return None
 
     def _open(self, block: Block, reason: GateReason) -> None:
-        start = block.position if self._pending_from is None else self._pending_from
+        start = block.position if self._rise_start is None else self._rise_start
         self._span = Span(start, block.end, reason, is_open=True)
-        self._floor.remember()
+        self._floor.save()
 
-    def _probing_goes_on(self, block: Block) -> bool:
-        """A probe stays open until the network has had its say, and then for as long as there is a name."""
+    def _keeps_probe_open(self, block: Block) -> bool:
+        """Return True in a probe: for `learn_seconds`, so that a window is classified, then until its event ends."""
         if self._span is None or self._span.reason != "probe":
             return False
-        return self._held or block.end - self._span.start < self._samples(self._config.learn_seconds)
+        return self._event_active or block.end - self._span.start < self._samples(self._config.learn_seconds)
 
-    def _rise(self, block: Block) -> float:
-        """How fast the floor may follow, dB/s: slowly while shut, not while something new sounds, fast once old."""
+    def _floor_rise_rate(self, block: Block) -> float:
+        """Return the largest rate at which the floor may rise now, dB/s.
+
+        It is low while the gate is shut, 0 during a new sound or an event, and high once a sound without a label has
+        lasted for `learn_seconds`.
+        """
         floor = self._config.floor
         if self._span is None:
             return floor.rise_db_per_second
         is_old = block.end - self._span.start >= self._samples(self._config.learn_seconds)
-        return floor.learn_db_per_second if is_old and not self._held else 0.0
+        return floor.learn_db_per_second if is_old and not self._event_active else 0.0
 
     def _samples(self, seconds: float) -> int:
         return round(seconds * self._sample_rate)

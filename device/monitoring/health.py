@@ -36,14 +36,14 @@ class Health(Observer):
     """Counters since the start, the diagnosis of the source, and the last near misses.
 
     Attributes:
-        changed: set when the diagnosis changes; its waiter clears it.
+        changed: set when the diagnosis changes; the thread that waits for it clears it.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Event()
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._microphone = {"state": "missing", "message": "nothing was received yet"}
+        self._microphone = {"state": "missing", "message": "no sound was received yet"}
         self._listened_seconds = self._open_seconds = 0.0
         self._gate: GateReason | None = None
         self._gate_since = 0.0

@@ -1,4 +1,4 @@
-"""What the machine tells of itself: temperature, memory, versions."""
+"""System metrics: temperature, throttling, memory and versions of the machine."""
 
 import contextlib
 import os
@@ -7,36 +7,50 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-THERMAL = Path("/sys/class/thermal")
-PLATFORM = Path("/sys/devices/platform")
-STATM = Path("/proc/self/statm")
+_THERMAL_FOLDER = Path("/sys/class/thermal")
+_PLATFORM_FOLDER = Path("/sys/devices/platform")
+_STATM_FILE = Path("/proc/self/statm")
 _CAUSES = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
-"""Bit by bit, from the lowest; those since boot begin at bit 16."""
+"""Cause of each bit of `get_throttled`, from the lowest. The same causes since boot follow from bit 16 on."""
+_SINCE_BOOT_SHIFT = 16
 
 
-def temperature_celsius(thermal: Path = THERMAL) -> float | None:
-    """The hottest of the kernel's thermal zones (a Pi has one, its CPU's); None where there is none to read."""
-    found = []
-    for zone in thermal.glob("thermal_zone*/temp"):
-        with contextlib.suppress(OSError, ValueError):  # a zone may be there and not be readable
-            found.append(int(zone.read_text()) / 1000)
-    return round(max(found), 1) if found else None
+def temperature_celsius(thermal_folder: Path = _THERMAL_FOLDER) -> float | None:
+    """Return the highest temperature of the kernel's thermal zones, degrees Celsius; None without a readable zone.
+
+    A Raspberry Pi has one zone, for its CPU.
+    """
+    temperatures = []
+    for file in thermal_folder.glob("thermal_zone*/temp"):
+        with contextlib.suppress(OSError, ValueError):  # a zone may exist and be unreadable
+            temperatures.append(int(file.read_text()) / 1000)
+    return round(max(temperatures), 1) if temperatures else None
 
 
 @dataclass(frozen=True)
 class Throttling:
-    """What slows a Raspberry Pi down: `under_voltage`, `frequency_capped`, `throttled`, `soft_temperature_limit`."""
+    """Causes that slow a Raspberry Pi down: `under_voltage`, `frequency_capped`, `throttled`, `soft_temperature_limit`.
+
+    The names of the attributes are keys of the health message.
+
+    Attributes:
+        now: causes at this time.
+        since_boot: causes at any time since boot.
+    """
 
     now: tuple[str, ...]
-    seconds_since_boot: tuple[str, ...]
+    since_boot: tuple[str, ...]
 
 
-def throttling(platform: Path = PLATFORM) -> Throttling | None:
-    """What a Pi's firmware tells (as `vcgencmd get_throttled` does, which needs more rights); None elsewhere."""
-    for file in platform.glob("soc*/*firmware/get_throttled"):
+def throttling(platform_folder: Path = _PLATFORM_FOLDER) -> Throttling | None:
+    """Return the throttling that a Raspberry Pi's firmware reports; None on other machines.
+
+    `vcgencmd get_throttled` returns the same bits, but requires more rights.
+    """
+    for file in platform_folder.glob("soc*/*firmware/get_throttled"):
         with contextlib.suppress(OSError, ValueError):
             bits = int(file.read_text(), 16)
-            return Throttling(_causes(bits), _causes(bits >> 16))
+            return Throttling(_causes(bits), _causes(bits >> _SINCE_BOOT_SHIFT))
     return None
 
 
@@ -44,20 +58,26 @@ def _causes(bits: int) -> tuple[str, ...]:
     return tuple(cause for number, cause in enumerate(_CAUSES) if bits >> number & 1)
 
 
-def is_hot(celsius: float | None, slowed: Throttling | None, limit_celsius: float | None) -> bool:
-    """Whether a machine is as hot as the limit or hotter, or slowed down by its firmware, for heat or a weak supply."""
+def is_hot(celsius: float | None, throttled: Throttling | None, limit_celsius: float | None) -> bool:
+    """Return whether the machine has reached the temperature limit, or its firmware slows it down now.
+
+    Args:
+        celsius: temperature; None without a sensor.
+        throttled: the firmware slows a Pi down because of heat or a weak power supply; None on other machines.
+        limit_celsius: temperature limit; None turns the limit off.
+    """
     too_hot = celsius is not None and limit_celsius is not None and celsius >= limit_celsius
-    return too_hot or (slowed is not None and bool(slowed.now))
+    return too_hot or (throttled is not None and bool(throttled.now))
 
 
-def memory_mb(statm: Path = STATM) -> float | None:
-    """Resident memory of this process, MB of 2**20 bytes; None where the system does not tell."""
+def memory_mb(statm_file: Path = _STATM_FILE) -> float | None:
+    """Return the resident memory of this process, MB of 2**20 bytes; None if the system is not Linux."""
     try:
-        return round(int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
-    except OSError:  # not Linux
+        return round(int(statm_file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+    except OSError:
         return None
 
 
 def versions() -> dict[str, str]:
-    """Of Earshot, Python, and the system."""
+    """Return the versions of Earshot, Python and the system."""
     return {"earshot": version("earshot"), "python": platform.python_version(), "system": platform.platform()}

@@ -1,1 +1,1 @@
-"""MQTT: what is said (messages), in which order (delivery), how it gets there (connection); publisher joins them."""
+"""MQTT: connection, delivery, messages, commands, discovery, spectrogram image; `publisher` joins them."""

@@ -1,4 +1,4 @@
-"""A paho client as the settings want it: protocol, transport, user, encryption."""
+"""Client factory: paho clients with the configured protocol, transport, user and encryption."""
 
 import socket
 import ssl
@@ -13,11 +13,11 @@ from device.config.models import MqttConfig, TlsConfig
 from device.errors import ConfigError
 
 _SESSION_SECONDS: Final = 86400
-"""How long the broker keeps what is addressed to us while we are away."""
+"""Time for which the broker keeps the session of a client that is not connected (MQTT 5)."""
 _RECEIVE_BYTES: Final = 32 * 1024
-"""What may wait in the network's buffer."""
+"""Size of the socket's receive buffer."""
 LARGEST_PACKET: Final = 256 * 1024
-"""Bytes of a message to us that a broker may send (MQTT 5): we are sent commands, not films."""
+"""Largest packet that the broker may send, in bytes (MQTT 5). Commands are much smaller."""
 
 
 def make_client(config: MqttConfig, password: str | None, client_id: str, protocol: MQTTProtocolVersion) -> paho.Client:
@@ -39,7 +39,7 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
     if config.transport == "websockets":
         client.ws_set_options(config.websocket_path)
     else:
-        client.on_socket_open = _wait_little
+        client.on_socket_open = _limit_receive_buffer
     if config.username is not None:
         client.username_pw_set(config.username, password)
     if config.tls.enabled:
@@ -48,10 +48,10 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
 
 
 def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersion) -> None:
-    """Connect to the broker, taking up the session that it kept for us.
+    """Connect to the broker, and resume the session that it kept.
 
     Raises:
-        OSError: it cannot be reached, or is not who it should be.
+        OSError: the broker cannot be reached, or its certificate is not valid.
     """
     if protocol != MQTTProtocolVersion.MQTTv5:
         client.connect(config.host, config.port, config.keepalive_seconds)
@@ -63,14 +63,17 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
 
 
 class _Client(paho.Client):
-    """paho binds each of its sockets to port 0, which means nothing; but the service may bind none at all."""
+    """Client that binds no port. paho binds each socket to port 0, without effect; the service may not bind at all."""
 
     def _create_socket_connection(self) -> socket.socket:
         return socket.create_connection((self._host, self._port), timeout=self._connect_timeout)
 
 
-def _wait_little(_client: paho.Client, _data: Any, network: Any) -> None:
-    """Have a flood wait, and be dropped, at the broker: confirmations of our events come behind what waits here."""
+def _limit_receive_buffer(_client: paho.Client, _data: Any, network: Any) -> None:
+    """Limit the receive buffer, because acknowledgements wait behind the messages in it.
+
+    A flood of messages then waits at the broker, which drops the excess.
+    """
     network.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
 
@@ -78,14 +81,17 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"mqtt.tls.ca_file {tls.ca_file}: no certificates in PEM form there ({error})") from error
+        raise ConfigError(
+            f"mqtt.tls.ca_file {tls.ca_file}: no certificates in PEM format there ({error}). Set it to the certificate "
+            "of the broker's authority"
+        ) from error
     context.check_hostname = tls.check_hostname
     if tls.certificate_file is not None:
         try:
             context.load_cert_chain(tls.certificate_file, tls.key_file)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
-                f"mqtt.tls.certificate_file {tls.certificate_file}: no certificate with its key in PEM form there, "
-                f"or in key_file ({error})"
+                f"mqtt.tls.certificate_file {tls.certificate_file}: no certificate with its key in PEM format there "
+                f"({error}). Check it and mqtt.tls.key_file"
             ) from error
     return context

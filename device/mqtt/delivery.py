@@ -1,4 +1,4 @@
-"""Delivery: what is under way to the broker, in which order, on which topic. Pure: one thread at a time, no waiting."""
+"""Delivery: messages in flight to the broker, with their order and topics. Used from one thread; it never waits."""
 
 import time
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.mqtt.messages import Topics, corrected, encode
+from device.mqtt.messages import Topics, correct_times, encode
 from device.mqtt.retained_store import RetainedMessage, RetainedStore
 from device.outbox.queue import Outbox
 from device.outbox.sqlite_table import Entry
@@ -14,18 +14,21 @@ from device.util.clock import Clock, Stamp
 from device.util.log_throttle import LogThrottle
 
 RETRY_SECONDS = 5.0
-"""How often a disk or a broker that refused something is tried again."""
+"""Pause before another attempt after an error of the disk or a refusal by the broker."""
 
 
 class Delivery:
-    """Hands events and retained values to the broker, and takes its confirmations.
+    """Sender of event messages and retained messages, with their acknowledgements.
 
     Args:
-        outbox: where events wait, open.
-        retained: where values wait.
+        outbox: the queue of event messages, open.
+        retained: the retained messages.
         topics: of the node.
-        clock: tells how old a message is, and whether its times are to be put right.
-        live_seconds: age from which an event goes to `event/backlog`.
+        clock: determines the age of messages, and corrects their times.
+        live_seconds: age from which an event message is sent to `event/backlog`, s.
+
+    Attributes:
+        acknowledged_at: monotonic time of the last acknowledgement, s; None before the first.
     """
 
     def __init__(
@@ -40,78 +43,83 @@ class Delivery:
         self._client: paho.Client | None = None
         self._limit = 0
         self._in_flight: dict[int, Entry | RetainedMessage] = {}
-        self._sent_up_to = 0
-        self._confirmed: list[int] = []
+        self._last_sent = 0
+        self._acknowledged: list[int] = []
         self._refused = False
-        self._tried_at = time.monotonic()
+        self._retried_at = time.monotonic()
         self._log_throttle = LogThrottle()
 
     @property
     def client(self) -> paho.Client | None:
-        """The connection that stands; None where there is none."""
+        """Client of the current connection; None without a connection."""
         return self._client
 
     @property
-    def has_said_all(self) -> bool:
-        """Whether every retained value has reached the broker, or nobody is there to say it to."""
-        under_way = any(isinstance(item, RetainedMessage) for item in list(self._in_flight.values()))
-        return self._client is None or not (self._retained or under_way)
+    def has_sent_retained(self) -> bool:
+        """True if the broker has acknowledged every retained message, or is not connected."""
+        in_flight = any(isinstance(item, RetainedMessage) for item in list(self._in_flight.values()))
+        return self._client is None or not (self._retained or in_flight)
 
-    def begin(self, client: paho.Client, in_flight: int) -> None:
-        """A broker is there, which takes so many messages at a time. It may have forgotten all that we ever said."""
+    def on_connect(self, client: paho.Client, in_flight: int) -> None:
+        """Begin with a new connection, and send all retained messages again: the broker may have lost them.
+
+        Args:
+            client: the new client.
+            in_flight: limit of messages in flight.
+        """
         self._client, self._limit = client, in_flight
         self._retained.mark_all_unsent()
 
-    def end(self, client: paho.Client) -> None:
-        """Nobody will confirm what was under way: it is sent again, from the outbox, as late as it is by then."""
+    def on_disconnect(self, client: paho.Client) -> None:
+        """Forget in-flight messages; they are sent again from the outbox, live or late by their age then."""
         if client is self._client:
             self._client = None
             self._in_flight.clear()
-            self._sent_up_to = 0
+            self._last_sent = 0
 
-    def store(self, message: dict[str, Any], made: Stamp) -> None:
-        """Take an event message."""
-        self._outbox.append(message, made)
-
-    def confirm(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        """The broker has taken a message, or refuses it."""
+    def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """Record the broker's acknowledgement, or its refusal, of a message."""
         if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
             return
         if reason.is_failure:
-            self._log_throttle.warning(f"the broker does not take our messages ({reason}). Check its access rules")
-            self._refused, self._sent_up_to = True, 0
+            self._log_throttle.warning(f"the broker refuses messages of this node ({reason}). Check its access rules")
+            self._refused, self._last_sent = True, 0
             return
         self.acknowledged_at = time.monotonic()
         if isinstance(item, Entry):
-            self._confirmed.append(item.sequence)
+            self._acknowledged.append(item.sequence)
 
-    def go_on(self) -> None:
-        """Forget what is confirmed, try again what failed, and hand over what waits."""
-        self._outbox.delete(self._confirmed)
-        self._confirmed.clear()
-        if time.monotonic() - self._tried_at >= RETRY_SECONDS:
-            self._tried_at, self._refused = time.monotonic(), False
-            if self._outbox.recover():
-                self._sent_up_to = 0  # what could not be read then; what is under way comes twice
+    def enqueue(self, message: dict[str, Any], created: Stamp) -> None:
+        """Store an event message in the outbox."""
+        self._outbox.append(message, created)
+
+    def process(self) -> None:
+        """Delete acknowledged messages, retry after an error, and send the next messages."""
+        self._outbox.delete(self._acknowledged)
+        self._acknowledged.clear()
+        if time.monotonic() - self._retried_at >= RETRY_SECONDS:
+            self._retried_at, self._refused = time.monotonic(), False
+            if self._outbox.retry_disk():
+                self._last_sent = 0  # some messages could not be read before; those in flight are sent twice
         if self._client is not None:
-            self._fill(self._client)
+            self._send(self._client)
 
-    def _fill(self, client: paho.Client) -> None:
-        """Hand over what waits, values first, then events from the oldest, as far as the broker keeps up."""
-        while len(self._in_flight) < self._limit and (value := self._retained.next()):
-            self._in_flight[client.publish(value.topic, value.payload, qos=1, retain=True).mid] = value
-        room = self._limit - len(self._in_flight)
-        if room <= 0 or self._refused:
+    def _send(self, client: paho.Client) -> None:
+        """Send retained messages, then event messages from the oldest, up to the limit of messages in flight."""
+        while len(self._in_flight) < self._limit and (item := self._retained.pop_unsent()):
+            self._in_flight[client.publish(item.topic, item.payload, qos=1, retain=True).mid] = item
+        free = self._limit - len(self._in_flight)
+        if free <= 0 or self._refused:
             return
-        for entry in self._outbox.after(self._sent_up_to, room):
-            topic, payload = self._address(entry)
+        for entry in self._outbox.entries_after(self._last_sent, free):
+            topic, payload = self._topic_and_payload(entry)
             self._in_flight[client.publish(topic, payload, qos=1).mid] = entry
-            self._sent_up_to = entry.sequence
+            self._last_sent = entry.sequence
 
-    def _address(self, entry: Entry) -> tuple[str, bytes]:
-        """Topic and payload: what happened just now is live; the rest must not fire anyone's lights."""
-        message = corrected(entry.message, entry.made, self._clock)
+    def _topic_and_payload(self, entry: Entry) -> tuple[str, bytes]:
+        """Return topic and payload: live, or backlog for a late message, which must not trigger automations."""
+        message = correct_times(entry.message, entry.created, self._clock)
         is_of_this_run = entry.sequence >= self._outbox.first_of_run
-        if is_of_this_run and self._clock.steady() - entry.made.steady <= self._live_seconds:
+        if is_of_this_run and self._clock.steady() - entry.created.steady <= self._live_seconds:
             return self._topics.event, encode(message)
         return self._topics.backlog, encode(message | {"replayed": True})

@@ -1,4 +1,4 @@
-"""Home Assistant's MQTT discovery: one retained message makes the node a device there, with all its entities.
+"""MQTT discovery of Home Assistant: the retained message that makes the node a device there, with all its entities.
 
 The format is Home Assistant's device-based discovery (2024.11 and later), with long key names; see
 https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload.
@@ -14,19 +14,19 @@ from device.mqtt.messages import OFFLINE, ONLINE, Topics
 
 Component = dict[str, Any]
 
-# An event entity takes what has an `event_type`; it passes over what is empty, and so over the end of a sound.
+# Template of the event entity: the message with an `event_type`, or nothing for an end, which the entity ignores.
 _EVENT = "{% if value_json.type == 'start' %}{{ dict(value_json, event_type=value_json.label) | tojson }}{% endif %}"
 
 
 def discovery_topic(prefix: str, node_id: str) -> str:
-    """Where Home Assistant looks for the node; `prefix` is its discovery prefix."""
+    """Return the topic of the node's discovery message; `prefix` is Home Assistant's discovery prefix."""
     return f"{prefix}/device/{device_id(node_id)}/config"
 
 
 def device_id(node_id: str) -> str:
-    """The node's name in Home Assistant, of the characters that it takes there: letters, digits, `_` and `-`.
+    """Return the node's id in Home Assistant, which allows letters, digits, `_` and `-`.
 
-    One that had others ends in a part of its hash, so that no two nodes share a name.
+    If other characters were replaced, a part of the node id's hash is appended, so that no two nodes share an id.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", node_id)
     suffix = "" if plain == node_id else "_" + hashlib.sha256(node_id.encode()).hexdigest()[:8]
@@ -34,27 +34,27 @@ def device_id(node_id: str) -> str:
 
 
 def discovery_message(
-    node_id: str, labels: Sequence[str], *, version: str, bundle: str, announced: Mapping[str, str], pictures: bool
+    node_id: str, labels: Sequence[str], *, version: str, bundle: str, published: Mapping[str, str], spectrogram: bool
 ) -> dict[str, Any]:
-    """What Home Assistant needs to know of a node.
+    """Make the discovery message of a node.
 
     Args:
         node_id: of this device.
-        labels: what its bundle can name.
+        labels: of its bundle.
         version: of Earshot.
         bundle: name@version.
-        announced: components of earlier messages, key -> platform. Those that are no more are announced by their
-            platform alone, which removes them from Home Assistant.
-        pictures: whether spectrograms are published.
+        published: components of earlier messages, key -> platform. A component that no longer exists is published
+            with its platform alone, which removes it from Home Assistant.
+        spectrogram: whether spectrograms are published.
     """
     topics, device = Topics(node_id), device_id(node_id)
     components = _node_components(topics) | _event_components(topics, labels)
-    if not pictures:
+    if not spectrogram:
         del components["spectrogram"]
     for key, component in components.items():
         component["unique_id"] = f"{device}_{key}"
         component["default_entity_id"] = component["platform"] + "." + _slug(f"earshot {node_id} {component['name']}")
-    removed = {key: {"platform": platform} for key, platform in announced.items() if key not in components}
+    removed = {key: {"platform": platform} for key, platform in published.items() if key not in components}
     return {
         "device": {
             "identifiers": [device],
@@ -73,7 +73,7 @@ def discovery_message(
 
 
 def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Component]:
-    """What was heard: an event entity, what the last event was like, and for each label whether it sounds."""
+    """Make the components of events: the event, sensors of the last one, and state and threshold of each label."""
     components: dict[str, Component] = {
         "event": {
             "platform": "event",
@@ -97,7 +97,7 @@ def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Compon
         "spectrogram": {
             "platform": "image",
             "name": "Spectrogram",
-            "image_topic": topics.own("spectrogram"),
+            "image_topic": topics.state("spectrogram"),
             "content_type": "image/png",
         },
     }
@@ -107,14 +107,14 @@ def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Compon
             "platform": "binary_sensor",
             "name": name,
             "device_class": "sound",
-            "state_topic": topics.own(f"sound/{label}"),
+            "state_topic": topics.state(f"sound/{label}"),
         }
         components[f"threshold_{label}"] = {
             "platform": "number",
             "name": f"{name} threshold",
             "icon": "mdi:tune-vertical",
             "entity_category": "config",
-            "state_topic": topics.own(f"threshold/{label}"),
+            "state_topic": topics.state(f"threshold/{label}"),
             "command_topic": f"{topics.command}threshold/{label}",
             "min": 0,
             "max": 1,
@@ -125,18 +125,18 @@ def _event_components(topics: Topics, labels: Sequence[str]) -> dict[str, Compon
 
 
 def _node_components(topics: Topics) -> dict[str, Component]:
-    """How the node itself does, and its switch."""
+    """Make the components of the node itself: the switch for listening, and its diagnostics."""
 
-    def measured(name: str, template: str, unit: str, **more: str) -> Component:
-        diagnostic = {"entity_category": "diagnostic", "state_class": "measurement"} | more
-        return _sensor(name, topics.own("health"), template, unit_of_measurement=unit, **diagnostic)
+    def diagnostic(name: str, template: str, unit: str, **options: str) -> Component:
+        options = {"entity_category": "diagnostic", "state_class": "measurement"} | options
+        return _sensor(name, topics.state("health"), template, unit_of_measurement=unit, **options)
 
     return {
         "listening": {
             "platform": "switch",
             "name": "Listening",
             "icon": "mdi:microphone",
-            "state_topic": topics.own("listening"),
+            "state_topic": topics.state("listening"),
             "command_topic": topics.command + "listening",
         },
         "microphone": {
@@ -144,29 +144,29 @@ def _node_components(topics: Topics) -> dict[str, Component]:
             "name": "Microphone",
             "device_class": "problem",
             "entity_category": "diagnostic",
-            "state_topic": topics.own("health"),
+            "state_topic": topics.state("health"),
             "value_template": "{{ 'OFF' if value_json.microphone.state == 'ok' else 'ON' }}",
         },
-        "inference_time": measured("Inference time", "{{ value_json.inference_ms }}", "ms", device_class="duration"),
-        "lost_audio": measured(
+        "inference_time": diagnostic("Inference time", "{{ value_json.inference_ms }}", "ms", device_class="duration"),
+        "lost_audio": diagnostic(
             "Lost audio",
             "{{ value_json.lost_audio_ms }}",
             "ms",
             device_class="duration",
             state_class="total_increasing",
         ),
-        "outbox": measured("Outbox", "{{ value_json.outbox.depth }}", "messages", icon="mdi:tray-full"),
-        "temperature": measured(
+        "outbox": diagnostic("Outbox", "{{ value_json.outbox.depth }}", "messages", icon="mdi:tray-full"),
+        "temperature": diagnostic(
             "Temperature", "{{ value_json.temperature_celsius }}", "°C", device_class="temperature"
         ),
     }
 
 
-def _sensor(name: str, topic: str, template: str, **more: str) -> Component:
-    return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template} | more
+def _sensor(name: str, topic: str, template: str, **options: str) -> Component:
+    return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template} | options
 
 
 def _slug(text: str) -> str:
-    """Of small letters, digits and `_`, as Home Assistant's entity ids are."""
+    """Reduce a text to lower-case letters, digits and `_`, as in Home Assistant's entity ids."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "_", plain).strip("_")

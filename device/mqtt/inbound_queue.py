@@ -1,4 +1,4 @@
-"""What others send us: taken in without delay, a bounded number at a time, handled on a thread of its own."""
+"""Inbound queue: bounded queue of received messages, whose handlers run on a thread of its own."""
 
 import contextlib
 import queue
@@ -11,13 +11,14 @@ from typing import Self
 import paho.mqtt.client as paho
 
 Handler = Callable[[str, bytes], None]
-"""Takes the topic and the payload of a message. Anything may be in them: they come from outside."""
+"""Handles the topic and the payload of a message. Both come from outside, so they may contain anything."""
 
-_WAITING = 100
-_LARGEST = 64 * 1024
-"""Bytes of payload that a message may have."""
-_FLOOD = 100
-"""Messages dropped within a second that make a flood."""
+_QUEUE_LENGTH = 100
+"""Messages that may wait for their handlers."""
+_LARGEST_PAYLOAD = 64 * 1024
+"""Largest accepted payload, in bytes."""
+_OVERLOAD = 100
+"""Messages dropped within one second from which the queue counts as overloaded."""
 _LEAVE_SECONDS = 3.0
 
 
@@ -25,26 +26,30 @@ _LEAVE_SECONDS = 3.0
 class _Subscription:
     topic_filter: str
     handler: Handler
-    take_retained: bool
+    accept_retained: bool
 
 
 class InboundQueue:
-    """A bounded queue of messages, and the thread that hands them to their handlers; a context manager.
+    """Bounded queue of messages, and the thread that calls their handlers; a context manager.
 
-    A flood costs us neither memory nor time: what finds the queue full, or is too large, is dropped and counted.
+    Messages are dropped and counted while the queue is full, and if they are too large. A flood of them then costs
+    little memory and time.
 
     Args:
-        on_flood: called when much is dropped at once. What the network holds of a flood, confirmations of our events
-            wait behind, so it must be turned off at the broker.
+        on_overload: called when 100 messages were dropped within a second. Acknowledgements wait behind a flood in the
+            network's buffers, so the subscription must be cancelled at the broker.
+
+    Attributes:
+        dropped: messages dropped so far.
     """
 
-    def __init__(self, on_flood: Callable[[], None]) -> None:
+    def __init__(self, on_overload: Callable[[], None]) -> None:
         self.dropped = 0
-        self._on_flood = on_flood
-        self._second, self._dropped_in_it = 0, 0
+        self._on_overload = on_overload
+        self._second, self._dropped_in_second = 0, 0
         self._stopping = False
         self._subscriptions: list[_Subscription] = []
-        self._waiting: queue.Queue[tuple[Handler, str, bytes] | None] = queue.Queue(_WAITING)
+        self._queue: queue.Queue[tuple[Handler, str, bytes] | None] = queue.Queue(_QUEUE_LENGTH)
         self._thread = threading.Thread(target=self._work, name="commands", daemon=True)
 
     def __enter__(self) -> Self:
@@ -53,53 +58,53 @@ class InboundQueue:
 
     def __exit__(self, *_: object) -> None:
         self._stopping = True
-        with contextlib.suppress(queue.Full):  # then the thread is busy, and sees that we leave
-            self._waiting.put_nowait(None)
+        with contextlib.suppress(queue.Full):  # then the thread is busy, and reads `_stopping` next
+            self._queue.put_nowait(None)
         self._thread.join(_LEAVE_SECONDS)
 
     @property
     def filters(self) -> list[str]:
-        """What to subscribe to."""
+        """Topic filters to subscribe to."""
         return [subscription.topic_filter for subscription in self._subscriptions]
 
-    def add(self, topic_filter: str, handler: Handler, *, take_retained: bool) -> None:
-        """Have a handler called, one message at a time, for each that matches the filter.
+    def add(self, topic_filter: str, handler: Handler, *, accept_retained: bool) -> None:
+        """Add a handler, called for one message at a time that matches the filter.
 
         Args:
             topic_filter: full topic, with `+` and `#` as in MQTT.
-            handler: runs on our thread.
-            take_retained: whether a message that the broker had kept counts: a command must not, or the last one
-                would be obeyed again at each connection.
+            handler: called on this queue's thread.
+            accept_retained: whether retained messages are handled. Commands must not be retained: the broker would
+                repeat the last one at each connection.
         """
-        self._subscriptions.append(_Subscription(topic_filter, handler, take_retained))
+        self._subscriptions.append(_Subscription(topic_filter, handler, accept_retained))
 
-    def take(self, message: paho.MQTTMessage) -> None:
-        """Take a message from the network; never waits."""
+    def put(self, message: paho.MQTTMessage) -> None:
+        """Put a message from the network into the queue; never waits. Used from one thread."""
         try:
             topic = message.topic
         except UnicodeDecodeError:
             self._drop()
             return
         for each in self._subscriptions:
-            if paho.topic_matches_sub(each.topic_filter, topic) and (each.take_retained or not message.retain):
+            if paho.topic_matches_sub(each.topic_filter, topic) and (each.accept_retained or not message.retain):
                 self._put(each.handler, topic, bytes(message.payload))
 
     def _put(self, handler: Handler, topic: str, payload: bytes) -> None:
-        if len(payload) > _LARGEST or self._waiting.full():
+        if len(payload) > _LARGEST_PAYLOAD or self._queue.full():
             self._drop()
         else:
-            self._waiting.put_nowait((handler, topic, payload))  # only this thread puts, so there is room
+            self._queue.put_nowait((handler, topic, payload))  # only this thread puts, so there is space
 
     def _drop(self) -> None:
         self.dropped += 1
         second = int(time.monotonic())
         if second != self._second:
-            self._second, self._dropped_in_it = second, 0
-        self._dropped_in_it += 1
-        if self._dropped_in_it == _FLOOD:
-            self._on_flood()
+            self._second, self._dropped_in_second = second, 0
+        self._dropped_in_second += 1
+        if self._dropped_in_second == _OVERLOAD:
+            self._on_overload()
 
     def _work(self) -> None:
-        while (item := self._waiting.get()) is not None and not self._stopping:
+        while (item := self._queue.get()) is not None and not self._stopping:
             handler, topic, payload = item
             handler(topic, payload)

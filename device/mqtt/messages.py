@@ -1,4 +1,4 @@
-"""Topics and payloads: the contract with whoever subscribes. See docs/mqtt.md."""
+"""Topics and payloads of a node: the contract with subscribers. See docs/mqtt.md."""
 
 import json
 from datetime import datetime
@@ -14,7 +14,14 @@ ONLINE, OFFLINE = b"online", b"offline"
 
 
 class Topics:
-    """The topics of one node."""
+    """Topics of one node.
+
+    Attributes:
+        status: `online` or `offline`.
+        event: live event messages.
+        backlog: late event messages.
+        command: prefix of the commands, with a slash at its end.
+    """
 
     def __init__(self, node_id: str) -> None:
         prefix = f"earshot/{node_id}"
@@ -24,19 +31,19 @@ class Topics:
         self.command = f"{prefix}/command/"
         self._prefix = prefix
 
-    def own(self, name: str) -> str:
-        """The topic of a state: `health`, `sound/siren`."""
+    def state(self, name: str) -> str:
+        """Return the topic of a state, such as `health` or `sound/siren`."""
         return f"{self._prefix}/{name}"
 
 
 def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> dict[str, Any]:
-    """What a subscriber receives, but for `sequence`, which the outbox gives.
+    """Make an event message without its `sequence`, which the outbox adds.
 
     Args:
         event: start or end of a sound.
         node_id: of this device.
         bundle: name@version.
-        clock: of the event's times.
+        clock: clock of the event's times.
     """
     ended = event.end_time is not None
     return {
@@ -60,21 +67,21 @@ def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> d
     }
 
 
-def corrected(message: dict[str, Any], made: Stamp, clock: Clock) -> dict[str, Any]:
-    """Put the times of an event right that was made before the clock was set, in this boot.
+def correct_times(message: dict[str, Any], created: Stamp, clock: Clock) -> dict[str, Any]:
+    """Correct the times of a message that was created before network time set the clock, in this boot.
 
     Args:
         message: the event message.
-        made: when it was made.
-        clock: as it is now.
+        created: time of its creation.
+        clock: current clock.
 
     Returns:
-        The message, or one with other times and `clock_synced`. One of an earlier boot stays as it is: how long the
-        machine was off nobody knows.
+        The message itself, or a copy with corrected times and the current `clock_synced`. A message of an earlier boot
+        is never corrected, because the time without power is unknown.
     """
     if message.get("clock_synced", True) or message["boot_id"] != boot_id():
         return message
-    shift = clock.offset() - made.offset
+    shift = clock.offset() - created.offset
     times = {
         key: rfc3339(datetime.fromisoformat(message[key]).timestamp() + shift)
         for key in ("start_time", "end_time")
@@ -84,5 +91,5 @@ def corrected(message: dict[str, Any], made: Stamp, clock: Clock) -> dict[str, A
 
 
 def encode(message: dict[str, Any]) -> bytes:
-    """JSON in UTF-8, one object, no line breaks."""
+    """Encode a message as one line of JSON in UTF-8."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The publisher: from the outbox to the broker, and out of the outbox once the broker has confirmed."""
+"""Publisher: event messages from the outbox to the broker, deleted on acknowledgement; states; commands."""
 
 import threading
 import time
@@ -18,50 +18,49 @@ from device.mqtt.delivery import RETRY_SECONDS, Delivery
 from device.mqtt.inbound_queue import Handler, InboundQueue
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
 from device.mqtt.retained_store import RetainedStore
-from device.outbox.queue import Outbox, OutboxFacts
+from device.outbox.queue import Outbox, OutboxStatus
 from device.util.clock import CLOCK, Clock, Stamp
 from device.util.log_throttle import LogThrottle
 
 _GOODBYE_SECONDS = 2.0
-"""How long the last status may take."""
+"""Time for the delivery of the last `status`."""
 _JOBS_AT_ONCE = 1000
-_DEAF_SECONDS = 10.0
-"""How long a flood of commands is kept away."""
+_COMMAND_PAUSE_SECONDS = 10.0
+"""Time without a subscription to commands after an overload."""
 
 _Job = Callable[[], None]
 
 
 @dataclass(frozen=True)
-class DeliveryFacts:
-    """How delivery goes, for `health`.
+class DeliveryStatus:
+    """State of delivery, for `health`.
 
     Attributes:
-        connected: whether the broker has accepted us.
-        acknowledged_seconds_ago: age of the broker's last confirmation; None before the first.
-        commands_dropped: messages to us that were too many or too large.
-        outbox: what waits.
+        connected: whether the broker has accepted the connection.
+        acknowledged_seconds_ago: age of the broker's last acknowledgement, s; None before the first.
+        commands_dropped: received messages that were dropped, because they were too many or too large.
+        outbox: state of the outbox.
     """
 
     connected: bool
     acknowledged_seconds_ago: float | None
     commands_dropped: int
-    outbox: OutboxFacts
+    outbox: OutboxStatus
 
 
 class Publisher:
-    """Publishes at QoS 1, in the background: event messages in their order, and states; a context manager.
+    """Background publisher of event messages, in order, and of states, at QoS 1; a context manager.
 
-    One thread of ours owns the outbox: each thing that happens (a message to send, a confirmation from the
-    broker, a connection) is a job in its inbox. The connection's thread talks to the network. A broker that is
-    away is normal: messages wait in the outbox, and those that waited long go to `event/backlog`; of a state
-    only the last value waits.
+    Its thread is the only one that uses the outbox. Each message to send, acknowledgement and connection is a job in
+    its inbox. The connection has a thread of its own for the network. While the broker is away, event messages are kept
+    in the outbox, and late ones go to `event/backlog`; of each state only the last value is kept.
 
     Args:
         config: the broker.
         password: for `config.username`; None for none.
         node_id: names the topics.
         outbox: open; nothing else may use it meanwhile.
-        clock: tells how old a message is, and whether its times are to be put right.
+        clock: determines the age of messages, and corrects their times.
     """
 
     def __init__(
@@ -72,13 +71,13 @@ class Publisher:
         self._clock = clock
         self._retained = RetainedStore()
         self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds)
-        self._incoming = InboundQueue(lambda: self._inbox.put(self._turn_deaf))
-        self._deaf_until: float | None = None
+        self._inbound = InboundQueue(lambda: self._inbox.put(self._pause_commands))
+        self._commands_paused_until: float | None = None
         self._log_throttle = LogThrottle()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
         self._unstored = 0
-        self._asked_at: float | None = None
+        self._probed_at: float | None = None
         self._progress = threading.Condition()
         self._running = True
         self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
@@ -86,108 +85,115 @@ class Publisher:
 
     def __enter__(self) -> Self:
         """Start connecting; never waits for the broker."""
-        self.retain(self._topics.status, ONLINE)
+        self.publish_retained(self._topics.status, ONLINE)
         self._thread.start()
         self._open.enter_context(self._connection)
-        self._open.enter_context(self._incoming)
+        self._open.enter_context(self._inbound)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Store what is still to be stored, say `offline`, and leave."""
-        self.retain(self._topics.status, OFFLINE)
+        """Store the remaining messages, publish `offline`, and disconnect."""
+        self.publish_retained(self._topics.status, OFFLINE)
         with self._progress:
-            self._progress.wait_for(lambda: self._delivery.has_said_all, _GOODBYE_SECONDS)
+            self._progress.wait_for(lambda: self._delivery.has_sent_retained, _GOODBYE_SECONDS)
         self._open.close()
         self._inbox.put(self._stop)
         self._thread.join()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Take an event message; returns at once, the rest happens in the background."""
+        """Queue an event message for delivery; returns at once."""
         with self._progress:
             self._unstored += 1
         self._inbox.put(partial(self._store, message, self._clock.stamp()))
 
-    def state(self, name: str, payload: bytes | str) -> None:
-        """Have the broker keep a value under `earshot/<node_id>/<name>`, now and after each connection.
+    def publish_state(self, name: str, payload: bytes | str) -> None:
+        """Publish a retained message at `earshot/<node_id>/<name>`, now and after each connection.
 
-        Any thread; returns at once. Of values that follow one another while the broker is away, the last counts.
+        Any thread; returns at once. While the broker is away, only the last payload of a topic is kept.
         """
-        self.retain(self._topics.own(name), payload)
+        self.publish_retained(self._topics.state(name), payload)
 
-    def retain(self, topic: str, payload: bytes | str) -> None:
-        """The same under a topic that is not ours, as Home Assistant's discovery is."""
+    def publish_retained(self, topic: str, payload: bytes | str) -> None:
+        """Publish like `publish_state`, at a full topic, such as Home Assistant's discovery."""
         self._retained.set(topic, payload.encode() if isinstance(payload, str) else payload)
-        self._inbox.put(_nothing)
+        self._inbox.put(_wake)
 
-    def on_command(self, handler: Handler) -> None:
-        """Have `handler(name, payload)` called for each `command/<name>`, one at a time, on a thread of its own."""
+    def subscribe_commands(self, handler: Handler) -> None:
+        """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own."""
         prefix = self._topics.command
 
         def handle(topic: str, payload: bytes) -> None:
             handler(topic.removeprefix(prefix), payload)
 
-        self._subscribe(f"{prefix}#", handle, take_retained=False)
+        self._subscribe(f"{prefix}#", handle, accept_retained=False)
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Have `handler(topic, payload)` called for each message that matches, as `on_command` does."""
-        self._subscribe(topic_filter, handler, take_retained=True)
+        """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
+        self._subscribe(topic_filter, handler, accept_retained=True)
 
-    def facts(self) -> DeliveryFacts:
-        """How delivery goes; any thread."""
+    def status(self) -> DeliveryStatus:
+        """Return the state of delivery; any thread."""
         at = self._delivery.acknowledged_at
-        return DeliveryFacts(
+        return DeliveryStatus(
             connected=self._delivery.client is not None,
             acknowledged_seconds_ago=None if at is None else time.monotonic() - at,
-            commands_dropped=self._incoming.dropped,
-            outbox=self._outbox.facts(),
+            commands_dropped=self._inbound.dropped,
+            outbox=self._outbox.status(),
         )
 
     def silent_seconds(self) -> float:
-        """How long the outbox has owed an answer, s; asks it again where it owes none. Of one thread."""
-        if self._asked_at is None:
-            self._asked_at = time.monotonic()
-            self._inbox.put(self._answer)
+        """Return how long the publisher's thread has made no progress, s. Used from one thread.
+
+        Each call after progress puts a job into its inbox. A job that is still there shows that the outbox hangs.
+        """
+        if self._probed_at is None:
+            self._probed_at = time.monotonic()
+            self._inbox.put(self._answer_probe)
             return 0.0
-        return time.monotonic() - self._asked_at
+        return time.monotonic() - self._probed_at
 
     def wait_delivered(self, timeout: float) -> int:
-        """Wait until the broker has confirmed every event, at most `timeout` seconds; gives how many still wait."""
+        """Wait until the broker has acknowledged every event message, at most `timeout` seconds.
+
+        Returns:
+            Number of messages without acknowledgement.
+        """
         with self._progress:
-            self._progress.wait_for(lambda: self._waiting() == 0, timeout)
-            return self._waiting()
+            self._progress.wait_for(lambda: self._undelivered() == 0, timeout)
+            return self._undelivered()
 
-    # What the connection tells, from its thread: see `Peer`.
+    # Callbacks of the connection, called on its thread: see `ConnectionObserver`.
 
-    def connected(self, client: paho.Client, in_flight: int) -> None:
-        """The broker is there."""
+    def on_connect(self, client: paho.Client, in_flight: int) -> None:
+        """See `ConnectionObserver`."""
         self._inbox.put(partial(self._begin, client, in_flight))
 
-    def disconnected(self, client: paho.Client) -> None:
-        """The broker is gone."""
-        self._inbox.put(partial(self._delivery.end, client))
+    def on_disconnect(self, client: paho.Client) -> None:
+        """See `ConnectionObserver`."""
+        self._inbox.put(partial(self._delivery.on_disconnect, client))
 
-    def acknowledged(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        """The broker has taken a message, or refuses it."""
-        self._inbox.put(partial(self._delivery.confirm, client, mid, reason))
+    def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+        self._inbox.put(partial(self._delivery.on_acknowledge, client, mid, reason))
 
-    def received(self, message: paho.MQTTMessage) -> None:
-        """Somebody has sent us something."""
-        self._incoming.take(message)
+    def on_message(self, message: paho.MQTTMessage) -> None:
+        """See `ConnectionObserver`."""
+        self._inbound.put(message)
 
-    # What follows runs on the publisher's thread.
+    # The methods below run on the publisher's thread.
 
     def _work(self) -> None:
         while self._running:
             for job in self._jobs():
                 job()
-            self._delivery.go_on()
-            if self._deaf_until is not None and time.monotonic() >= self._deaf_until:
-                self._listen()
+            self._delivery.process()
+            if self._commands_paused_until is not None and time.monotonic() >= self._commands_paused_until:
+                self._subscribe_all()
             with self._progress:
                 self._progress.notify_all()
 
     def _jobs(self) -> list[_Job]:
-        """What is to be done, all at once, so that what is confirmed together is deleted together."""
+        """Return all jobs in the inbox, so that messages acknowledged together are deleted together."""
         jobs: list[_Job] = []
         try:
             jobs.append(self._inbox.get(timeout=RETRY_SECONDS))
@@ -197,36 +203,38 @@ class Publisher:
             pass
         return jobs
 
-    def _store(self, message: dict[str, Any], made: Stamp) -> None:
-        self._delivery.store(message, made)
+    def _store(self, message: dict[str, Any], created: Stamp) -> None:
+        self._delivery.enqueue(message, created)
         with self._progress:
             self._unstored -= 1
 
-    def _answer(self) -> None:
-        self._outbox.count()
-        self._asked_at = None
+    def _answer_probe(self) -> None:
+        self._outbox.refresh_status()
+        self._probed_at = None
 
     def _begin(self, client: paho.Client, in_flight: int) -> None:
-        self._delivery.begin(client, in_flight)
-        self._listen()
+        self._delivery.on_connect(client, in_flight)
+        self._subscribe_all()
 
-    def _listen(self) -> None:
-        self._deaf_until = None
-        for topic_filter in self._incoming.filters:
+    def _subscribe_all(self) -> None:
+        self._commands_paused_until = None
+        for topic_filter in self._inbound.filters:
             self._subscribe_now(topic_filter)
 
-    def _turn_deaf(self) -> None:
-        """Somebody floods us: have the broker keep it for a while, so that events are not delayed."""
-        if self._delivery.client is not None and self._incoming.filters:
-            self._log_throttle.warning(f"too many commands at once: none are taken for {_DEAF_SECONDS:.0f} s")
-            self._delivery.client.unsubscribe(self._incoming.filters)
-            self._deaf_until = time.monotonic() + _DEAF_SECONDS
+    def _pause_commands(self) -> None:
+        """Cancel the subscriptions for a while, so that a flood of commands does not delay events."""
+        if self._delivery.client is not None and self._inbound.filters:
+            self._log_throttle.warning(
+                f"too many commands at once: commands are ignored for {_COMMAND_PAUSE_SECONDS:.0f} s. Send fewer"
+            )
+            self._delivery.client.unsubscribe(self._inbound.filters)
+            self._commands_paused_until = time.monotonic() + _COMMAND_PAUSE_SECONDS
 
-    def _waiting(self) -> int:
+    def _undelivered(self) -> int:
         return self._unstored + len(self._outbox)
 
-    def _subscribe(self, topic_filter: str, handler: Handler, *, take_retained: bool) -> None:
-        self._incoming.add(topic_filter, handler, take_retained=take_retained)
+    def _subscribe(self, topic_filter: str, handler: Handler, *, accept_retained: bool) -> None:
+        self._inbound.add(topic_filter, handler, accept_retained=accept_retained)
         self._inbox.put(partial(self._subscribe_now, topic_filter))
 
     def _subscribe_now(self, topic_filter: str) -> None:
@@ -237,5 +245,5 @@ class Publisher:
         self._running = False
 
 
-def _nothing() -> None:
-    """Wakes the publisher: there is a state to say."""
+def _wake() -> None:
+    """Do nothing: this job only wakes the publisher's thread, because a retained message is set."""

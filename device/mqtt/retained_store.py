@@ -1,4 +1,4 @@
-"""Retained values: of each topic the last one, said once to each broker that we meet."""
+"""Retained store: last payload of each retained topic, sent once to each broker connection."""
 
 import threading
 from dataclasses import dataclass
@@ -6,40 +6,40 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RetainedMessage:
-    """A value that the broker shall keep."""
+    """Message that the broker keeps as the last one of its topic."""
 
     topic: str
     payload: bytes
 
 
 class RetainedStore:
-    """The last value of each topic, and which of them are still to be said. Any thread."""
+    """Last payload of each topic, with the topics that are not sent yet. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._payloads: dict[str, bytes] = {}
-        self._unsaid: dict[str, None] = {}
+        self._unsent: dict[str, None] = {}
 
     def __bool__(self) -> bool:
-        """Whether something is to be said."""
-        return bool(self._unsaid)
+        """Return True if a topic is not sent yet."""
+        return bool(self._unsent)
 
     def set(self, topic: str, payload: bytes) -> None:
-        """Take a value; one that was not said yet is forgotten."""
+        """Set the payload of a topic. It replaces an earlier one, even one that is not sent yet."""
         with self._lock:
             self._payloads[topic] = payload
-            self._unsaid[topic] = None
+            self._unsent[topic] = None
 
-    def next(self) -> RetainedMessage | None:
-        """A value that is to be said now; None where all is said."""
+    def pop_unsent(self) -> RetainedMessage | None:
+        """Return the next message to send, and mark it as sent; None if all are sent."""
         with self._lock:
-            topic = next(iter(self._unsaid), None)
+            topic = next(iter(self._unsent), None)
             if topic is None:
                 return None
-            del self._unsaid[topic]
+            del self._unsent[topic]
             return RetainedMessage(topic, self._payloads[topic])
 
     def mark_all_unsent(self) -> None:
-        """A broker is there that may know none of them."""
+        """Mark all messages as unsent, for a broker that may have none of them."""
         with self._lock:
-            self._unsaid = dict.fromkeys(self._payloads)
+            self._unsent = dict.fromkeys(self._payloads)

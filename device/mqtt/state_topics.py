@@ -1,4 +1,4 @@
-"""What the broker keeps of a node: whether each label sounds, the last spectrogram, and Home Assistant's device."""
+"""State topics: state of each label, the last spectrogram, and Home Assistant's discovery, as retained messages."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -13,27 +13,28 @@ from device.types import ClassifiedWindow, Event, LogMel, Observer
 from device.util.json_store import JsonStore
 
 
-class DiscoveryRecord(BaseModel):
-    """What Home Assistant was told of the node, by this run or an earlier one."""
+class PublishedDiscovery(BaseModel):
+    """Discovery as published so far, by this run or an earlier one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     topic: str | None = None
+    """Topic of the discovery message; None if it is disabled."""
     components: dict[str, str] = {}
-    """All that ever were, key -> platform."""
+    """All components published so far, key -> platform."""
     labels: tuple[str, ...] = ()
-    """All that ever were published as states."""
+    """All labels with a published state so far."""
 
 
 class StateTopics(Observer):
-    """Keeps the retained topics true to what is heard.
+    """Observer that publishes the state of each label, and the spectrogram of the last event.
 
     Args:
-        publisher: takes them.
+        publisher: publishes the retained messages.
         node_id: of this device.
         labels: of the bundle.
         bundle: name@version.
-        draw: makes the picture of a log-mel; None for no pictures.
+        encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
     """
 
     def __init__(
@@ -42,69 +43,69 @@ class StateTopics(Observer):
         node_id: str,
         labels: Sequence[str],
         bundle: str,
-        draw: Callable[[LogMel], bytes] | None,
+        encode_spectrogram: Callable[[LogMel], bytes] | None,
     ) -> None:
         self._publisher = publisher
         self._node_id = node_id
         self._labels = tuple(labels)
         self._bundle = bundle
-        self._draw = draw
+        self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
-        for label in self._labels:  # an earlier run may have ended without a word
-            publisher.state(f"sound/{label}", "OFF")
-        if draw is None:
-            publisher.state("spectrogram", b"")
+        for label in self._labels:  # an earlier run may have been killed during an event
+            publisher.publish_state(f"sound/{label}", "OFF")
+        if encode_spectrogram is None:
+            publisher.publish_state("spectrogram", b"")
 
-    def announce(self, config: HomeAssistantConfig, remembered: JsonStore[DiscoveryRecord]) -> None:
-        """Make the node a device of Home Assistant, or no more one; forget what earlier bundles could name.
+    def publish_discovery(self, config: HomeAssistantConfig, store: JsonStore[PublishedDiscovery]) -> None:
+        """Publish the node's discovery, or delete it if disabled; delete the states of labels of earlier bundles.
 
         Args:
-            config: whether, and where Home Assistant looks.
-            remembered: what earlier runs announced.
+            config: whether discovery is enabled, and its prefix.
+            store: discovery of earlier runs; it is updated.
         """
-        announced = remembered.content
+        published = store.content
         topic = discovery_topic(config.discovery_prefix, self._node_id)
-        for label in set(announced.labels) - set(self._labels):
-            self._publisher.state(f"sound/{label}", b"")
-            self._publisher.state(f"threshold/{label}", b"")
-        if announced.topic is not None and (announced.topic != topic or not config.enabled):
-            self._publisher.retain(announced.topic, b"")
-        components = announced.components
+        for label in set(published.labels) - set(self._labels):
+            self._publisher.publish_state(f"sound/{label}", b"")
+            self._publisher.publish_state(f"threshold/{label}", b"")
+        if published.topic is not None and (published.topic != topic or not config.enabled):
+            self._publisher.publish_retained(published.topic, b"")
+        components = published.components
         if config.enabled:
-            components = self._make_device(topic, config, components)
-        remembered.update(
+            components = self._publish_device(topic, config, components)
+        store.update(
             topic=topic if config.enabled else None,
             components=components,
-            labels=sorted({*announced.labels, *self._labels}),
+            labels=sorted({*published.labels, *self._labels}),
         )
 
-    def _make_device(self, topic: str, config: HomeAssistantConfig, announced: dict[str, str]) -> dict[str, str]:
-        """Publish the discovery message, now and whenever Home Assistant starts; gives all that ever were in one."""
+    def _publish_device(self, topic: str, config: HomeAssistantConfig, published: dict[str, str]) -> dict[str, str]:
+        """Publish the discovery message, now and at each start of Home Assistant; return all components so far."""
         message = discovery_message(
             self._node_id,
             self._labels,
             version=version("earshot"),
             bundle=self._bundle,
-            announced=announced,
-            pictures=self._draw is not None,
+            published=published,
+            spectrogram=self._encode_spectrogram is not None,
         )
         payload = encode(message)
 
-        def born(_topic: str, status: bytes) -> None:
+        def on_birth(_topic: str, status: bytes) -> None:
             if status == b"online":
-                self._publisher.retain(topic, payload)
+                self._publisher.publish_retained(topic, payload)
 
-        self._publisher.retain(topic, payload)
-        self._publisher.subscribe(f"{config.discovery_prefix}/status", born)
+        self._publisher.publish_retained(topic, payload)
+        self._publisher.subscribe(f"{config.discovery_prefix}/status", on_birth)
         return {key: component["platform"] for key, component in message["components"].items()}
 
     def on_window(self, window: ClassifiedWindow) -> None:
-        """Keep the log-mel, should an event come of it."""
+        """Keep the log-mel, for an event that starts with this window."""
         self._log_mel = window.log_mel
 
     def on_event(self, event: Event) -> None:
-        """A label begins to sound, or ends."""
-        begins = event.end_time is None
-        self._publisher.state(f"sound/{event.label}", "ON" if begins else "OFF")
-        if begins and self._draw is not None and self._log_mel is not None:
-            self._publisher.state("spectrogram", self._draw(self._log_mel))
+        """Publish the label's state, and the spectrogram of a start."""
+        starts = event.end_time is None
+        self._publisher.publish_state(f"sound/{event.label}", "ON" if starts else "OFF")
+        if starts and self._encode_spectrogram is not None and self._log_mel is not None:
+            self._publisher.publish_state("spectrogram", self._encode_spectrogram(self._log_mel))

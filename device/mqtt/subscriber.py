@@ -1,4 +1,4 @@
-"""The other end: subscribes to the event messages of every node, as `earshot events` prints them."""
+"""Subscriber to the event messages of all nodes, for `earshot events`."""
 
 import json
 import queue
@@ -13,16 +13,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from device.config.models import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.client_factory import connect, make_client
-from device.mqtt.connection_errors import NO_ANSWER, explain_connect_error, explain_refusal
+from device.mqtt.connection_errors import NO_ANSWER, describe_connect_error, describe_refusal
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 10.0
 _PROTOCOL = MQTTProtocolVersion.MQTTv311
-"""Every broker speaks it."""
+"""MQTT 3.1.1, which every broker supports."""
 
 
 class Subscriber:
-    """Event messages as they arrive, live and late; a context manager, and an endless iterable.
+    """Iterable over event messages as they arrive, live and late; a context manager.
 
     Args:
         config: the broker.
@@ -39,24 +39,24 @@ class Subscriber:
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Self:
-        """Connect and subscribe; returns once messages will arrive.
+        """Connect and subscribe; wait until the broker has acknowledged the subscription.
 
         Raises:
-            UnavailableError: the broker is not there or refuses us.
+            UnavailableError: the broker does not answer, or refuses the connection.
         """
-        where = f"broker {self._config.host}:{self._config.port}"
+        broker = f"broker {self._config.host}:{self._config.port}"
         try:
             connect(self._client, self._config, _PROTOCOL)
         except OSError as error:
-            raise UnavailableError(f"{where} {explain_connect_error(error)}") from error
+            raise UnavailableError(f"{broker} {describe_connect_error(error)}") from error
         self._client.loop_start()
         try:
-            problem = self._subscribed.get(timeout=_CONNECT_SECONDS)
+            fault = self._subscribed.get(timeout=_CONNECT_SECONDS)
         except queue.Empty:
-            problem = NO_ANSWER
-        if problem:
+            fault = NO_ANSWER
+        if fault:
             self.__exit__()
-            raise UnavailableError(f"{where} {problem}")
+            raise UnavailableError(f"{broker} {fault}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,17 +64,17 @@ class Subscriber:
         self._client.loop_stop()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield each message until `close`; a payload that is no JSON object is not ours and is passed over."""
+        """Yield each message until `close`. A payload that is no JSON object is ignored."""
         while (message := self._arrived.get()) is not None:
             yield message
 
     def close(self) -> None:
-        """End the iteration, from any thread, after what has arrived so far."""
+        """End the iteration after the messages that have arrived; any thread."""
         self._arrived.put(None)
 
     def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self._subscribed.put(explain_refusal(reason))
+            self._subscribed.put(describe_refusal(reason))
         else:
             client.subscribe([(topic, 1) for topic in _FILTERS])
 
@@ -90,8 +90,12 @@ class Subscriber:
             self._arrived.put(content)
 
 
-def describe(message: dict[str, Any]) -> str:
-    """One line for a person: local time, start or end, label, confidence, node. Takes any JSON object."""
+def format_message(message: dict[str, Any]) -> str:
+    """Format an event message as one line: local time, start or end, label, confidence, node.
+
+    Args:
+        message: any JSON object; missing fields are allowed.
+    """
     ended = message.get("type") == "end"
     when = _local_time(message.get("end_time" if ended else "start_time"))
     confidence, duration = message.get("confidence"), message.get("duration_seconds")

@@ -1,4 +1,4 @@
-"""The outbox's file on its disk: full, damaged, or not there at all."""
+"""Disk store: the outbox's table in a bounded file, on a disk that may be full, damaged or absent."""
 
 import shutil
 import sqlite3
@@ -12,12 +12,12 @@ from device.errors import UnavailableError
 from device.outbox.sqlite_table import Entry, SqliteTable, Totals
 from device.util.log_throttle import LogThrottle
 
-_MEGABYTE = 1024 * 1024
-_FEW = 100
-"""Messages that may wait on a disk that has no room to spare: what is under way must pass through."""
-_SET_ASIDE = 2
-"""Damaged files that are kept, the newest ones."""
-_NOT_DAMAGED = {
+_MEBIBYTE = 1024 * 1024
+_MINIMUM_MESSAGES = 100
+"""Messages that may be stored on a disk with too little free space, so that messages in flight are kept."""
+_KEPT_DAMAGED_FILES = 2
+"""Damaged files that are kept: the newest ones."""
+_CURES = {
     sqlite3.SQLITE_FULL: "Free some space",
     sqlite3.SQLITE_READONLY: "Make it writable",
     sqlite3.SQLITE_PERM: "Make it writable",
@@ -26,17 +26,17 @@ _NOT_DAMAGED = {
     sqlite3.SQLITE_IOERR: "Check the disk",
     sqlite3.SQLITE_NOMEM: "Free some memory",
 }
-"""SQLite's codes for a file that cannot be used now, with the cure. All others mean that it holds something else."""
+"""SQLite's codes for a file that cannot be used now, with the cure. All other codes mean a damaged file."""
 
 _T = TypeVar("_T")
 
 
 class DiskUnavailableError(Exception):
-    """The file cannot be used now. The message holds why, and the cure."""
+    """Error for a file that cannot be used now. The message contains the reason and the cure."""
 
 
 class _DamagedError(Exception):
-    """The file holds something else than an outbox."""
+    """Error for a file that contains no outbox."""
 
 
 class DiskStore:
@@ -46,8 +46,11 @@ class DiskStore:
 
     Args:
         path: the database file.
-        config: how much may wait.
-        complaints: where to tell what happens to it.
+        config: limits of messages and bytes, and the free space to keep.
+        log_throttle: logs faults of the file.
+
+    Attributes:
+        dropped: messages that were dropped for lack of space or were in a damaged file.
 
     Raises:
         UnavailableError: another process uses it.
@@ -59,99 +62,100 @@ class DiskStore:
         self._config = config
         self._log_throttle = log_throttle
         self._waiting = 0
-        self._file: SqliteTable | None = None
-        self._refuse_to_share()
+        self._table: SqliteTable | None = None
+        self._open_exclusively()
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._table is not None:
+            self._table.close()
+            self._table = None
 
     def totals(self) -> Totals:
-        """Highest number, messages and bytes."""
-        totals = self._act(SqliteTable.totals)
+        """Return the totals of the table."""
+        totals = self._execute(SqliteTable.totals)
         self._waiting = totals.waiting
         return totals
 
-    def append(self, entries: list[Entry], last: int) -> None:
-        """Store entries; the oldest messages go where they are too many. See `SqliteTable.append`."""
+    def append(self, entries: list[Entry], last_sequence: int) -> None:
+        """Store entries; drop the oldest ones above a limit. See `SqliteTable.append`."""
 
-        def store(file: SqliteTable) -> None:
-            self._make_room(file)
-            file.append(entries, last)
+        def store(table: SqliteTable) -> None:
+            self._drop_excess(table)
+            table.append(entries, last_sequence)
 
-        self._act(store)
+        self._execute(store)
 
-    def after(self, sequence: int, limit: int) -> list[Entry]:
-        """The oldest entries, at most `limit`, with a number above `sequence`."""
-        return self._act(lambda file: file.after(sequence, limit))
+    def entries_after(self, sequence: int, limit: int) -> list[Entry]:
+        """Return the oldest entries with a number above `sequence`, at most `limit`."""
+        return self._execute(lambda table: table.entries_after(sequence, limit))
 
     def delete(self, sequences: Iterable[int]) -> None:
-        """Forget entries, also such as are not there."""
-        self._act(lambda file: file.delete(sequences))
+        """Delete entries by sequence number. Numbers without an entry are ignored."""
+        self._execute(lambda table: table.delete(sequences))
 
-    def _act(self, act: Callable[[SqliteTable], _T]) -> _T:
+    def _execute(self, operation: Callable[[SqliteTable], _T]) -> _T:
+        """Execute an operation on the table. A damaged file is replaced first."""
         try:
-            return self._act_on_file(act)
+            return self._execute_once(operation)
         except _DamagedError as error:
-            self._set_aside(error)
+            self._rename_damaged(error)
         try:
-            return self._act_on_file(act)
+            return self._execute_once(operation)
         except _DamagedError as error:
             raise DiskUnavailableError(f"a new file is damaged at once ({error}). Replace the disk") from error
 
-    def _act_on_file(self, act: Callable[[SqliteTable], _T]) -> _T:
+    def _execute_once(self, operation: Callable[[SqliteTable], _T]) -> _T:
         try:
-            self._file = self._file or SqliteTable(self._path)
-            return act(self._file)
+            self._table = self._table or SqliteTable(self._path)
+            return operation(self._table)
         except OSError as error:
             raise DiskUnavailableError(f"cannot be used ({error}). Check the disk") from error
         except sqlite3.Error as error:
             code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_CORRUPT) & 0xFF
-            if code in _NOT_DAMAGED:
-                raise DiskUnavailableError(f"cannot be used ({error}). {_NOT_DAMAGED[code]}") from error
+            if code in _CURES:
+                raise DiskUnavailableError(f"cannot be used ({error}). {_CURES[code]}") from error
             raise _DamagedError(str(error)) from error
 
-    def _refuse_to_share(self) -> None:
+    def _open_exclusively(self) -> None:
         try:
-            self._file = SqliteTable(self._path)
-        except sqlite3.Error as error:  # the first use tells, but for this one
+            self._table = SqliteTable(self._path)
+        except sqlite3.Error as error:  # the first use reports all other errors
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise UnavailableError(
-                    f"outbox {self._path}: another process uses it. End that, or set STATE_DIRECTORY for one of them"
+                    f"outbox {self._path}: another process uses it. End that process, or set another STATE_DIRECTORY"
                 ) from error
 
-    def _make_room(self, file: SqliteTable) -> None:
-        """Drop the oldest messages, so that one more keeps within the limits."""
-        totals, limit = file.totals(), self._config.messages
-        why = f"outbox.messages is {limit}"
-        if shutil.disk_usage(self._path.parent).free < self._config.free_megabytes * _MEGABYTE:
-            limit = min(limit, max(_FEW, totals.waiting))
-            why = f"less than outbox.free_megabytes, {self._config.free_megabytes:g}, are free on its disk"
+    def _drop_excess(self, table: SqliteTable) -> None:
+        """Delete the oldest messages, so that one more does not exceed the limits."""
+        totals, limit = table.totals(), self._config.messages
+        reason = f"outbox.messages is {limit}"
+        if shutil.disk_usage(self._path.parent).free < self._config.free_megabytes * _MEBIBYTE:
+            limit = min(limit, max(_MINIMUM_MESSAGES, totals.waiting))
+            reason = f"its disk has less free space than outbox.free_megabytes, {self._config.free_megabytes:g}"
         excess = totals.waiting + 1 - limit
-        if totals.bytes > self._config.megabytes * _MEGABYTE:
-            excess, why = max(excess, 1), f"outbox.megabytes is {self._config.megabytes:g}"
+        if totals.bytes > self._config.megabytes * _MEBIBYTE:
+            excess, reason = max(excess, 1), f"outbox.megabytes is {self._config.megabytes:g}"
         if excess > 0:
-            file.delete_oldest(excess)
+            table.delete_oldest(excess)
             self.dropped += excess
-            self._log_throttle.warning(f"outbox {self._path}: full, the oldest messages are dropped: {why}")
+            self._log_throttle.warning(f"outbox {self._path}: full, the oldest messages are dropped: {reason}")
 
-    def _set_aside(self, error: _DamagedError) -> None:
-        """Put a damaged file out of the way of a new one."""
+    def _rename_damaged(self, error: _DamagedError) -> None:
+        """Rename a damaged file, so that a new one can be created."""
         self.close()
-        aside = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+        renamed = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
         try:
-            self._path.rename(aside)
+            self._path.rename(renamed)
             for suffix in ("-wal", "-shm"):
                 self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*"))[:-_SET_ASIDE]:
+            for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*"))[:-_KEPT_DAMAGED_FILES]:
                 old.unlink()
         except OSError as problem:
-            raise DiskUnavailableError(f"damaged ({error}) and cannot be put aside ({problem}). Delete it") from problem
+            raise DiskUnavailableError(f"damaged ({error}) and cannot be renamed ({problem}). Delete it") from problem
         self.dropped += self._waiting
         self._log_throttle.warning(
-            f"outbox {self._path}: damaged ({error}), with {self._waiting or 'perhaps some'} messages in it. "
-            f"It is kept as {aside.name}, and a new one begun. Check the disk"
+            f"outbox {self._path}: damaged ({error}). Messages lost: {self._waiting or 'unknown'}. "
+            f"It is kept as {renamed.name}, and a new file is created. Check the disk"
         )
         self._waiting = 0

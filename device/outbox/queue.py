@@ -1,4 +1,4 @@
-"""The outbox: what happened stays on disk until the broker has confirmed it, or in memory while there is no disk."""
+"""Outbox: durable queue of event messages, on disk until the broker acknowledges them, or in memory without a disk."""
 
 import contextlib
 import dataclasses
@@ -18,17 +18,17 @@ from device.util.log_throttle import LogThrottle
 _LOGGER = logging.getLogger(__name__)
 
 _IN_MEMORY = 10_000
-"""Messages that may wait in memory while there is no disk."""
+"""Limit of messages in memory while the disk is unavailable."""
 
 
 @dataclass(frozen=True)
-class OutboxFacts:
-    """How the outbox does, for `health`.
+class OutboxStatus:
+    """State of the outbox, for `health`.
 
     Attributes:
-        depth: messages that wait.
-        dropped: messages that were dropped since the start, as there was no room, or were in a damaged file.
-        trouble: why messages wait in memory and not on disk; empty where all is well.
+        depth: messages in the outbox.
+        dropped: messages since the start that were dropped for lack of space or were in a damaged file.
+        trouble: why messages are kept in memory and not on disk; empty while the disk works.
     """
 
     depth: int
@@ -37,148 +37,163 @@ class OutboxFacts:
 
 
 class Outbox:
-    """A queue that survives a power cut, a full disk and a damaged file. Used from one thread; a context manager.
+    """Queue that survives a power cut, a full disk and a damaged file. Used from one thread; a context manager.
 
-    Where it may hold no more, the oldest message goes: what happens now matters most, and a subscriber sees the
-    gap in the sequence numbers. While the disk cannot be written, messages wait in memory; `recover` moves them to
-    the disk when it is back. Numbers go on through all of it.
+    Events are numbered, so a loss shows as a gap. When a limit is exceeded, the oldest message is dropped, because
+    current events matter most. While the disk cannot be written, messages are kept in memory; `retry_disk` moves them
+    to the disk later. Sequence numbers continue through all of this.
 
     Args:
-        path: the database file; its folder is made where it is missing.
-        config: how much may wait.
+        path: the database file; its folder is created if missing.
+        config: limits of messages and bytes, and the free space to keep.
+
+    Attributes:
+        first_of_run: first sequence number that this run issues.
     """
 
     def __init__(self, path: Path, config: OutboxConfig = OutboxConfig()) -> None:  # noqa: B008 - it is frozen
         self._path = path
         self._config = config
         self._memory: SqliteTable | None = None
-        self._confirmed: set[int] = set()
-        self._last = 0
+        self._acknowledged: set[int] = set()
+        self._last_sequence = 0
         self._on_disk = 0
         self._dropped_in_memory = 0
-        self._facts = OutboxFacts(0, 0, "")
+        self._status = OutboxStatus(0, 0, "")
         self._log_throttle = LogThrottle()
 
     def __enter__(self) -> Self:
-        """Open the queue, with what an earlier run left in it.
+        """Open the queue, including the messages of earlier runs.
 
         Raises:
             UnavailableError: another process uses it.
         """
-        with contextlib.suppress(OSError):  # the first use of the file tells
+        with contextlib.suppress(OSError):  # the first use of the file reports the error
             self._path.parent.mkdir(parents=True, exist_ok=True)
         self._disk = DiskStore(self._path, self._config, self._log_throttle)
-        self._sequence = SequenceFile(self._path.with_name("sequence"))
+        self._sequence_file = SequenceFile(self._path.with_name("sequence"))
         stored = 0
         try:
-            stored = self._disk.totals().last
+            stored = self._disk.totals().last_sequence
         except DiskUnavailableError as error:
-            self._degrade(error)
-        self._last = max(stored, self._sequence.given) if stored else self._sequence.safe
-        self.first_of_run = self._first_in_memory = self._last + 1
-        self.count()
+            self._switch_to_memory(error)
+        self._last_sequence = (
+            max(stored, self._sequence_file.lower_bound) if stored else self._sequence_file.upper_bound
+        )
+        self.first_of_run = self._first_in_memory = self._last_sequence + 1
+        self.refresh_status()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.recover()
+        self.retry_disk()
         if self._memory is not None:
             lost = self._memory.totals().waiting
             if lost:
-                _LOGGER.error("%d messages are lost: they waited in memory, and %s", lost, self._facts.trouble)
+                _LOGGER.error(
+                    "outbox %s: %s. %d messages are lost, because they were only in memory",
+                    self._path,
+                    self._status.trouble,
+                    lost,
+                )
             self._memory.close()
         self._disk.close()
 
     def __len__(self) -> int:
-        """Messages that wait."""
-        return self._facts.depth
+        """Return the number of messages in the outbox."""
+        return self._status.depth
 
-    def facts(self) -> OutboxFacts:
-        """How it does; any thread."""
-        return self._facts
+    def status(self) -> OutboxStatus:
+        """Return the state of the outbox; any thread."""
+        return self._status
 
-    def append(self, message: dict[str, Any], made: Stamp) -> Entry:
-        """Number a message and store it; once this returns, it is on disk if there is one."""
-        sequence = self._last + 1
-        entry = Entry(sequence, message | {"sequence": sequence}, made)
+    def append(self, message: dict[str, Any], created: Stamp) -> Entry:
+        """Number and store a message. Once this returns, the message is on disk, if a disk is available.
+
+        Args:
+            message: event message without `sequence`.
+            created: time of its creation.
+        """
+        sequence = self._last_sequence + 1
+        entry = Entry(sequence, message | {"sequence": sequence}, created)
         if self._memory is None:
             try:
                 self._disk.append([entry], sequence)
             except DiskUnavailableError as error:
-                self._degrade(error)
+                self._switch_to_memory(error)
         if self._memory is not None:
-            self._store_in(self._memory, entry)
-        self._last = sequence
-        self._sequence.note(sequence, exactly=self._memory is not None)
-        self.count()
+            self._append_in_memory(self._memory, entry)
+        self._last_sequence = sequence
+        self._sequence_file.record(sequence, exactly=self._memory is not None)
+        self.refresh_status()
         return entry
 
-    def after(self, sequence: int, limit: int) -> list[Entry]:
-        """The oldest messages, at most `limit`, with a number above `sequence`."""
+    def entries_after(self, sequence: int, limit: int) -> list[Entry]:
+        """Return the oldest entries with a number above `sequence`, at most `limit`."""
         entries: list[Entry] = []
         try:
-            entries = self._disk.after(sequence, limit + len(self._confirmed))
+            entries = self._disk.entries_after(sequence, limit + len(self._acknowledged))
         except DiskUnavailableError as error:
-            self._degrade(error)
-        entries = [entry for entry in entries if entry.sequence not in self._confirmed]
+            self._switch_to_memory(error)
+        entries = [entry for entry in entries if entry.sequence not in self._acknowledged]
         if self._memory is not None:
-            entries += self._memory.after(sequence, limit)
+            entries += self._memory.entries_after(sequence, limit)
         return entries[:limit]
 
     def delete(self, sequences: Iterable[int]) -> None:
-        """Forget messages that the broker has confirmed."""
-        self._confirmed.update(sequences)
-        if not self._confirmed:
+        """Delete messages that the broker has acknowledged."""
+        self._acknowledged.update(sequences)
+        if not self._acknowledged:
             return
         if self._memory is not None:
-            self._memory.delete(self._confirmed)
-            self._confirmed = {each for each in self._confirmed if each < self._first_in_memory}
+            self._memory.delete(self._acknowledged)
+            self._acknowledged = {each for each in self._acknowledged if each < self._first_in_memory}
         try:
-            self._disk.delete(self._confirmed)
-            self._confirmed.clear()
+            self._disk.delete(self._acknowledged)
+            self._acknowledged.clear()
         except DiskUnavailableError as error:
-            self._degrade(error)
-        self.count()
+            self._switch_to_memory(error)
+        self.refresh_status()
 
-    def recover(self) -> bool:
-        """Where messages wait in memory, try the disk again; gives whether they have just gone there."""
+    def retry_disk(self) -> bool:
+        """Move messages from memory to the disk, if it is available again; return True if they were moved."""
         if self._memory is None:
             return False
-        self._disk.close()  # it may have been mounted anew
-        waiting = self._memory.after(0, _IN_MEMORY)
+        self._disk.close()  # it may have been mounted again
+        entries = self._memory.entries_after(0, _IN_MEMORY)
         try:
-            self._disk.append(waiting, self._last)
+            self._disk.append(entries, self._last_sequence)
         except DiskUnavailableError as error:
-            self._degrade(error)
+            self._switch_to_memory(error)
             return False
         self._memory.close()
         self._memory = None
-        self._sequence.note(self._last, exactly=True)
-        self._facts = dataclasses.replace(self._facts, trouble="")
-        _LOGGER.info("outbox %s: on disk again, with %d messages that waited in memory", self._path, len(waiting))
-        self.delete([])  # what was confirmed meanwhile
-        self.count()
+        self._sequence_file.record(self._last_sequence, exactly=True)
+        self._status = dataclasses.replace(self._status, trouble="")
+        _LOGGER.info("outbox %s: on disk again, with %d messages from memory", self._path, len(entries))
+        self.delete([])  # messages on disk that were acknowledged meanwhile
+        self.refresh_status()
         return True
 
-    def count(self) -> None:
-        """Look what waits, for `facts`."""
-        with contextlib.suppress(DiskUnavailableError):  # then as many as there were
+    def refresh_status(self) -> None:
+        """Count the messages again, for `status`."""
+        with contextlib.suppress(DiskUnavailableError):  # then the last count remains
             self._on_disk = self._disk.totals().waiting
-        self._facts = dataclasses.replace(
-            self._facts,
-            depth=max(self._on_disk - len(self._confirmed), 0)
+        self._status = dataclasses.replace(
+            self._status,
+            depth=max(self._on_disk - len(self._acknowledged), 0)
             + (self._memory.totals().waiting if self._memory is not None else 0),
             dropped=self._disk.dropped + self._dropped_in_memory,
         )
 
-    def _degrade(self, error: DiskUnavailableError) -> None:
-        """Go on in memory."""
-        self._facts = dataclasses.replace(self._facts, trouble=str(error))
-        self._log_throttle.warning(f"outbox {self._path}: {error}. Events wait in memory meanwhile")
+    def _switch_to_memory(self, error: DiskUnavailableError) -> None:
+        """Keep new messages in memory, and log the reason."""
+        self._status = dataclasses.replace(self._status, trouble=str(error))
+        self._log_throttle.warning(f"outbox {self._path}: {error}. Meanwhile, events are kept in memory")
         if self._memory is None:
             self._memory = SqliteTable(None)
-            self._first_in_memory = self._last + 1
+            self._first_in_memory = self._last_sequence + 1
 
-    def _store_in(self, memory: SqliteTable, entry: Entry) -> None:
+    def _append_in_memory(self, memory: SqliteTable, entry: Entry) -> None:
         if memory.totals().waiting >= _IN_MEMORY:
             memory.delete_oldest(1)
             self._dropped_in_memory += 1

@@ -1,14 +1,15 @@
-"""The last sequence number, kept apart from the outbox: it outlives an outbox file that is lost."""
+"""Sequence file: the last sequence number in a file of its own, because an outbox file may be lost."""
 
 import os
 from pathlib import Path
 
 _STEP = 1000
+"""Largest difference between the recorded number and the last issued one; each record is a write to the SD card."""
 _DIGITS = 20
 
 
 class SequenceFile:
-    """A number on disk that is never above the last sequence number given, and at most 1000 below it.
+    """File with a sequence number that is at most 1000 below the last issued one, and never above it.
 
     Args:
         path: a file of one line.
@@ -16,30 +17,30 @@ class SequenceFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._noted = self._read()
+        self._recorded = self._read()
 
     @property
-    def given(self) -> int:
-        """A number that was given: the outbox may know of later ones."""
-        return self._noted
+    def lower_bound(self) -> int:
+        """Lower bound on the sequence numbers issued so far; 0 without a record."""
+        return self._recorded
 
     @property
-    def safe(self) -> int:
-        """A number that no later one was given than, where nothing else is known."""
-        return self._noted + _STEP if self._noted else 0
+    def upper_bound(self) -> int:
+        """Upper bound on the sequence numbers issued so far; 0 without a record."""
+        return self._recorded + _STEP if self._recorded else 0
 
-    def note(self, sequence: int, *, exactly: bool = False) -> None:
-        """Note a number that is given.
+    def record(self, sequence: int, *, exactly: bool = False) -> None:
+        """Record an issued number.
 
         Args:
             sequence: the number.
-            exactly: note each, as nothing else keeps it; else one in a thousand is enough.
+            exactly: write every number, because no outbox file contains it; otherwise one in a thousand is written.
         """
-        due = exactly or self._noted == 0 or sequence >= self._noted + _STEP
-        if not due or sequence <= self._noted:
+        due = exactly or self._recorded == 0 or sequence >= self._recorded + _STEP
+        if not due or sequence <= self._recorded:
             return
         try:
-            # In place and always of the same length: that works on a full disk, too.
+            # In place and always of the same length: this works on a full disk, too.
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
             try:
                 os.pwrite(descriptor, b"%0*d\n" % (_DIGITS, sequence), 0)
@@ -47,8 +48,8 @@ class SequenceFile:
             finally:
                 os.close(descriptor)
         except OSError:
-            return  # the outbox tells of the disk
-        self._noted = sequence
+            return  # the outbox reports the fault of the disk
+        self._recorded = sequence
 
     def _read(self) -> int:
         try:

@@ -1,4 +1,4 @@
-"""The outbox's table in SQLite: a file, or in memory while there is no disk. Raises what SQLite raises."""
+"""SQLite table of the outbox, in a file, or in memory while the disk is unavailable. Raises SQLite's own errors."""
 
 import json
 import sqlite3
@@ -12,7 +12,7 @@ from device.util.clock import Stamp
 _VERSION = 1
 _WAL_BYTES = 4 * 1024 * 1024
 _LOCK_SECONDS = 1.0
-"""How long another process may take to let go of the file."""
+"""Time to wait until another process releases the file."""
 _SCHEMA = """
     BEGIN IMMEDIATE;
     CREATE TABLE outbox (
@@ -34,42 +34,42 @@ _SCHEMA = """
 
 @dataclass(frozen=True)
 class Entry:
-    """A message that waits.
+    """Event message in the outbox.
 
     Attributes:
-        sequence: its number among the node's event messages, from 1.
-        message: the event message, with `sequence` in it.
-        made: when it was made; `steady` counts from the boot that the message names.
+        sequence: sequence number, from 1.
+        message: the event message, including `sequence`.
+        created: time of creation; `steady` counts from the boot of the message's `boot_id`.
     """
 
     sequence: int
     message: dict[str, Any]
-    made: Stamp
+    created: Stamp
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a file holds.
+    """Totals of the table.
 
     Attributes:
-        last: the highest number that was ever stored.
-        waiting: messages.
-        bytes: of their text.
+        last_sequence: highest sequence number that was ever stored.
+        waiting: number of messages.
+        bytes: length of their JSON, which is ASCII, in bytes.
     """
 
-    last: int
+    last_sequence: int
     waiting: int
     bytes: int
 
 
 class SqliteTable:
-    """Entries by their number, oldest first. Used from one thread at a time.
+    """Table of entries in the order of their sequence numbers. Used from one thread at a time.
 
     Args:
-        path: the database file; None keeps it in memory.
+        path: the database file; None keeps the table in memory.
 
     Raises:
-        sqlite3.Error: the file cannot be used, is no outbox, or is one of another version.
+        sqlite3.Error: the file cannot be used, is no outbox, or has another version.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -83,27 +83,27 @@ class SqliteTable:
             raise
 
     def close(self) -> None:
-        """Close it; what it holds stays, where it is a file."""
+        """Close the database. A file keeps its entries."""
         self._database.close()
 
     def totals(self) -> Totals:
-        """Highest number, messages and bytes."""
+        """Return the totals of the table."""
         return Totals(*self._database.execute("SELECT last, waiting, bytes FROM totals").fetchone())
 
-    def append(self, entries: Iterable[Entry], last: int) -> None:
-        """Store entries in one transaction; once this returns, they are on the disk.
+    def append(self, entries: Iterable[Entry], last_sequence: int) -> None:
+        """Store entries in one transaction, synced to the disk before this returns.
 
         Args:
-            entries: with numbers that are not there.
-            last: the highest number given so far, which may be that of a message that is gone already.
+            entries: entries with new sequence numbers.
+            last_sequence: highest number issued so far. Its entry may have been deleted already.
         """
-        rows = [(each.sequence, json.dumps(each.message), each.made.steady, each.made.offset) for each in entries]
+        rows = [(each.sequence, json.dumps(each.message), each.created.steady, each.created.offset) for each in entries]
         with self._transaction("FULL"):
             self._database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?)", rows)
-            self._database.execute("UPDATE totals SET last = max(last, ?)", (last,))
+            self._database.execute("UPDATE totals SET last = max(last, ?)", (last_sequence,))
 
-    def after(self, sequence: int, limit: int) -> list[Entry]:
-        """The oldest entries, at most `limit`, with a number above `sequence`."""
+    def entries_after(self, sequence: int, limit: int) -> list[Entry]:
+        """Return the oldest entries with a number above `sequence`, at most `limit`."""
         rows = self._database.execute(
             "SELECT sequence, message, steady, offset FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (sequence, limit),
@@ -111,22 +111,22 @@ class SqliteTable:
         return [Entry(number, _decode(text), Stamp(steady, offset)) for number, text, steady, offset in rows]
 
     def delete(self, sequences: Iterable[int]) -> None:
-        """Forget entries, also such as are not there."""
-        # Unsynced: if a power cut undoes it, they are delivered twice, with the same id.
+        """Delete entries by sequence number. Numbers without an entry are ignored."""
+        # Not synced: if a power cut undoes it, these messages are delivered twice, with the same id.
         with self._transaction("NORMAL"):
             self._database.executemany("DELETE FROM outbox WHERE sequence = ?", ((each,) for each in sequences))
 
     def delete_oldest(self, count: int) -> None:
-        """Forget the oldest entries."""
+        """Delete the oldest `count` entries."""
         with self._transaction("NORMAL"):
             self._database.execute(
                 "DELETE FROM outbox WHERE sequence IN (SELECT sequence FROM outbox ORDER BY sequence LIMIT ?)", (count,)
             )
 
     def _prepare(self) -> None:
-        # Small pages: a message changes four, and each is written whole to the SD card (benchmarks/sd_writes.py).
+        # Small pages: a message changes four, and each whole page is written to the SD card (benchmarks/sd_writes.py).
         self._database.execute("PRAGMA page_size = 1024")
-        # Exclusive: two daemons on one outbox would give the same numbers.
+        # Exclusive: two daemons on one outbox would issue the same numbers.
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._database.execute("PRAGMA journal_mode = WAL")
@@ -135,7 +135,7 @@ class SqliteTable:
         if version == 0:
             self._database.executescript(_SCHEMA)
         elif version != _VERSION:
-            raise sqlite3.DatabaseError(f"version {version} of the outbox, this program knows {_VERSION}")
+            raise sqlite3.DatabaseError(f"its format is version {version}, this program reads version {_VERSION}")
         self.totals()
 
     def _transaction(self, synchronous: str) -> "_Transaction":
@@ -144,7 +144,7 @@ class SqliteTable:
 
 
 class _Transaction:
-    """BEGIN, and COMMIT or ROLLBACK."""
+    """Transaction: BEGIN, then COMMIT, or ROLLBACK after an error."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -164,5 +164,5 @@ def _decode(text: str) -> dict[str, Any]:
     try:
         message: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise sqlite3.DatabaseError("a message is garbled") from error
+        raise sqlite3.DatabaseError("a message is not valid JSON") from error
     return message

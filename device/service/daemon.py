@@ -22,11 +22,11 @@ from device.monitoring.system_metrics import is_hot, memory_mb, temperature_cels
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
-from device.mqtt.state_topics import DiscoveryRecord, StateTopics
+from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.remote_control import RemoteControl, Switches
-from device.service.runtime import Settings
+from device.service.runtime import RunSettings
 from device.service.status_reporter import RunStatus
 from device.service.supervisor import Supervisor
 from device.types import Event, Observers
@@ -36,14 +36,14 @@ from device.util.json_store import JsonStore
 _LOGGER = logging.getLogger(__name__)
 
 _DELIVERY_SECONDS = 15.0
-"""Time for the delivery of the last events when a run ends with its recording."""
+"""Time for the delivery of the last events when a run ends with its recording, s."""
 
 
-def serve(supervisor: Supervisor[Settings], options: SourceOptions) -> None:
+def serve(supervisor: Supervisor[RunSettings], options: SourceOptions) -> None:
     """Run until the supervisor stops, or the recording or standard input ends.
 
     Raises:
-        EarshotError: a problem that the user can solve.
+        EarshotError: a problem with a cure in its message.
     """
     health, liveness = Health(), Liveness()
     for settings, stop in supervisor.generations():
@@ -52,9 +52,9 @@ def serve(supervisor: Supervisor[Settings], options: SourceOptions) -> None:
 
 
 def _run(
-    settings: Settings,
+    settings: RunSettings,
     options: SourceOptions,
-    supervisor: Supervisor[Settings],
+    supervisor: Supervisor[RunSettings],
     health: Health,
     liveness: Liveness,
     stop: threading.Event,
@@ -95,10 +95,10 @@ def _run(
             JsonStore(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
-            publish_state=publisher.state,
-            correct=clips.correct,
+            publish_state=publisher.publish_state,
+            correct=clips.relabel,
         )
-        publisher.on_command(remote_control.execute)
+        publisher.subscribe_commands(remote_control.execute)
         monitored = SourceMonitor(
             source,
             rate,
@@ -116,7 +116,8 @@ def _run(
                 lost_seconds = liveness.lost_seconds
                 _LOGGER.warning("%.0f ms of audio were lost so far", lost_seconds * 1000)
         liveness.expect_nothing()
-        if options.exit_at_end or options.name == STANDARD_INPUT:  # standard input does not return; a supervisor does
+        # The end of standard input is final: the daemon ends, and its service manager may restart it.
+        if options.exit_at_end or options.name == STANDARD_INPUT:
             _deliver(publisher, config)
         else:
             stop.wait()
@@ -124,15 +125,15 @@ def _run(
 
 def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
-    draw = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
-    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), draw)
-    record = JsonStore(state_directory() / "home_assistant.json", DiscoveryRecord)
-    topics.announce(config.home_assistant, record)
+    encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
+    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram)
+    store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
+    topics.publish_discovery(config.home_assistant, store)
     return topics
 
 
 def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
-    """Make the recorder of clips, if they are enabled."""
+    """Make the recorder if clips are enabled; empty otherwise."""
     if not config.clips.enabled:
         return []
     unknown_output = bundle.manifest.unknown.output
@@ -158,13 +159,13 @@ def _log_event(event: Event) -> None:
 
 def _status_line(health: Health, publisher: Publisher, config: Config) -> str:
     """Describe the state in one line for a person, as `systemctl status` shows it."""
-    facts = publisher.facts()
+    status = publisher.status()
     broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
     return ". ".join(
         (
             health.summary(),
-            f"{broker} connected" if facts.connected else f"{broker} away",
-            f"{facts.outbox.depth or 'no'} messages wait",
+            f"{broker} connected" if status.connected else f"{broker} away",
+            f"{status.outbox.depth or 'no'} messages wait",
         )
     )
 
@@ -177,22 +178,22 @@ def _publish_health(
     node_id: str,
     bundle: Bundle,
 ) -> None:
-    facts, throttled = publisher.facts(), throttling()
-    ago = facts.acknowledged_seconds_ago
+    status, throttled = publisher.status(), throttling()
+    ago = status.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
         "node_id": node_id,
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
-        "outbox": {**asdict(facts.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
-        "commands_dropped": facts.commands_dropped,
+        "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "commands_dropped": status.commands_dropped,
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }
-    publisher.state("health", encode(message))
+    publisher.publish_state("health", encode(message))
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

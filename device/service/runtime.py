@@ -1,4 +1,4 @@
-"""What a run is made from: the config and all that it names, read and checked before anything begins."""
+"""Settings of a run: config, bundle, classifier and password, loaded and checked before the run begins."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,15 @@ from device.util.text import did_you_mean
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that a run needs, checked: nothing is taken down for settings that have faults."""
+class RunSettings:
+    """Checked settings of a run. They are complete before the last run ends, so a fault ends no run.
+
+    Attributes:
+        config: config.yaml with its overrides.
+        bundle: the verified bundle.
+        classifier: classifier of the bundle.
+        password: password for the broker; None without one.
+    """
 
     config: Config
     bundle: Bundle
@@ -25,24 +32,28 @@ class Settings:
     password: str | None
 
 
-def load_settings(config: Config) -> Settings:
-    """Read what the config names, and check that a run can begin with it.
+def load_settings(config: Config) -> RunSettings:
+    """Load the files that the config names, and check them.
 
     Raises:
-        ConfigError: something in it has a fault.
+        ConfigError: bundle, labels, password or certificates have a fault.
     """
     bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
     password = read_password(config.mqtt)
-    make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # it reads the certificates
-    return Settings(config, bundle, classifier, password)
+    make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # loads the certificates
+    return RunSettings(config, bundle, classifier, password)
 
 
 def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
-    """Read a bundle, verify it, and make the classifier that it describes.
+    """Load and verify a bundle, and make its classifier.
+
+    Args:
+        path: folder of the bundle.
+        threads: CPU threads of the classifier.
 
     Raises:
-        ConfigError: the bundle is missing, damaged, or computes something else on this machine.
+        ConfigError: the bundle is missing or damaged, or its self-test fails on this machine.
     """
     bundle = load_bundle(path)
     classifier = Classifier(
@@ -54,17 +65,17 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
     if classifier.shape != bundle.features.shape:
         raise ConfigError(
             f"bundle refused: {bundle.model_path}: it takes log-mels of shape {classifier.shape}, and the features in "
-            f"its manifest give {bundle.features.shape}. Export the bundle anew"
+            f"its manifest give {bundle.features.shape}. Export the bundle again"
         )
     self_test(bundle, classifier)
     return bundle, classifier
 
 
 def check_labels(config: Config, bundle: Bundle) -> None:
-    """Check that the labels that the config names are the bundle's.
+    """Check that each label in `events.thresholds` is a label of the bundle.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: the bundle does not have one of them.
     """
     for label in config.events.thresholds:
         if label not in bundle.labels:

@@ -39,7 +39,7 @@ main() {
     in_machine earshot check | tee "$root.check" || true
     faults=$(grep --invert-match '^\[ok\]' "$root.check" | grep --invert-match --extended-regexp ' (microphone|clock|sound access): ' || true)
     [ -z "$faults" ] || fail "$faults"
-    grep --quiet 'broker: localhost:1883 lets us in' "$root.check" || fail "the broker refuses the connection"
+    grep --quiet 'broker: localhost:1883 accepts the connection' "$root.check" || fail "the broker refuses the connection"
     until_true 30 is_online || fail "the service is not online at the broker"
 
     say "--- An event: the recording in place of a microphone"

@@ -9,7 +9,7 @@ from device.detection.gate import SoundGate
 from device.model.classifier import Classifier
 from device.outbox.queue import Outbox
 
-PARTS = {"gate": (SoundGate, "update"), "network": (Classifier, "__call__"), "outbox": (Outbox, "count")}
+PARTS = {"gate": (SoundGate, "update"), "network": (Classifier, "__call__"), "outbox": (Outbox, "refresh_status")}
 
 
 def wait_for_ever():

@@ -18,7 +18,7 @@ def examples(request):
 def test_the_examples_name_what_there_is(examples, bundle_path):
     """Each entity and topic in the examples is one of a node called `balcony`, and the dashboard leaves none out."""
     message = discovery_message(
-        "balcony", load_bundle(bundle_path).labels, version="1", bundle="b@1", announced={}, pictures=True
+        "balcony", load_bundle(bundle_path).labels, version="1", bundle="b@1", published={}, spectrogram=True
     )
     entities = {component["default_entity_id"] for component in message["components"].values()}
     assert set(examples) == {"automations.yaml", "dashboard.yaml", "scripts.yaml"}

@@ -59,13 +59,13 @@ def test_a_device_and_home_assistant_have_what_they_need(broker, enter, street, 
     with (tmp_path / "log").open("w") as log:
         daemon = subprocess.Popen(command, env=environment, stderr=log)
     try:
-        wait_until(lambda: len(home.heard("earshot/balcony/event")) >= 8, 120, "the events")
+        wait_until(lambda: len(home.payloads("earshot/balcony/event")) >= 8, 120, "the events")
         assert home.last("homeassistant/device/earshot_balcony/config")
         home.publish("earshot/balcony/command/listening", "OFF")
         home.until("earshot/balcony/listening", b"OFF")
         home.publish("homeassistant/status", "online")
         described = "homeassistant/device/earshot_balcony/config"
-        wait_until(lambda: len(home.heard(described)) >= 2, 60, "the answer to Home Assistant's birth")
+        wait_until(lambda: len(home.payloads(described)) >= 2, 60, "the answer to Home Assistant's birth")
     finally:
         daemon.terminate()
         daemon.wait(30)
@@ -87,12 +87,12 @@ def test_nobody_may_do_more(enter, user, forbidden):
     home, balcony, other = enter("homeassistant"), enter("balcony"), enter(user)
     for topic in forbidden:
         other.publish(topic, "forged")
-    wait_until(lambda: other.confirmed == len(forbidden), 10, "the broker's answers")
+    wait_until(lambda: other.acknowledged == len(forbidden), 10, "the broker's answers")
     home.publish("earshot/balcony/command/listening", "last")
     balcony.publish("earshot/balcony/status", "last")
     home.until("earshot/balcony/status", b"last", 10)
     balcony.until("earshot/balcony/command/listening", b"last", 10)
-    assert b"forged" not in {message.payload for peer in (home, balcony) for message in peer.carried}
+    assert b"forged" not in {message.payload for peer in (home, balcony) for message in peer.messages}
 
 
 def test_a_device_hears_only_what_is_meant_for_it(enter):
@@ -102,7 +102,7 @@ def test_a_device_hears_only_what_is_meant_for_it(enter):
         home.publish(f"earshot/{node}/command/listening", "ON")
         reader.until(f"earshot/{node}/command/listening", b"ON", 10)
     balcony.until("earshot/balcony/command/listening", b"ON", 10)
-    assert {message.topic for message in balcony.carried} == {"earshot/balcony/command/listening"}
+    assert {message.topic for message in balcony.messages} == {"earshot/balcony/command/listening"}
 
 
 @pytest.mark.parametrize(("user", "password"), [(None, None), ("balcony", "wrong"), ("nobody", "nobody's password")])

@@ -22,7 +22,7 @@ CONFIG = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None
 
 
 def low_or_high(log_mel):
-    """A network that a reader can check: compares the lower half of the bands with the upper."""
+    """Classify by comparing the lower half of the bands with the upper: a network that a reader can check."""
     half = len(log_mel) // 2
     low, high = np.exp(8 * log_mel[:half].max()), np.exp(8 * log_mel[half:].max())
     return np.array([low, high], np.float32) / np.float32(low + high)
@@ -33,7 +33,7 @@ def tone(frequency, seconds, amplitude=8000):
 
 
 def street_of_tones():
-    """20 s of faint noise with a low tone at 5 s and a high one at 12 s, each for a second."""
+    """Return 20 s of faint noise with a low tone at 5 s and a high one at 12 s, each for a second."""
     samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
     samples[5 * RATE : 6 * RATE] += tone(300, 1)
     samples[12 * RATE : 13 * RATE] += tone(5000, 1)
@@ -41,7 +41,7 @@ def street_of_tones():
 
 
 def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
-    """Samples in chunks of these lengths, over and over, cut into blocks; `gaps` are block numbers that get lost."""
+    """Yield the blocks of samples that arrive in chunks of these lengths in turn, but for the numbers in `gaps`."""
     splitter, position, number, start, turn = BlockSplitter(RATE), 0, 0, 0, 0
     while start < len(samples):
         chunk = samples[start : start + lengths[turn % len(lengths)]]
@@ -52,17 +52,17 @@ def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
             position, number = position + len(block), number + 1
 
 
-def listen(blocks, classify=low_or_high, config=CONFIG):
+def events_of(blocks, classify=low_or_high, config=CONFIG):
     return list(Pipeline(config, make_bundle(FEATURES), classify).run(blocks))
 
 
-def essence(events):
+def without_ids(events):
     return [(e.type, e.label, round(e.start_time, 3), e.end_time and round(e.end_time, 3), e.scores) for e in events]
 
 
 def test_two_sounds_are_two_events():
-    """Each tone is one event, with its label, its onset and its end within a group of blocks of the truth."""
-    events = listen(blocks_of(street_of_tones()))
+    """Each tone is one event with its label; onset and end are correct to 0.2 s."""
+    events = events_of(blocks_of(street_of_tones()))
     assert [(e.type, e.label) for e in events] == [
         ("start", "low"),
         ("end", "low"),
@@ -78,26 +78,26 @@ def test_two_sounds_are_two_events():
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.integers(16, 1600), min_size=1, max_size=5))
-def test_the_chunks_do_not_matter(lengths):
-    """Sound that arrives in chunks of 1 to 100 ms gives the same features, bit by bit, and the same events."""
-    seen = {}
+def test_chunk_lengths_change_no_event(lengths):
+    """Sound that arrives in chunks of 1 to 100 ms gives identical features and events."""
+    log_mels = {}
 
-    def watched(key):
+    def recording(key):
         def classify(log_mel):
-            seen.setdefault(key, []).append(log_mel)
+            log_mels.setdefault(key, []).append(log_mel)
             return low_or_high(log_mel)
 
         return classify
 
-    whole = listen(blocks_of(street_of_tones()), watched("whole"))
-    cut = listen(blocks_of(street_of_tones(), lengths), watched("cut"))
-    assert essence(whole) == essence(cut)
-    np.testing.assert_array_equal(seen["whole"], seen["cut"])
+    whole = events_of(blocks_of(street_of_tones()), recording("whole"))
+    cut = events_of(blocks_of(street_of_tones(), lengths), recording("cut"))
+    assert without_ids(whole) == without_ids(cut)
+    np.testing.assert_array_equal(log_mels["whole"], log_mels["cut"])
 
 
 @pytest.mark.parametrize("milliseconds", [[1], [3, 100, 17], [100]])
-def test_the_microphone_gives_what_the_file_gives(tmp_path, milliseconds):
-    """The same sound through the capture program's pipe, in chunks of 1 to 100 ms: the same events within a block."""
+def test_a_microphone_gives_the_events_of_a_file(tmp_path, milliseconds):
+    """The same sound from the capture process, in chunks of 1 to 100 ms, gives the same events within a block."""
     samples = street_of_tones()
     (tmp_path / "sound").write_bytes(samples.tobytes())
     header = json.dumps({"name": "fake", "sample_rate": RATE, "channels": 1}) + "\n"
@@ -115,33 +115,33 @@ def test_the_microphone_gives_what_the_file_gives(tmp_path, milliseconds):
 
     def blocks():
         for block in microphone:
-            yield dataclasses.replace(block, time=1000 + block.position / RATE)  # it played faster than the clock
+            yield dataclasses.replace(block, time=1000 + block.position / RATE)  # it is played faster than real time
             if block.end > len(samples) - 480:
                 stop.set()
 
-    heard, played = listen(blocks()), listen(blocks_of(samples))
-    assert [(e.type, e.label, e.scores) for e in heard] == [(e.type, e.label, e.scores) for e in played]
-    for one, other in zip(heard, played, strict=True):
+    live, recorded = events_of(blocks()), events_of(blocks_of(samples))
+    assert [(e.type, e.label, e.scores) for e in live] == [(e.type, e.label, e.scores) for e in recorded]
+    for one, other in zip(live, recorded, strict=True):
         assert one.start_time == pytest.approx(other.start_time, abs=0.03)
         assert one.end_time == (other.end_time and pytest.approx(other.end_time, abs=0.03))
     assert microphone.lost_samples == 0
 
 
-def test_a_stream_that_ends_ends_its_event():
-    """A sound that goes on when the source ends gets its end message: nothing stays ON for ever."""
+def test_the_end_of_a_stream_ends_its_event():
+    """An event that is active when the source ends receives its end, so no state stays ON."""
     samples = street_of_tones()[: round(5.5 * RATE)]
-    start, end = listen(blocks_of(samples))
+    start, end = events_of(blocks_of(samples))
     assert (start.type, end.type, start.event_id) == ("start", "end", end.event_id)
     assert end.end_time == pytest.approx(1005.5, abs=0.2)
 
 
-def test_a_source_that_breaks_ends_its_event():
-    """When the microphone is pulled in the middle of a sound, the event ends there; what follows is another."""
+def test_a_break_of_the_source_ends_its_event():
+    """An event ends where the microphone was unplugged; sound after the break starts another."""
     samples = street_of_tones()
     samples[13 * RATE : 14 * RATE] = samples[12 * RATE : 13 * RATE]
     items = list(blocks_of(samples))
     broken = [*items[:416], SourceLost(items[416].position), *items[450:]]
-    events = listen(broken)
+    events = events_of(broken)
     assert [(e.type, e.label) for e in events] == [("start", "low"), ("end", "low")] + [
         ("start", "high"),
         ("end", "high"),
@@ -152,53 +152,54 @@ def test_a_source_that_breaks_ends_its_event():
 
 @pytest.mark.parametrize("lost_at", [170, 185, 200, 215])
 @pytest.mark.parametrize("seconds", [0.5, 2, 20, 2000])
-def test_any_loss_is_survived(lost_at, seconds):
-    """Sound lost before, in or after another, told or not: later sounds are heard at their own time."""
+def test_lost_audio_of_any_length_moves_no_later_event(lost_at, seconds):
+    """After lost audio, with or without a report of the break, later events have their correct times."""
     items = list(blocks_of(street_of_tones()))
     shift = round(seconds / 0.03) * 480
     late = [Block(b.samples, b.position + shift, b.time + shift / RATE) for b in items[lost_at:]]
-    for told in ([], [SourceLost(items[lost_at].position)]):
-        events = listen([*items[:lost_at], *told, *late])
+    for report in ([], [SourceLost(items[lost_at].position)]):
+        events = events_of([*items[:lost_at], *report, *late])
         starts = [e.start_time for e in events if e.type == "start" and e.label == "high"]
         assert starts == [pytest.approx(1012 + shift / RATE, abs=0.2)]
 
 
-def test_a_steady_sound_that_was_there_before_is_found():
-    """A hum that began before the daemon is found by a probe and is one event for as long as it lasts."""
+def test_a_probe_finds_a_steady_sound_that_began_before():
+    """A hum that began before the daemon is found by a probe, and is one event until it ends."""
     samples = np.random.default_rng(0).normal(0, 3, 60 * RATE)
     samples[: 50 * RATE] += tone(300, 50)
     config = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": 10}, "events": {"threshold": 0.9}})
-    start, end = listen(blocks_of(samples.astype(np.int16), (60 * RATE,)), config=config)
+    start, end = events_of(blocks_of(samples.astype(np.int16), (60 * RATE,)), config=config)
     assert (start.label, start.gate) == ("low", "probe")
     assert start.start_time == pytest.approx(1010, abs=0.2)
     assert end.end_time == pytest.approx(1050, abs=3)
 
 
 def test_a_long_sound_is_one_event():
-    """A tone of 12 s is one event, seen in many windows."""
+    """A tone of 12 s is one event over many windows."""
     samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
     samples[3 * RATE : 15 * RATE] += tone(300, 12)
-    start, end = listen(blocks_of(samples.astype(np.int16)))
+    start, end = events_of(blocks_of(samples.astype(np.int16)))
     assert end.end_time - start.start_time == pytest.approx(12, abs=0.1)
 
 
 def test_lost_audio_does_not_move_events():
-    """Two seconds lost between the tones leave the second one at its own time."""
-    events = listen(blocks_of(street_of_tones(), gaps=range(280, 346)))
+    """Two seconds of lost audio between two tones leave the time of the second unchanged."""
+    events = events_of(blocks_of(street_of_tones(), gaps=range(280, 346)))
     assert events[2].label == "high"
     assert events[2].start_time == pytest.approx(1012, abs=0.2)
 
 
-def test_no_sound_costs_no_inference():
-    """While nothing happens the network is not asked."""
-    asked = []
-    listen(blocks_of(np.zeros(20 * RATE, np.int16)), lambda log_mel: asked.append(log_mel) or low_or_high(log_mel))
-    assert asked == []
+def test_silence_causes_no_inference():
+    """During silence the network classifies no window."""
+    classified = []
+    silence = blocks_of(np.zeros(20 * RATE, np.int16))
+    events_of(silence, lambda log_mel: classified.append(log_mel) or low_or_high(log_mel))
+    assert classified == []
 
 
 @given(st.integers(1, 200_000))
 def test_clip_windows_cover_the_clip(length):
-    """Every sample of a clip is in a window; a short clip is followed by zeros."""
+    """Each sample of a clip lies in a window; zeros follow a short clip."""
     samples = np.arange(length, dtype=np.int64).astype(np.int16)
     windows = clip_windows(samples, FEATURES)
     assert windows.shape[1] == FEATURES.window_length
@@ -209,7 +210,7 @@ def test_clip_windows_cover_the_clip(length):
 
 
 def test_classify_clip_is_the_mean_of_its_windows():
-    """A clip's scores are the mean over its windows."""
+    """A clip's scores are the mean of the scores of its windows."""
     clip = np.concatenate([tone(300, 3), tone(5000, 3)]).astype(np.int16)
     scores = classify_clip(clip, FEATURES, low_or_high)
     by_window = [low_or_high(log_mel(window, FEATURES)) for window in clip_windows(clip, FEATURES)]
@@ -219,8 +220,8 @@ def test_classify_clip_is_the_mean_of_its_windows():
 
 
 @pytest.mark.parametrize("minimum_seconds", [0.0, 1.0, 6.0])
-def test_a_late_opening_still_finds_the_onset(minimum_seconds):
-    """However long a sound must last before the gate opens, what lies before its onset is still there."""
+def test_a_gate_that_opens_late_keeps_the_onset(minimum_seconds):
+    """For any `minimum_seconds`, the ring buffer still contains the sound's onset and the pre-roll before it."""
     samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
     samples[5 * RATE : 13 * RATE] += tone(300, 8)
     config = Config.model_validate(
@@ -229,6 +230,6 @@ def test_a_late_opening_still_finds_the_onset(minimum_seconds):
             "window": {"pre_roll_seconds": 1.0},
         }
     )
-    start, end = listen(blocks_of(samples.astype(np.int16)), config=config)
+    start, end = events_of(blocks_of(samples.astype(np.int16)), config=config)
     assert start.start_time == pytest.approx(1005.0, abs=0.2)
     assert end.end_time == pytest.approx(1013.0, abs=1.0)

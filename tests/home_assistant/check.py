@@ -58,7 +58,7 @@ class Node:
         self._street.mkdir()
         for number in range(9):
             (self._street / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
-        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", announced={}, pictures=True)
+        message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", published={}, spectrogram=True)
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
     def entity(self, platform, name):
@@ -89,7 +89,9 @@ class Node:
 
 def an_earlier_bundle(home, node):
     """An earlier run whose bundle could name owls made entities for them."""
-    message = discovery_message(NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", announced={}, pictures=True)
+    message = discovery_message(
+        NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", published={}, spectrogram=True
+    )
     topic = discovery_topic("homeassistant", NODE)
     components = {key: component["platform"] for key, component in message["components"].items()}
     announced = {"topic": topic, "components": components, "labels": [*BUNDLE.labels, "owl"]}

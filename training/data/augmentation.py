@@ -13,8 +13,7 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.types import Samples
-from training.data.signals import to_float, to_int16
+from device.types import Samples, to_float, to_int16
 
 _FILTER_TAPS = 129
 """At 16 kHz this shapes the spectrum on a scale of about 125 Hz: the coloration of a microphone, not a melody."""

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from device.audio.files import read_samples
 from device.errors import InputError
-from device.types import FULL_SCALE, Samples
+from device.types import FULL_SCALE, Samples, to_float
 from training.data.augmentation import crop_or_pad, random_filter
 from training.data.dataset import sound_files
 from training.data.progress import progress
-from training.data.signals import to_float
 
 _EXCERPT_SECONDS = 5.0
 """Excerpt of a long recording, seconds, before speed and position in the window are drawn."""

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.types import UNKNOWN, Samples
+from device.types import UNKNOWN, Samples, to_float, to_int16
 from training.data.dataset import Clip, Dataset
-from training.data.signals import to_float, to_int16
 from training.data.spectrograms import AMBIENCE_SECONDS
 
 

@@ -17,10 +17,9 @@ from device.model.features import FeatureConfig, log_mel
 from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, MODEL, Threshold, manifest_digest
 from device.model.scoring import decide
 from device.model.self_test import self_test
-from device.types import LogMel, Samples
+from device.types import LogMel, Samples, to_int16
 from training.data.array_cache import file_digest
 from training.data.parallel import parallel_map
-from training.data.signals import to_int16
 from training.fitting.thresholds import unknown_rule
 from training.quantization.tflite import quantize_network
 

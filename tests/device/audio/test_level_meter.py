@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from device.audio.level_meter import read_levels
-from device.cli.devices import verdict
+from device.cli.devices import describe_reading
 from device.cli.main import main
 
 RATE = 16000
@@ -53,13 +53,13 @@ def test_a_fault_is_printed_beside_the_level(wave, state, cure):
     """The line of a microphone contains the state of the diagnosis and its cure."""
     last = readings(f"sound({wave})", f"sound({wave})")[-1]
     assert last.state == state
-    assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", verdict("fake", last))
+    assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", describe_reading("fake", last))
 
 
 def test_a_microphone_that_delivers_nothing_has_no_level():
     """A microphone in use, and one that ends early, each have a line with the fault and without a level."""
     (busy,) = readings(state="busy", message="microphone 'fake' cannot be opened. Close other programs")
-    assert verdict("fake", busy).startswith("nothing heard  busy  fake: microphone 'fake' cannot be opened")
+    assert describe_reading("fake", busy).startswith("no sound  busy  fake: microphone 'fake' cannot be opened")
     (gone,) = readings()
     assert (gone.state, gone.levels) == ("stalled", None)
 

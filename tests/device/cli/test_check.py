@@ -1,3 +1,5 @@
+"""Tests of `earshot check`."""
+
 import json
 import re
 import subprocess
@@ -12,7 +14,7 @@ from support import free_port
 from device.audio.capture_process import capture_command, find_capture_process
 from device.cli import check as check_command
 from device.cli.main import main
-from device.monitoring.system_metrics import Throttling, throttling
+from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
@@ -21,32 +23,37 @@ BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close o
 
 @pytest.fixture
 def microphone(monkeypatch):
-    """Make the microphone say something: what its capture program's header shall be."""
+    """Return a function that replaces the capture program by one that prints the given header."""
 
-    def say(header):
+    def set_header(header):
         program = [sys.executable, "-c", f"print({json.dumps(header)!r})"]
         monkeypatch.setattr(check_command, "capture_command", lambda _device: program)
 
-    say({"state": "missing", "message": "no microphone matches audio.device 'auto'. Plug it in"})
-    return say
+    # A daemon that runs on this machine would make a missing microphone no fault.
+    monkeypatch.setattr(check_command, "find_capture_process", lambda _device: None)
+    set_header({"state": "missing", "message": "no microphone matches audio.device 'auto'. Plug it in"})
+    return set_header
 
 
 @pytest.fixture
 def check(microphone, capsys, monkeypatch, tmp_path):
-    """Run `earshot check --json` with no broker there; gives the exit code and, by check, state and message."""
+    """Return a function that runs `earshot check --json` without a broker.
+
+    It returns the exit code, state and message by check, and all results.
+    """
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
 
     def run(*settings, arguments=()):
         overrides = [f"--set={setting}" for setting in (f"mqtt.port={free_port()}", *settings)]
         code = main(["check", "--json", *arguments, *overrides])
-        findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-        return code, {each["check"]: (each["state"], each["message"]) for each in findings}, findings
+        results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, {each["check"]: (each["state"], each["message"]) for each in results}, results
 
     return run
 
 
-def test_check_passes_where_all_is_well(sound_server, mosquitto, tmp_path):
-    """With a microphone that hears a tone and a broker, each check has its line, none is a fault, and the code is 0."""
+def test_all_checks_pass_with_microphone_and_broker(sound_server, mosquitto, tmp_path):
+    """With a tone in the microphone and a broker, each check is one line, none is a fault, and the exit code is 0."""
     tone = (np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000) * 8000).astype(np.int16)
     soundfile.write(tmp_path / "tone.wav", np.tile(tone, 60), 48000)
     player = subprocess.Popen(
@@ -73,8 +80,8 @@ def test_check_passes_where_all_is_well(sound_server, mosquitto, tmp_path):
     assert "-15 dBFS" in done.stdout, "a sine of amplitude 8000"
 
 
-def test_a_fault_keeps_no_other_check_from_being_made(check):
-    """Bundle, microphone and broker are all wrong: each is told with its cure, and the bundle's code goes before."""
+def test_all_faults_are_reported_together(check):
+    """Faults of bundle, microphone and broker each have their cure; the exit code is that of the bundle's fault."""
     code, found, _ = check("model.bundle=nowhere")
     assert code == 78
     assert list(found) == CHECKS
@@ -85,50 +92,49 @@ def test_a_fault_keeps_no_other_check_from_being_made(check):
     assert re.search(r"does not answer .* Start it, or set mqtt.host", found["broker"][1])
 
 
-def test_what_is_outside_has_its_own_code(check):
-    """With config and bundle well, a missing microphone and broker end the command with 69."""
+def test_a_missing_microphone_or_broker_has_exit_code_69(check):
+    """Without faults of config and bundle, a missing microphone and broker end the command with 69."""
     code, found, _ = check()
     assert code == 69
     assert [name for name, (state, _) in found.items() if state == "fault"] == ["microphone", "broker"]
 
 
 def test_each_fault_of_the_config_has_a_line(check):
-    """All of them, where they stand; what needs the config is skipped, the rest is looked at."""
-    code, found, findings = check("events.threshold=2", "gate.vad_mode=7", "model.bundel=x")
+    """Each fault of the config is a result; checks that need the config are skipped, and the others are made."""
+    code, found, results = check("events.threshold=2", "gate.vad_mode=7", "model.bundel=x")
     assert code == 78
-    config = [each["message"] for each in findings if each["check"] == "config"]
+    config = [each["message"] for each in results if each["check"] == "config"]
     assert len(config) == 3
     assert any("model.bundel: no such key. Did you mean bundle?" in message for message in config)
     assert {name for name, (state, _) in found.items() if state == "skipped"} >= {"bundle", "microphone", "broker"}
     assert found["storage"][0] == "ok"
 
 
-def test_a_label_that_the_bundle_lacks_is_a_fault(check):
-    """What the daemon would refuse to start with, the check tells."""
+def test_a_threshold_without_a_label_is_a_fault(check):
+    """A label in `events.thresholds` that the bundle does not have is a fault, as for the daemon."""
     code, found, _ = check("events.thresholds.sirens=0.5")
     assert code == 78
     assert "Did you mean siren?" in found["bundle"][1]
 
 
 @pytest.mark.parametrize("state", ["busy", "missing"])
-def test_a_microphone_that_the_daemon_has_is_not_broken(check, microphone, monkeypatch, state):
-    """ALSA lets one program in: where that is the daemon all is well; where it is another, it is a fault."""
+def test_a_microphone_in_use_by_the_daemon_is_no_fault(check, microphone, monkeypatch, state):
+    """ALSA admits one program: the check passes if that is the daemon, and fails if it is another program."""
     microphone(BUSY | {"state": state})
-    monkeypatch.setattr(check_command, "find_capture_process", lambda _device: None)  # others may run on this machine
     assert check()[1]["microphone"] == ("fault", f"{state}: {BUSY['message']}")
     monkeypatch.setattr(check_command, "find_capture_process", lambda device: 4711 if device == "auto" else None)
     state, message = check()[1]["microphone"]
     assert state == "ok"
-    assert "the daemon has it (process 4711)" in message
+    assert "in use by the daemon (process 4711)" in message
     assert check("audio.device=other")[1]["microphone"][0] == "fault"
 
 
-def test_a_daemon_s_capture_program_is_known_by_its_arguments(tmp_path):
-    """By the microphone that it was started for; other programs, and those that ended meanwhile, are not it."""
+def test_the_capture_process_is_found_by_its_arguments(tmp_path):
+    """The microphone in its arguments must match; other programs, and processes that have ended, are ignored."""
 
     def process(number, *arguments):
         (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "cmdline").write_bytes(b"".join(each.encode() + b"\0" for each in arguments))
+        (tmp_path / str(number) / "cmdline").write_bytes(b"".join(argument.encode() + b"\0" for argument in arguments))
 
     process(1, "/sbin/init")
     process(20, "/opt/other/python", *capture_command("auto")[1:])
@@ -139,7 +145,7 @@ def test_a_daemon_s_capture_program_is_known_by_its_arguments(tmp_path):
 
 
 def test_a_state_directory_that_cannot_be_written_is_a_fault(check, monkeypatch, tmp_path):
-    """Neither can anything be made below a file, nor does the check leave anything where it can."""
+    """A folder below a file cannot be created; where it can, the check leaves no file behind."""
     assert check()[1]["storage"][0] == "ok"
     assert not (tmp_path / "state").exists()
     (tmp_path / "file").touch()
@@ -150,14 +156,14 @@ def test_a_state_directory_that_cannot_be_written_is_a_fault(check, monkeypatch,
 
 
 def test_a_full_disk_is_a_fault(check):
-    """With less free than the outbox needs to grow."""
+    """Less free space than `outbox.free_megabytes` is a fault."""
     state, message = check("outbox.free_megabytes=1000000")[1]["storage"]
     assert state == "fault"
     assert "Free some space" in message
 
 
-def test_a_machine_that_cannot_keep_up_is_a_fault(check, monkeypatch):
-    """A window that takes longer than the time until the next one; the cures are told."""
+def test_a_machine_that_is_too_slow_is_a_fault(check, monkeypatch):
+    """A window that takes longer than the hop is a fault, with its cures."""
 
     def open_slow(path, threads):
         bundle, classify = open_bundle(path, threads)
@@ -167,45 +173,32 @@ def test_a_machine_that_cannot_keep_up_is_a_fault(check, monkeypatch):
     code, found, _ = check("window.hop_seconds=0.1")
     assert code == 69
     assert found["speed"][0] == "fault"
-    assert re.search(r"takes this machine \d+ ms, and the next comes after 0.1 s.*--backbone", found["speed"][1])
+    assert re.search(r"\d+ ms for a window, .* the hop of 0.1 s.*--backbone", found["speed"][1])
 
 
 @pytest.mark.parametrize(
-    ("celsius", "slowed", "state", "says"),
+    ("celsius", "throttled", "state", "text"),
     [
         (None, None, "ok", "no sensor"),
         (50.4, Throttling((), ()), "ok", "50 °C"),
-        (85.0, None, "warning", "Give it air"),
-        (60.0, Throttling(("frequency_capped",), ("frequency_capped",)), "warning", "Give it air"),
+        (85.0, None, "warning", "heat sink"),
+        (60.0, Throttling(("frequency_capped",), ("frequency_capped",)), "warning", "heat sink"),
         (60.0, Throttling((), ("throttled",)), "warning", "since boot"),
         (60.0, Throttling((), ("under_voltage", "throttled")), "warning", "supply"),
     ],
 )
-def test_heat_and_a_weak_supply_are_warnings(check, monkeypatch, celsius, slowed, state, says):
-    """The daemon works, so the exit code is that of the rest; the cure for each is told."""
+def test_heat_and_a_weak_supply_are_warnings(check, monkeypatch, celsius, throttled, state, text):
+    """The daemon works, so a warning has no exit code of its own; it has its cure."""
     monkeypatch.setattr(check_command, "temperature_celsius", lambda: celsius)
-    monkeypatch.setattr(check_command, "throttling", lambda: slowed)
+    monkeypatch.setattr(check_command, "throttling", lambda: throttled)
     code, found, _ = check()
     assert code == 69
     assert found["heat"][0] == state
-    assert says in found["heat"][1]
+    assert text in found["heat"][1]
 
 
-def test_a_pi_s_firmware_tells_what_slows_it_down(tmp_path):
-    """Hexadecimal, low bits for now and high ones since boot, wherever the board has the file; elsewhere None."""
-    assert throttling(tmp_path) is None
-    firmware = tmp_path / "soc@107c000000" / "soc@107c000000:firmware"
-    firmware.mkdir(parents=True)
-    (firmware / "get_throttled").write_text("d0005\n")
-    assert throttling(tmp_path) == Throttling(
-        now=("under_voltage", "throttled"), seconds_since_boot=("under_voltage", "throttled", "soft_temperature_limit")
-    )
-    (firmware / "get_throttled").write_text("?")
-    assert throttling(tmp_path) is None
-
-
-def test_sound_cards_that_may_not_be_opened_are_a_fault(check, monkeypatch, tmp_path):
-    """Whoever is not in the group `audio` is told how to get there; cards that only play are none of ours."""
+def test_sound_devices_without_access_are_a_fault(check, monkeypatch, tmp_path):
+    """The cure is the group `audio`; sound devices that only play are ignored."""
     monkeypatch.setattr(check_command, "_SOUND_DEVICES", tmp_path)
     (tmp_path / "pcmC0D0p").touch()
     assert check()[1]["sound access"][0] == "skipped"

@@ -1,3 +1,5 @@
+"""Tests of the `earshot` command: output, exit codes, signals."""
+
 import json
 import os
 import shutil
@@ -15,7 +17,7 @@ from device.cli.main import main
 
 
 def earshot(*arguments, **environment):
-    """Run the command as a user does; gives exit code, output, and the lines on stderr."""
+    """Run the command as a process, and return exit code, output, and the lines on stderr."""
     command = [sys.executable, "-m", "device", *map(str, arguments)]
     done = subprocess.run(
         command,
@@ -31,38 +33,38 @@ def earshot(*arguments, **environment):
 
 
 @pytest.fixture
-def second(tmp_path):
-    """A second of a tone, as a WAV file."""
+def tone_file(tmp_path):
+    """Write one second of a tone as a WAV file."""
     path = tmp_path / "tone.wav"
     soundfile.write(path, np.sin(np.arange(44100) / 10) / 3, 44100)
     return path
 
 
-def test_classify_prints_one_json_object_a_file(bundle_path, second, capsys):
-    """Label, confidence and every score, one line a file; any rate will do."""
-    assert main(["classify", str(second), str(second), "--json", "--bundle", str(bundle_path)]) == 0
+def test_classify_prints_one_json_object_a_file(bundle_path, tone_file, capsys):
+    """Each file is one line with label, confidence and every score; 44.1 kHz is resampled."""
+    assert main(["classify", str(tone_file), str(tone_file), "--json", "--bundle", str(bundle_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     result = json.loads(lines[0])
     assert list(result) == ["file", "label", "confidence", "scores"]
-    assert result["file"] == str(second)
+    assert result["file"] == str(tone_file)
     assert len(result["scores"]) == 10
     assert result["confidence"] == max(result["scores"].values())
     assert result["label"] in {*result["scores"], "unknown"}
 
 
-def test_classify_goes_on_after_a_bad_file(bundle_path, second, tmp_path, capsys):
-    """One bad file among many is told, the others are classified, and the exit code says that one was bad."""
+def test_classify_continues_after_a_bad_file(bundle_path, tone_file, tmp_path, capsys):
+    """A bad file is one line on stderr; the others are classified, and the exit code is 2."""
     (tmp_path / "bad.wav").write_text("no sound")
-    assert main(["classify", str(tmp_path / "bad.wav"), str(second), "--bundle", str(bundle_path)]) == 2
+    assert main(["classify", str(tmp_path / "bad.wav"), str(tone_file), "--bundle", str(bundle_path)]) == 2
     output = capsys.readouterr()
     assert "tone.wav: " in output.out
     (line,) = output.err.splitlines()
     assert "bad.wav: not a sound file" in line
 
 
-def test_gate_tells_when_something_sounds(street, capsys):
-    """Spans of the demo's recording, in seconds, with the reason."""
+def test_gate_prints_spans(street, capsys):
+    """The spans of the demo's recording are printed in seconds, with the reason."""
     assert main(["gate", str(street), "--json"]) == 0
     spans = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(list(span) == ["file", "start_seconds", "end_seconds", "reason"] for span in spans)
@@ -72,7 +74,7 @@ def test_gate_tells_when_something_sounds(street, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "says"),
+    ("arguments", "exit_code", "message"),
     [
         (["classify", "{tmp}/text.wav"], 2, "text.wav: not a sound file"),
         (["classify", "{tmp}/empty.wav"], 2, "empty.wav: holds no sound"),
@@ -96,41 +98,41 @@ def test_gate_tells_when_something_sounds(street, capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_bad_input_is_one_clear_line(bundle_path, second, tmp_path, arguments, code, says):
-    """What is wrong, where, and the cure, in one line, with the exit code of the contract; never a traceback."""
+def test_bad_input_is_one_clear_line(bundle_path, tone_file, tmp_path, arguments, exit_code, message):
+    """Each fault is one line with place, fault and cure, and has its exit code; there is no traceback."""
     (tmp_path / "text.wav").write_text("this is not sound")
     soundfile.write(tmp_path / "empty.wav", np.empty(0), 16000)
     flipped = shutil.copytree(bundle_path, tmp_path / "flipped") / "model.tflite"
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
-    values = {"tmp": tmp_path, "tone": second, "free": free_port()}
-    got, _, lines = earshot(*(argument.format(**values) for argument in arguments), STATE_DIRECTORY=str(tmp_path))
-    assert got == code
+    values = {"tmp": tmp_path, "tone": tone_file, "free": free_port()}
+    code, _, lines = earshot(*(argument.format(**values) for argument in arguments), STATE_DIRECTORY=str(tmp_path))
+    assert code == exit_code
     (line,) = lines
-    assert says in line
+    assert message in line
     assert line.startswith("earshot: ")
 
 
-def test_a_file_name_that_is_no_text_is_shown(bundle_path, second):
-    """Its bytes are escaped where it is printed, whatever the command prints to."""
-    odd = second.with_name(os.fsdecode(b"\xff.wav"))
-    shutil.copy(second, odd)
-    code, output, _ = earshot("classify", odd, "--bundle", bundle_path)
+def test_a_file_name_that_is_not_utf_8_is_printed(bundle_path, tone_file):
+    """The bytes that are not UTF-8 are escaped."""
+    renamed = tone_file.with_name(os.fsdecode(b"\xff.wav"))
+    shutil.copy(tone_file, renamed)
+    code, output, _ = earshot("classify", renamed, "--bundle", bundle_path)
     assert code == 0
     assert "\\udcff.wav: " in output
 
 
-def test_wrong_arguments_end_with_2():
-    """Argparse says what it expected."""
+def test_wrong_arguments_end_with_exit_code_2():
+    """Wrong options, commands and values, and a missing command, are wrong arguments."""
     assert earshot("run", "--sped", "max")[0] == 2
     assert earshot("listen-to-me")[0] == 2
     assert earshot("run", "--input", "-", "--input-rate", "44.1k")[0] == 2
     assert earshot()[0] == 2
 
 
-def test_a_port_with_no_broker_keeps_the_events(street, bundle_path, tmp_path, monkeypatch, capsys):
-    """A recording whose events found no broker: one line with the cure, code 69, and the events wait in the outbox."""
+def test_events_without_a_broker_stay_in_the_outbox(street, bundle_path, tmp_path, monkeypatch, capsys):
+    """After a recording without a broker there is one line with the cure, exit code 69, and events in the outbox."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr("device.service.daemon._DELIVERY_SECONDS", 1.0)
     code = main(["run", "--input", str(street), "--speed", "max", "--exit-at-end", "--set", f"mqtt.port={free_port()}"])
@@ -140,8 +142,8 @@ def test_a_port_with_no_broker_keeps_the_events(street, bundle_path, tmp_path, m
     assert (tmp_path / "outbox.sqlite").stat().st_size > 0
 
 
-def test_trace_says_what_became_no_event(mosquitto, street, bundle_path, tmp_path):
-    """`--trace` tells how long the gate was shut, and of each window that became no event, why; without, nothing."""
+def test_trace_logs_refusals_and_the_gate(mosquitto, street, bundle_path, tmp_path):
+    """`--trace` logs openings of the gate and the reason of each refusal; without it, neither is logged."""
     arguments = ["run", "--input", street, "--speed", "max", "--exit-at-end", "--quiet", "--set", "events.threshold=1"]
     arguments += ["--set", f"mqtt.port={mosquitto.port}"]
     code, _, lines = earshot(*arguments, "--trace", STATE_DIRECTORY=str(tmp_path))
@@ -154,8 +156,8 @@ def test_trace_says_what_became_no_event(mosquitto, street, bundle_path, tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly(street, bundle_path, tmp_path, mosquitto, number):
-    """Ctrl-C and SIGTERM end a running daemon before long, with code 0 and no traceback."""
+def test_a_signal_ends_the_daemon_cleanly(street, bundle_path, tmp_path, mosquitto, number):
+    """Ctrl-C and SIGTERM end a running daemon within 20 s, with exit code 0 and without a traceback."""
     command = [sys.executable, "-m", "device", "run", "--input", street, "--set", f"mqtt.port={mosquitto.port}"]
     daemon = subprocess.Popen(
         command, env={**os.environ, "STATE_DIRECTORY": str(tmp_path)}, stderr=subprocess.PIPE, text=True
@@ -170,9 +172,9 @@ def test_a_signal_ends_it_cleanly(street, bundle_path, tmp_path, mosquitto, numb
 
 
 @pytest.mark.parametrize("files", [1, 2])
-def test_a_reader_that_has_seen_enough_is_no_fault(bundle_path, second, files):
-    """`| head` closes the pipe, before or between two lines: the command ends without a word."""
-    command = [sys.executable, "-u", "-m", "device", "classify", "--bundle", bundle_path, *[second] * files]
+def test_a_closed_pipe_is_no_fault(bundle_path, tone_file, files):
+    """`| head` closes the pipe before or between two lines: the command ends without output on stderr."""
+    command = [sys.executable, "-u", "-m", "device", "classify", "--bundle", bundle_path, *[tone_file] * files]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -181,14 +183,14 @@ def test_a_reader_that_has_seen_enough_is_no_fault(bundle_path, second, files):
 
 
 def test_devices_needs_no_bundle(capsys):
-    """`earshot devices` works on a machine with no microphone at all: it lists what there is."""
+    """`earshot devices` works without a bundle, and also on a machine without a microphone."""
     assert main(["devices"]) == 0
 
 
 def test_help_and_version(capsys):
-    """`--help` lists the commands; `--version` says which Earshot this is."""
-    for arguments, says in ((["--help"], "classify"), (["--version"], "earshot 0.")):
-        with pytest.raises(SystemExit) as ended:
+    """`--help` lists the commands, `--version` prints the version."""
+    for arguments, text in ((["--help"], "classify"), (["--version"], "earshot 0.")):
+        with pytest.raises(SystemExit) as exit_info:
             main(arguments)
-        assert ended.value.code == 0
-        assert says in capsys.readouterr().out
+        assert exit_info.value.code == 0
+        assert text in capsys.readouterr().out

@@ -9,7 +9,7 @@ RATE, LENGTH, HOP = 100, 300, 100
 
 
 class Scorer:
-    """Rules of a bundle: `unknown` below 0.3; live scores are the mean, and 0 for a faint sound."""
+    """Rules of a bundle: `unknown` below 0.3; live scores are the mean, or 0 for a rise below 10 dB."""
 
     labels = LABELS
 
@@ -30,21 +30,21 @@ def tracker(on_refusal=lambda _refusal: None, scorer=None, **config):
     )
 
 
-def hear(tracker, *scores, at=1000, end=None, rise_db=30.0):
-    """One sounding: windows with these scores, then its end; gives the messages."""
-    sound = Span(at, at, "level", is_open=True)
+def track_span(tracker, *scores, at=1000, end=None, rise_db=30.0):
+    """Track one span with a window for each pair of scores, then its end; return the events."""
+    span = Span(at, at, "level", is_open=True)
     events = []
     for number, pair in enumerate(scores):
         start = at - 50 + number * HOP
-        window = Window(start, start + LENGTH, sound, HOP)
+        window = Window(start, start + LENGTH, span, HOP)
         events += tracker.update(window, np.array(pair, np.float32), rise_db, -20.0 - number, lambda p: p / RATE)
-    over = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
-    return events + list(tracker.close(over, lambda p: p / RATE))
+    closed = Span(at, end or at + LENGTH + (len(scores) - 1) * HOP - 50, "level", is_open=False)
+    return events + list(tracker.close(closed, lambda p: p / RATE))
 
 
 def test_a_sound_is_one_start_and_one_end():
-    """A sound that one window names starts at the gate's onset and ends where the sound did."""
-    start, end = hear(tracker(), (0.9, 0.1), end=1120)
+    """A label detected in one window starts when the gate opened and ends with the span."""
+    start, end = track_span(tracker(), (0.9, 0.1), end=1120)
     assert (start.type, start.label, start.start_time, start.end_time) == ("start", "dog_bark", 10.0, None)
     assert (end.type, end.event_id, end.end_time) == ("end", start.event_id, 11.2)
     assert (start.gate, start.level_dbfs) == ("level", -20.0)
@@ -52,20 +52,20 @@ def test_a_sound_is_one_start_and_one_end():
 
 
 def test_each_label_has_its_own_threshold():
-    """The bundle's thresholds are per label; config's come before them, the label's own first."""
-    assert hear(tracker(), (0.3, 0.7)) == []
-    assert hear(tracker(threshold=0.6), (0.3, 0.7)) != []
-    assert hear(tracker(threshold=0.6, thresholds={"siren": 0.9}), (0.3, 0.7)) == []
+    """The threshold of a label in the config has priority, then the general one, then the bundle's."""
+    assert track_span(tracker(), (0.3, 0.7)) == []
+    assert track_span(tracker(threshold=0.6), (0.3, 0.7)) != []
+    assert track_span(tracker(threshold=0.6, thresholds={"siren": 0.9}), (0.3, 0.7)) == []
 
 
 def test_unknown_is_no_event():
-    """What the bundle's rule calls unknown starts nothing, whatever the threshold."""
-    assert hear(tracker(threshold=0.0), (0.2, 0.1)) == []
+    """A sound that the bundle's rule classifies as unknown starts no event, even with a threshold of 0."""
+    assert track_span(tracker(threshold=0.0), (0.2, 0.1)) == []
 
 
 def test_a_long_sound_is_one_event():
-    """A sound that many windows name alike is one event, at its surest confidence and highest level."""
-    start, end = hear(tracker(), (0.6, 0.1), (0.9, 0.0), (0.7, 0.0))
+    """A label detected in successive windows is one event, with its highest confidence and level."""
+    start, end = track_span(tracker(), (0.6, 0.1), (0.9, 0.0), (0.7, 0.0))
     assert (start.confidence, end.confidence) == (0.6, 0.9)
     assert end.level_dbfs == -20.0
     assert end.end_time > start.start_time
@@ -73,7 +73,7 @@ def test_a_long_sound_is_one_event():
 
 def test_another_label_ends_the_first():
     """When a siren takes over from a dog, the dog's event ends and the siren's starts."""
-    messages = hear(tracker(), (0.9, 0.1), (0.05, 0.95), (0.05, 0.95))
+    messages = track_span(tracker(), (0.9, 0.1), (0.05, 0.95), (0.05, 0.95))
     assert [(m.type, m.label) for m in messages] == [
         ("start", "dog_bark"),
         ("end", "dog_bark"),
@@ -83,16 +83,16 @@ def test_another_label_ends_the_first():
     assert messages[2].start_time > messages[0].start_time
 
 
-def test_a_pause_within_a_sounding_ends_the_event():
-    """Windows that no longer hold the label end the event, about where the last that did was left."""
-    messages = hear(tracker(), (0.9, 0.0), *[(0.1, 0.1)] * 5)
+def test_an_event_ends_when_its_label_is_no_longer_detected():
+    """Windows without the label end its event at the end of the last hop that contained it."""
+    messages = track_span(tracker(), (0.9, 0.0), *[(0.1, 0.1)] * 5)
     assert [m.type for m in messages] == ["start", "end"]
     assert messages[1].end_time == (1000 + HOP) / RATE
 
 
 def test_two_labels_at_once_are_two_events():
-    """A dog that barks through a siren: both are over their thresholds, and both are told."""
-    messages = hear(tracker(threshold=0.4), (0.5, 0.5), (0.1, 0.85))
+    """Two labels above their thresholds in one window start two events."""
+    messages = track_span(tracker(threshold=0.4), (0.5, 0.5), (0.1, 0.85))
     assert [(m.type, m.label) for m in messages] == [
         ("start", "dog_bark"),
         ("start", "siren"),
@@ -102,21 +102,21 @@ def test_two_labels_at_once_are_two_events():
 
 
 def test_an_event_ends_at_its_maximum():
-    """A sound without an end is ended at the maximum, and not started again until it has been quiet."""
+    """An event ends at its maximum duration, and its label starts no other in the same span."""
     tracked = tracker(maximum_seconds=5)
-    messages = hear(tracked, *[(0.9, 0.0)] * 20)
+    messages = track_span(tracked, *[(0.9, 0.0)] * 20)
     assert [m.type for m in messages] == ["start", "end"]
     assert 5 <= messages[1].end_time - messages[0].start_time <= 7
-    assert len(hear(tracked, (0.9, 0.0), at=20000)) == 2
+    assert len(track_span(tracked, (0.9, 0.0), at=20000)) == 2
 
 
-def test_smoothing_judges_windows_together():
-    """With smoothing, one odd window neither starts an event nor splits one."""
-    assert hear(tracker(smoothing_windows=3), (0.3, 0.0), (0.6, 0.0), (0.3, 0.0)) == []
-    assert len(hear(tracker(smoothing_windows=3), (0.9, 0.0), (0.2, 0.4), (0.9, 0.0))) == 2
+def test_smoothing_combines_the_scores_of_windows():
+    """With smoothing, one odd window neither starts nor splits an event."""
+    assert track_span(tracker(smoothing_windows=3), (0.3, 0.0), (0.6, 0.0), (0.3, 0.0)) == []
+    assert len(track_span(tracker(smoothing_windows=3), (0.9, 0.0), (0.2, 0.4), (0.9, 0.0))) == 2
 
 
-def test_windows_are_told_apart_by_what_they_add():
+def test_the_scorer_receives_the_windows_without_their_overlap():
     """The scorer receives the covered time in windows, and the highest rise in any of them."""
     received = []
 
@@ -126,75 +126,75 @@ def test_windows_are_told_apart_by_what_they_add():
             return scores.mean(axis=0)
 
     tracked = tracker(smoothing_windows=3, scorer=Recorder())
-    sound = Span(1000, 1000, "level", is_open=True)
+    span = Span(1000, 1000, "level", is_open=True)
     for start, rise_db in ((950, 12.0), (1050, 25.0), (1150, 8.0), (1250, 9.0), (5000, 9.0)):
-        window = Window(start, start + LENGTH, sound, HOP)
+        window = Window(start, start + LENGTH, span, HOP)
         list(tracked.update(window, np.array([0.1, 0.1], np.float32), rise_db, -20.0, lambda p: p / RATE))
     assert received == [(1, 1.0, 12.0), (2, 1.33, 25.0), (3, 1.67, 25.0), (3, 1.67, 25.0), (3, 3, 9.0)]
 
 
-def test_a_faint_sound_is_judged_as_such():
-    """How far a sound rises above the noise floor reaches the bundle's rule."""
-    assert hear(tracker(), (0.9, 0.1), rise_db=5.0) == []
+def test_the_scorer_receives_the_rise_of_a_faint_sound():
+    """The rise above the noise floor is passed to the bundle's rule, which may reject a faint sound."""
+    assert track_span(tracker(), (0.9, 0.1), rise_db=5.0) == []
 
 
-def test_cooldown_holds_back_the_same_label_only():
-    """Right after a dog, another dog is not announced, but a siren is; later a dog is again."""
+def test_cooldown_applies_to_the_same_label_only():
+    """During the cool-down of one label another label starts an event; afterwards the first does again."""
     tracked = tracker(cooldown_seconds=5)
-    assert len(hear(tracked, (0.9, 0.0), at=1000)) == 2
-    assert hear(tracked, (0.9, 0.0), at=1400) == []
-    assert len(hear(tracked, (0.0, 0.9), at=1500)) == 2
-    assert len(hear(tracked, (0.9, 0.0), at=2000)) == 2
+    assert len(track_span(tracked, (0.9, 0.0), at=1000)) == 2
+    assert track_span(tracked, (0.9, 0.0), at=1400) == []
+    assert len(track_span(tracked, (0.0, 0.9), at=1500)) == 2
+    assert len(track_span(tracked, (0.9, 0.0), at=2000)) == 2
 
 
-def test_what_becomes_no_event_is_told_with_its_reason():
-    """Each window that starts nothing and holds nothing says which label came nearest, and why it was not enough."""
+def test_a_label_that_becomes_no_event_is_refused_with_a_reason():
+    """Each window without an event causes a refusal with the likeliest label and the reason."""
     refused = []
     tracked = tracker(refused.append, cooldown_seconds=5, maximum_seconds=5)
-    hear(tracked, (0.4, 0.3), at=1000)
-    hear(tracked, (0.1, 0.2), at=2000)
-    hear(tracked, (0.9, 0.0), at=3000)
-    hear(tracked, (0.8, 0.0), at=3400)
-    hear(tracked, *[(0.9, 0.0)] * 6, at=9000)
-    told = [(each.reason, each.label, each.confidence, each.threshold) for each in refused]
-    assert told[:3] == [
+    track_span(tracked, (0.4, 0.3), at=1000)
+    track_span(tracked, (0.1, 0.2), at=2000)
+    track_span(tracked, (0.9, 0.0), at=3000)
+    track_span(tracked, (0.8, 0.0), at=3400)
+    track_span(tracked, *[(0.9, 0.0)] * 6, at=9000)
+    reasons = [(each.reason, each.label, each.confidence, each.threshold) for each in refused]
+    assert reasons[:3] == [
         ("below_threshold", "dog_bark", 0.4, 0.5),
         ("unknown", "siren", 0.2, 0.8),
         ("cooling_down", "dog_bark", 0.8, 0.5),
     ]
-    assert {reason for reason, *_ in told[3:]} == {"maximum_duration"}
+    assert {reason for reason, *_ in reasons[3:]} == {"maximum_duration"}
     assert refused[0].time == (1000 - 50 + LENGTH) / RATE
 
 
 def test_no_event_starts_in_quiet_hours(berlin):
-    """A sound of the night is refused; one that began before ends as it would; one that lasts is told at seven."""
+    """Quiet hours refuse starts, end no event early, and a sound that continues after them starts one."""
     refused = []
     tracked = tracker(refused.append, quiet_hours=["22:00-07:00"])
     evening, morning = (round(berlin(2026, 6, *clock) * RATE) for clock in ((1, 21, 59, 58), (2, 6, 59, 57)))
-    begun = hear(tracked, *[(0.9, 0.0)] * 20, at=evening)
-    assert [m.type for m in begun] == ["start", "end"]
-    assert begun[1].end_time - begun[0].start_time > 15
-    assert hear(tracked, *[(0.9, 0.0)] * 3, at=evening + 3600 * RATE) == []
+    earlier = track_span(tracked, *[(0.9, 0.0)] * 20, at=evening)
+    assert [m.type for m in earlier] == ["start", "end"]
+    assert earlier[1].end_time - earlier[0].start_time > 15
+    assert track_span(tracked, *[(0.9, 0.0)] * 3, at=evening + 3600 * RATE) == []
     assert {each.reason for each in refused} == {"quiet_hours"}
-    start, end = hear(tracked, *[(0.9, 0.0)] * 20, at=morning)
+    start, end = track_span(tracked, *[(0.9, 0.0)] * 20, at=morning)
     assert 0 <= start.start_time - (morning / RATE + 3) < 2
     assert end.type == "end"
 
 
-def test_a_window_that_holds_an_event_refuses_nothing():
-    """While a siren has its event, the dog that it is not is no refusal."""
+def test_no_label_is_refused_during_an_event():
+    """While the event of one label is active, the low score of another label is no refusal."""
     refused = []
-    hear(tracker(refused.append), *[(0.05, 0.9)] * 5)
+    track_span(tracker(refused.append), *[(0.05, 0.9)] * 5)
     assert refused == []
 
 
 def test_every_start_has_its_end():
-    """Whatever is heard, starts and ends alternate and share an id: nothing stays ON for ever."""
+    """For random scores, starts and ends alternate and share an id, so no state stays ON."""
     generator = np.random.default_rng(7)
     tracked = tracker(cooldown_seconds=0.5)
-    for sounding in range(200):
-        messages = hear(
-            tracked, *generator.dirichlet([0.4, 0.4, 0.4], size=generator.integers(1, 6))[:, :2], at=sounding * 997
+    for number in range(200):
+        messages = track_span(
+            tracked, *generator.dirichlet([0.4, 0.4, 0.4], size=generator.integers(1, 6))[:, :2], at=number * 997
         )
         assert [m.type for m in messages] == ["start", "end"] * (len(messages) // 2)
         for start, end in zip(messages[::2], messages[1::2], strict=True):

@@ -13,7 +13,7 @@ LENGTH = 480
 
 
 def spans_of(samples, config, stretch=lambda: 1.0):
-    """Feed samples in blocks; give the spans in which the gate was open."""
+    """Process samples in blocks; return the spans in which the gate was open."""
     gate = SoundGate(config, RATE, stretch)
     spans = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
@@ -33,13 +33,13 @@ LEVEL_ONLY = GateConfig(vad_mode=None, probe_seconds=None)
 VAD_ONLY = GateConfig(level=False, probe_seconds=None)
 
 
-def test_silence_keeps_it_shut():
+def test_silence_keeps_the_gate_shut():
     """Digital silence never opens the gate."""
     assert spans_of(np.zeros(10 * RATE, np.int16), GateConfig()) == []
 
 
-def test_a_bang_in_a_quiet_room_opens_it_at_its_onset():
-    """Half a second of noise over a quiet bed opens by level, within a group of blocks of onset and end."""
+def test_a_bang_in_a_quiet_room_opens_the_gate_at_its_onset():
+    """Half a second of loud noise opens the gate by level, within two groups of blocks of its onset and end."""
     bed = noise(20, 3)
     bed[10 * RATE : 10 * RATE + RATE // 2] += noise(0.5, 1000, seed=1)
     (span,) = spans_of(bed, LEVEL_ONLY)
@@ -48,8 +48,8 @@ def test_a_bang_in_a_quiet_room_opens_it_at_its_onset():
     assert abs(span.end - 10.5 * RATE) <= 6 * LENGTH
 
 
-def test_a_small_rise_opens_it_when_it_lasts():
-    """A rise of 9 dB for a moment is a key click and is passed over; for a second, it is a sound."""
+def test_a_small_rise_opens_the_gate_when_it_lasts():
+    """A rise of 9 dB opens the gate if it lasts for a second, and not if it lasts for 0.15 s."""
     bed = noise(20, 100).astype(float)
     bed[6 * RATE : round(6.15 * RATE)] += noise(0.15, 260, seed=1)
     assert spans_of(bed.astype(np.int16), LEVEL_ONLY) == []
@@ -60,8 +60,8 @@ def test_a_small_rise_opens_it_when_it_lasts():
 
 
 @pytest.mark.parametrize(("maximum_db", "opens"), [(30, True), (100, False)])
-def test_a_place_that_varies_is_not_deaf(maximum_db, opens):
-    """Where crickets come and go in a band, a chirp beyond `maximum_db` there opens the gate all the same."""
+def test_a_rise_above_the_maximum_opens_the_gate_in_a_varying_band(maximum_db, opens):
+    """In a band that crickets vary, a chirp opens the gate if its rise exceeds `maximum_db`."""
     time = np.arange(40 * RATE) / RATE
     crickets = np.sin(2 * np.pi * 4500 * time) * 20 * (0.5 - 0.5 * np.cos(2 * np.pi * time / 0.96))
     samples = noise(40, 3) + crickets
@@ -73,7 +73,7 @@ def test_a_place_that_varies_is_not_deaf(maximum_db, opens):
 
 
 def test_a_hangover_bridges_pauses():
-    """Barks 0.4 s apart are one span with a hang-over of 0.6 s, and several with one of 0.1 s."""
+    """Barks with pauses of 0.4 s are one span with the default hang-over, and four with 0.1 s."""
     bed = noise(20, 3)
     for bark in range(4):
         start = round((10 + 0.7 * bark) * RATE)
@@ -82,16 +82,16 @@ def test_a_hangover_bridges_pauses():
     assert len(spans_of(bed, GateConfig(vad_mode=None, probe_seconds=None, hangover_seconds=0.1))) == 4
 
 
-def test_the_floor_learns_a_fan():
-    """A steady noise opens the gate when it starts, and shuts it seconds later: it is part of the place now."""
+def test_the_floor_adapts_to_a_fan():
+    """A steady noise opens the gate when it starts; the gate shuts once the floor has adapted to it."""
     samples = np.concatenate([noise(10, 3), noise(30, 300)])
     (span,) = spans_of(samples, LEVEL_ONLY)
     assert span.start == pytest.approx(10 * RATE, abs=4 * LENGTH)
     assert 3 * RATE < span.end - span.start < 12 * RATE
 
 
-def test_the_floor_does_not_learn_the_first_seconds_of_a_siren():
-    """A wail of four seconds keeps the gate open from its first to its last."""
+def test_the_floor_does_not_adapt_to_the_first_seconds_of_a_siren():
+    """A siren of four seconds keeps the gate open from its first second to its last."""
     time = np.arange(4 * RATE) / RATE
     siren = (np.sin(2 * np.pi * (700 * time - 60 * np.cos(2 * np.pi * 1.0 * time))) * 300).astype(np.int16)
     samples = np.concatenate([noise(10, 3), siren, noise(5, 3, seed=1)])
@@ -100,22 +100,22 @@ def test_the_floor_does_not_learn_the_first_seconds_of_a_siren():
     assert span.end == pytest.approx(14 * RATE, abs=8 * LENGTH)
 
 
-def test_a_sound_with_a_name_is_not_learnt():
-    """While an event goes on the gate stays open for as long as it sounds, however steady it is."""
+def test_the_floor_does_not_adapt_during_an_event():
+    """A steady sound with an active event keeps the gate open until the sound ends."""
     samples = np.concatenate([noise(10, 3), noise(60, 300, seed=1), noise(10, 3, seed=2)])
     gate = SoundGate(LEVEL_ONLY, RATE)
     spans = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
         span = gate.update(Block(samples[position : position + LENGTH], position, 0.0))
-        gate.hold(position > 13 * RATE and span is not None)
+        gate.set_event_active(position > 13 * RATE and span is not None)
         if span is not None and not span.is_open:
             spans.append(span)
     (span,) = spans
     assert span.end == pytest.approx(70 * RATE, abs=8 * LENGTH)
 
 
-def test_a_tone_in_a_loud_street_opens_it():
-    """A horn that adds 3 dB to the whole level stands out in its band, and opens the gate once it has lasted."""
+def test_a_tone_in_a_loud_street_opens_the_gate():
+    """A horn that adds only 3 dB to the total level opens the gate, because it stands out in its band."""
     samples = noise(20, 1000).astype(float)
     horn = np.sin(2 * np.pi * 420 * np.arange(RATE) / RATE) * 1500
     samples[10 * RATE : 11 * RATE] += horn
@@ -123,8 +123,8 @@ def test_a_tone_in_a_loud_street_opens_it():
     assert any(0 <= span.start - 10 * RATE < 13 * LENGTH for span in spans)
 
 
-def test_a_probe_looks_at_what_was_there_before():
-    """After a rest the gate opens by itself for a moment, and stays open while what it found has a name."""
+def test_a_probe_finds_a_sound_that_began_before():
+    """A probe opens the gate for `learn_seconds` after `probe_seconds`, and longer while an event is active."""
     config = GateConfig(vad_mode=None, level=False, probe_seconds=20)
     samples = noise(60, 1000)
     spans = spans_of(samples, config)
@@ -136,14 +136,14 @@ def test_a_probe_looks_at_what_was_there_before():
     reasons = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
         span = gate.update(Block(samples[position : position + LENGTH], position, 0.0))
-        gate.hold(span is not None and position < 40 * RATE)
+        gate.set_event_active(span is not None and position < 40 * RATE)
         if span is not None and not span.is_open:
             reasons.append((span.reason, round(span.end / RATE)))
     assert reasons[0] == ("probe", 40)
 
 
-def test_a_click_shorter_than_the_minimum_is_passed_over():
-    """With a minimum duration a click does not open the gate; a bang that lasts does, from its first block."""
+def test_a_click_shorter_than_the_minimum_is_ignored():
+    """With a minimum duration a click leaves the gate shut; a longer bang opens it, from its first block."""
     bed = noise(20, 3)
     bed[5 * RATE : 5 * RATE + 200] += noise(200 / RATE, 300, seed=1)
     bed[10 * RATE : 11 * RATE] += noise(1, 1000, seed=2)
@@ -151,7 +151,7 @@ def test_a_click_shorter_than_the_minimum_is_passed_over():
     assert span.start == pytest.approx(10 * RATE, abs=4 * LENGTH)
 
 
-def test_speech_opens_it_by_voice(shared):
+def test_speech_opens_the_gate_by_voice(shared):
     """Speech opens the gate by webrtcvad alone."""
     samples = read_samples(shared / "demo_sounds" / "speech" / "librivox_austen_0870.wav", RATE)
     spans = spans_of(samples, VAD_ONLY)
@@ -159,8 +159,8 @@ def test_speech_opens_it_by_voice(shared):
     assert sum(span.end - span.start for span in spans) > 0.7 * len(samples)
 
 
-def test_the_street_is_heard(street):
-    """In the demo's recording each of the five sounds opens the gate."""
+def test_each_sound_of_the_street_opens_the_gate(street):
+    """Each of the five sounds in the demo's recording opens the gate."""
     samples = read_samples(street, RATE)
     spans = spans_of(samples, GateConfig())
     for onset in (5.0, 17.5, 29.0, 40.0, 53.0):
@@ -170,7 +170,7 @@ def test_the_street_is_heard(street):
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 40), st.sampled_from([2, 30, 3000])), max_size=20))
 def test_spans_are_in_order(stretches):
-    """Whatever is heard: spans have a length, follow one another, and lie within the stream."""
+    """For any noise, spans have a length, do not overlap, and lie within the stream."""
     samples = np.concatenate(
         [np.empty(0, np.int16), *(noise(0.03 * blocks, rms, seed=blocks) for blocks, rms in stretches)]
     )
@@ -181,7 +181,7 @@ def test_spans_are_in_order(stretches):
 
 
 def test_a_sound_rises_by_its_level_above_the_floor():
-    """Noise at -50 dBFS, then at -30: the rise is 20 dB, and none before."""
+    """The rise is 0 dB in noise at -50 dBFS, and 20 dB when it increases to -30 dBFS."""
     gate = SoundGate(GateConfig(vad_mode=None, probe_seconds=None), RATE)
     rng = np.random.default_rng(4)
 

@@ -9,13 +9,13 @@ from device.types import Span, Window
 WINDOW, HOP, PRE_ROLL, BLOCK = 100, 40, 20, 10
 
 
-def windows_for(sounding, blocks, stretch=lambda: 1.0):
-    """Run over `blocks` blocks; `sounding` lists (start, end, hang-over end) of spans, in blocks."""
+def windows_for(spans, blocks, stretch=lambda: 1.0):
+    """Return windows and joined spans over `blocks` blocks; `spans` lists (start, end, hang-over end), in blocks."""
     windower = Windower(WINDOW, HOP, PRE_ROLL, stretch)
     items = []
     for block in range(blocks):
         span = None
-        for start, end, shut in sounding:
+        for start, end, shut in spans:
             if start <= block <= shut:
                 span = Span(start * BLOCK, min(end, block + 1) * BLOCK, "level", is_open=block < shut)
         items += windower.update(span, (block + 1) * BLOCK)
@@ -23,34 +23,34 @@ def windows_for(sounding, blocks, stretch=lambda: 1.0):
 
 
 def test_a_short_sound_has_one_window_with_its_onset():
-    """A sound shorter than the window is seen once, after a pre-roll, and is then over."""
-    window, sound = windows_for([(10, 13, 15)], 40)
+    """A sound shorter than a window has one window, which begins with the pre-roll; then its span follows."""
+    window, span = windows_for([(10, 13, 15)], 40)
     assert (window.start, window.end) == (80, 180)
-    assert sound == Span(100, 130, "level", is_open=False)
+    assert span == Span(100, 130, "level", is_open=False)
 
 
 def test_windows_follow_while_a_sound_lasts():
-    """A long sound is covered by overlapping windows to its end, and is over once."""
+    """Overlapping windows cover a long sound to its end; then one span follows."""
     items = windows_for([(10, 40, 42)], 80)
     assert [item.start for item in items[:-1]] == [80, 120, 160, 200, 240, 280, 320]
     assert items[-2].end >= 400
     assert items[-1] == Span(100, 400, "level", is_open=False)
 
 
-def test_a_hangover_costs_no_window():
-    """A sound that ended within the window gets no second one only because the gate shut late."""
+def test_a_hangover_causes_no_window():
+    """A sound that ends within its window has no second one, even if the gate shuts later."""
     assert len(windows_for([(10, 17, 25)], 60)) == 2
 
 
 def test_a_second_bark_within_the_window_joins_the_first():
-    """Two sounds in one window are one sounding: what is heard together is judged together."""
+    """Two spans in one window are joined, because they are classified together."""
     items = windows_for([(10, 11, 12), (14, 16, 18)], 60)
     assert [type(item) for item in items] == [Window, Span]
     assert items[-1] == Span(100, 160, "level", is_open=False)
 
 
-def test_after_a_long_pause_it_looks_at_what_comes_now():
-    """A sound that resumes within a long hang-over gets a window with its new onset, not one of the pause."""
+def test_after_a_long_pause_the_next_window_has_the_new_onset():
+    """A sound that resumes within a long hang-over has a window with its new onset, and none of the pause."""
     windower = Windower(WINDOW, HOP, PRE_ROLL)
     starts = []
     for block in range(80):
@@ -60,24 +60,24 @@ def test_after_a_long_pause_it_looks_at_what_comes_now():
     assert starts[:2] == [80, 490]
 
 
-def test_two_sounds_apart_are_two():
-    """Sounds that share no window are told apart."""
+def test_two_sounds_apart_are_two_spans():
+    """Sounds that share no window are not joined."""
     items = windows_for([(10, 12, 13), (40, 42, 43)], 80)
     assert [type(item) for item in items] == [Window, Span, Window, Span]
 
 
-def test_the_end_of_the_stream_ends_the_sound():
-    """What is begun when the stream ends is still looked at, and is over."""
+def test_the_end_of_the_stream_ends_the_span():
+    """At the end of the stream an incomplete window is yielded, and then its span."""
     windower = Windower(WINDOW, HOP, PRE_ROLL)
     assert list(windower.update(Span(0, 30, "vad", is_open=True), 30)) == []
-    window, sound = windower.flush(Span(0, 30, "vad", is_open=False))
+    window, span = windower.flush(Span(0, 30, "vad", is_open=False))
     assert (window.start, window.end) == (-20, 80)
-    assert sound.end == 30
+    assert span.end == 30
     assert list(windower.flush(None)) == []
 
 
-def test_stretched_windows_lie_further_apart_but_leave_no_gap():
-    """Twice as far, and at most side by side, whatever the factor; each window knows how far the next one is."""
+def test_stretched_windows_have_wider_hops_but_leave_no_gap():
+    """A hop is stretched by the factor, to one window's length at most, and each window contains its hop."""
     for factor, starts in ((2.0, [80, 160, 240, 320]), (9.0, [80, 180, 280, 380])):
         items = windows_for([(10, 40, 42)], 80, lambda factor=factor: factor)[:-1]
         assert [item.start for item in items] == [start for start in starts if start < 400]
@@ -88,18 +88,18 @@ def test_stretched_windows_lie_further_apart_but_leave_no_gap():
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 60), st.integers(0, 8)), max_size=6),
     st.lists(st.floats(1, 20), min_size=1, max_size=5),
 )
-def test_every_sounding_block_is_seen(gaps, factors):
-    """Whatever sounds when, however far windows are stretched, each sample of it lies in one; windows go forward."""
-    sounding, block = [], 0
+def test_windows_cover_every_span(gaps, factors):
+    """For any spans and factors, each sample of a span lies in a window, and windows are in order."""
+    spans, block = [], 0
     for gap, length, hangover in gaps:
         start = block + gap
-        sounding.append((start, start + length, start + length + hangover))
+        spans.append((start, start + length, start + length + hangover))
         block = start + length + hangover + 1
     factor = cycle(factors)
-    items = windows_for(sounding, block + 30, lambda: next(factor))
+    items = windows_for(spans, block + 30, lambda: next(factor))
     windows = [item for item in items if isinstance(item, Window)]
-    seen = {position for window in windows for position in range(window.start, window.end)}
-    for start, end, _ in sounding:
-        assert all(position in seen for position in range(start * BLOCK, end * BLOCK))
-    assert sum(isinstance(item, Span) for item in items) <= len(sounding)
+    covered = {position for window in windows for position in range(window.start, window.end)}
+    for start, end, _ in spans:
+        assert all(position in covered for position in range(start * BLOCK, end * BLOCK))
+    assert sum(isinstance(item, Span) for item in items) <= len(spans)
     assert all(earlier.start < later.start for earlier, later in pairwise(windows))

@@ -1,3 +1,5 @@
+"""Tests of health and its reporter."""
+
 import logging
 import threading
 
@@ -8,16 +10,16 @@ from support import wait_until
 from device.monitoring.health import TRACE, Health
 from device.monitoring.health_reporter import HealthReporter
 from device.monitoring.inference_timer import InferenceTimer
-from device.monitoring.system_metrics import memory_mb, temperature_celsius, versions
 from device.types import Refusal
 
 
 def refusal(reason="below_threshold", confidence=0.4, threshold=0.6, time=1000.0):
+    """Make a refusal of a siren."""
     return Refusal(reason, "siren", confidence, threshold, time)
 
 
 def test_the_gate_s_time_is_counted():
-    """Seconds listened, seconds open, and how often each reason opened the gate."""
+    """The report has the seconds of all blocks, the seconds with an open gate, and the openings by reason."""
     health = Health()
     for gate in [None] * 10 + ["level"] * 5 + [None] * 3 + ["vad"] * 2:
         health.on_block(0.03, gate)
@@ -29,7 +31,7 @@ def test_the_gate_s_time_is_counted():
 
 
 def test_each_refusal_is_counted_by_its_reason():
-    """Counts go by reason; what came near is kept with what it lacked, and only the last ten."""
+    """Refusals are counted by reason; the last ten near misses are kept, with confidence and threshold."""
     health = Health()
     for number in range(25):
         health.on_refusal(refusal(time=1000.0 + number))
@@ -55,7 +57,7 @@ def test_each_refusal_is_counted_by_its_reason():
 
 
 def test_inference_is_timed():
-    """Windows are counted and their latency told; before the first there is none to tell."""
+    """Windows are counted and timed; before the first window the inference time is null."""
     health = Health()
     assert health.report()["inference_ms"] is None
     classify = InferenceTimer(lambda log_mel: log_mel.sum(axis=1), health.record_inference)
@@ -67,7 +69,7 @@ def test_inference_is_timed():
 
 
 @pytest.mark.parametrize(
-    ("reason", "says"),
+    ("reason", "text"),
     [
         ("below_threshold", "siren 0.40: below its threshold of 0.60"),
         ("unknown", "none of its labels"),
@@ -76,16 +78,16 @@ def test_inference_is_timed():
         ("quiet_hours", "events.quiet_hours"),
     ],
 )
-def test_the_trace_says_why_not(caplog, reason, says):
-    """One line for each thing turned away, with the reason."""
+def test_the_trace_has_the_reason_of_a_refusal(caplog, reason, text):
+    """Each refusal is one line of the trace, with its reason."""
     caplog.set_level(logging.DEBUG, TRACE.name)
     Health().on_refusal(refusal(reason))
     (record,) = caplog.records
-    assert says in record.getMessage()
+    assert text in record.getMessage()
 
 
-def test_the_trace_sums_up_the_gate(caplog):
-    """A gate that is shut for an hour is one line, said when it opens."""
+def test_the_trace_has_one_line_for_each_state_of_the_gate(caplog):
+    """The line follows when the state ends, with its duration: an hour with a shut gate is one line."""
     caplog.set_level(logging.DEBUG, TRACE.name)
     health = Health()
     for gate in [None] * 1000 + ["probe"] * 100 + [None]:
@@ -97,7 +99,7 @@ def test_the_trace_sums_up_the_gate(caplog):
 
 
 def test_counters_can_be_read_while_they_change():
-    """A report taken from another thread never meets a half-made change."""
+    """A report from another thread is consistent while counters change."""
     health, stop = Health(), threading.Event()
 
     def change():
@@ -118,8 +120,8 @@ def test_counters_can_be_read_while_they_change():
         thread.join()
 
 
-def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
-    """What is wrong with the microphone is in the report, in the log once, and does not wait for the minute."""
+def test_a_diagnosis_is_stored_logged_and_reported_at_once(caplog):
+    """A problem of the microphone is in the report, once in the log, and makes a report due before the minute ends."""
     health = Health()
     health.on_source_state("silent", "microphone 'x' delivers digital silence")
     assert health.report()["microphone"] == {"state": "silent", "message": "microphone 'x' delivers digital silence"}
@@ -130,7 +132,7 @@ def test_a_diagnosis_is_kept_said_and_makes_a_report_due(caplog):
 
 
 def test_reports_come_at_once_and_at_the_end():
-    """One report at the start, one as soon as something changes, one at the end, from a thread of its own."""
+    """The reporter's thread reports at the start and at each change; a last report follows at the end."""
     reported, changed = [], threading.Event()
     with HealthReporter(lambda: reported.append(threading.current_thread().name), changed):
         wait_until(lambda: len(reported) == 1, 10, "the first report")
@@ -140,21 +142,9 @@ def test_reports_come_at_once_and_at_the_end():
     assert len(reported) == 3
 
 
-def test_reports_come_again(monkeypatch):
-    """Reports go on while nothing changes."""
+def test_reports_are_periodic(monkeypatch):
+    """Reports continue while nothing changes."""
     monkeypatch.setattr("device.monitoring.health_reporter._REPORT_SECONDS", 0.01)
     reported = []
     with HealthReporter(lambda: reported.append(None), threading.Event()):
         wait_until(lambda: len(reported) > 3, 10, "the fourth report")
-
-
-def test_the_machine_tells_of_itself(tmp_path):
-    """The hottest thermal zone that can be read, memory, and versions; where there is nothing to read, nothing."""
-    for zone, text in enumerate(["41234\n", "55000\n", "no number"]):
-        (tmp_path / f"thermal_zone{zone}").mkdir()
-        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(text)
-    assert temperature_celsius(tmp_path) == 55.0
-    assert temperature_celsius(tmp_path / "nowhere") is None
-    assert memory_mb() > 1
-    assert memory_mb(tmp_path / "nowhere") is None
-    assert versions()["earshot"]

@@ -1,3 +1,5 @@
+"""Tests of liveness and of the source monitor."""
+
 import threading
 
 import numpy as np
@@ -13,7 +15,7 @@ BLOCK = np.zeros(480, np.int16)
 
 
 class Source:
-    """Yields the given items."""
+    """Source of given items, which loses nothing."""
 
     def __init__(self, *items):
         self._items = items
@@ -24,6 +26,7 @@ class Source:
 
 
 def monitor(source, liveness=None, on_first_item=lambda: None, is_listening=lambda: True):
+    """Make a monitor with load shedding that never stretches."""
     load_shedding = LoadShedding(limit=1.0, hop_seconds=1.0, queue_seconds=10.0, is_hot=lambda: False)
     return SourceMonitor(
         source,

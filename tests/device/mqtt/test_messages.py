@@ -3,7 +3,7 @@ import json
 import re
 from datetime import datetime
 
-from device.mqtt.messages import corrected, encode, event_message
+from device.mqtt.messages import correct_times, encode, event_message
 from device.types import Event
 from device.util.clock import CLOCK, Clock, rfc3339
 
@@ -25,7 +25,7 @@ FIELDS = [
 
 
 def test_a_start_message_has_every_field():
-    """The contract's fields, and no others; what is not known yet is null. `sequence` comes from the outbox."""
+    """A start has exactly the contract's fields, null for the end's, without `sequence`, which the outbox adds."""
     message = event_message(START, node_id="balcony", bundle="urbansound8k@1.0.0", clock=CLOCK)
     assert list(message) == FIELDS
     assert message["schema"] == 1
@@ -37,8 +37,8 @@ def test_a_start_message_has_every_field():
     assert message["replayed"] is False
 
 
-def test_an_end_message_tells_how_long():
-    """The end carries its time and the duration."""
+def test_an_end_message_contains_the_duration():
+    """An end contains its time and the duration."""
     end = dataclasses.replace(START, type="end", end_time=START.start_time + 2.5)
     message = event_message(end, node_id="balcony", bundle="urbansound8k@1.0.0", clock=CLOCK)
     assert message["end_time"] == "2026-11-25T07:00:02.750Z"
@@ -46,7 +46,7 @@ def test_an_end_message_tells_how_long():
 
 
 def test_ids_are_uuid7_and_never_repeat():
-    """Each message has an id of its own, ordered by time (version 7), so that a repeat can be dropped."""
+    """Each message has its own id, ordered by time (version 7), so that subscribers can drop duplicates."""
     ids = [event_message(START, node_id="n", bundle="b@1", clock=CLOCK)["id"] for _ in range(100)]
     assert len(set(ids)) == 100
     assert ids == sorted(ids)
@@ -61,13 +61,13 @@ def test_json_is_one_object_in_utf8():
 
 
 def test_times_are_rfc3339_in_utc():
-    """Milliseconds, Z, and the same instant back."""
+    """A formatted time has milliseconds and Z, and is parsed to the same instant."""
     assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
     assert datetime.fromisoformat(rfc3339(1795590000.25)).timestamp() == 1795590000.25
 
 
 class SettableClock:
-    """A machine that boots in 1970 and learns the time later."""
+    """Machine without a battery clock: it boots in 1970, until network time sets its clock."""
 
     def __init__(self):
         self.seconds_since_boot, self.unix, self.is_set = 100.0, 1000.0, False
@@ -77,7 +77,7 @@ class SettableClock:
         self.seconds_since_boot += seconds
         self.unix += seconds
 
-    def learn_the_time(self):
+    def set_by_network(self):
         self.unix, self.is_set = 1795590000.0 + self.seconds_since_boot, True
 
 
@@ -86,28 +86,28 @@ def message_of(machine, start, end=None):
     return event_message(event, node_id="n", bundle="b@1", clock=machine.clock)
 
 
-def test_the_time_of_an_event_that_waited_is_put_right():
-    """Made before the clock was set, sent after: it tells when it really was, and that it knows."""
+def test_the_times_of_an_earlier_event_are_corrected():
+    """A message created before the clock was set, and sent later, has correct times and `clock_synced`."""
     machine = SettableClock()
     start = machine.clock.now()
     machine.pass_time(2.5)
-    message, made = message_of(machine, start, machine.clock.now()), machine.clock.stamp()
+    message, created = message_of(machine, start, machine.clock.now()), machine.clock.stamp()
     assert (message["start_time"], message["clock_synced"]) == ("1970-01-01T00:16:40.000Z", False)
     machine.pass_time(60)
-    machine.learn_the_time()
-    right = corrected(message, made, machine.clock)
-    assert right["clock_synced"] is True
-    assert right["start_time"] == rfc3339(1795590000.0 + 100)
-    assert right["end_time"] == rfc3339(1795590000.0 + 102.5)
-    assert {**right, **{key: message[key] for key in ("start_time", "end_time", "clock_synced")}} == message
+    machine.set_by_network()
+    corrected = correct_times(message, created, machine.clock)
+    assert corrected["clock_synced"] is True
+    assert corrected["start_time"] == rfc3339(1795590000.0 + 100)
+    assert corrected["end_time"] == rfc3339(1795590000.0 + 102.5)
+    assert {**corrected, **{key: message[key] for key in ("start_time", "end_time", "clock_synced")}} == message
 
 
-def test_a_clock_that_is_set_during_an_event_does_not_stretch_it():
-    """Start and end are on one steady clock: the duration is that of the sound, and both times are right."""
+def test_a_clock_that_is_set_during_an_event_does_not_change_its_duration():
+    """The duration of an event is correct even if the clock was set during it, and so are both times."""
     machine = SettableClock()
     start = machine.clock.now()
     machine.pass_time(1)
-    machine.learn_the_time()
+    machine.set_by_network()
     machine.pass_time(1)
     message = message_of(machine, start, machine.clock.now())
     assert message["duration_seconds"] == 2.0
@@ -115,19 +115,19 @@ def test_a_clock_that_is_set_during_an_event_does_not_stretch_it():
     assert message["clock_synced"] is True
 
 
-def test_an_event_of_an_earlier_boot_says_that_its_time_is_not_known():
-    """Nobody knows how long the machine was off: the times stay as they were, and so does `clock_synced`."""
+def test_an_event_of_an_earlier_boot_is_not_corrected():
+    """A message of an earlier boot keeps its times and `clock_synced`, because the time without power is unknown."""
     machine = SettableClock()
-    message, made = message_of(machine, machine.clock.now()), machine.clock.stamp()
+    message, created = message_of(machine, machine.clock.now()), machine.clock.stamp()
     message["boot_id"] = "an earlier one"
-    machine.learn_the_time()
-    assert corrected(message, made, machine.clock) == message
+    machine.set_by_network()
+    assert correct_times(message, created, machine.clock) == message
 
 
-def test_an_event_of_a_set_clock_stays_as_it_is():
-    """A clock that was right needs no correction, whatever is done to it later."""
+def test_an_event_of_a_synced_clock_is_not_corrected():
+    """A message of a synced clock keeps its times, even if the clock is changed later."""
     machine = SettableClock()
-    machine.learn_the_time()
-    message, made = message_of(machine, machine.clock.now()), machine.clock.stamp()
+    machine.set_by_network()
+    message, created = message_of(machine, machine.clock.now()), machine.clock.stamp()
     machine.unix += 3600
-    assert corrected(message, made, machine.clock) == message
+    assert correct_times(message, created, machine.clock) == message

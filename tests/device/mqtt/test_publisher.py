@@ -10,10 +10,10 @@ from support import Peer, wait_until
 from device.config.models import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.publisher import Publisher
-from device.mqtt.subscriber import Subscriber, describe
+from device.mqtt.subscriber import Subscriber, format_message
 from device.outbox.queue import Outbox
 
-OWN = "earshot/balcony/"
+PREFIX = "earshot/balcony/"
 
 
 def settings_for(broker, **more):
@@ -30,7 +30,7 @@ def publishing(broker, folder, password=None, **more):
 
 
 def test_messages_arrive_in_order(mosquitto, tmp_path):
-    """A hundred messages reach a subscriber, each once, in order, numbered without a gap, and leave the outbox."""
+    """A hundred messages arrive once each, in order, numbered without a gap, and are deleted from the outbox."""
     with Subscriber(settings_for(mosquitto), None) as subscriber:
         with publishing(mosquitto, tmp_path) as publisher:
             for number in range(100):
@@ -45,19 +45,19 @@ def test_messages_arrive_in_order(mosquitto, tmp_path):
         assert len(outbox) == 0
 
 
-def test_status_is_retained_and_says_goodbye(mosquitto, peer, tmp_path):
-    """`online` while it lives, `offline` when it ends; both retained for whoever comes later."""
+def test_status_is_retained(mosquitto, peer, tmp_path):
+    """`status` is `online` while the publisher runs, and `offline` after it; both are retained."""
     with publishing(mosquitto, tmp_path):
-        peer.until(OWN + "status", b"online", 5)
+        peer.until(PREFIX + "status", b"online", 5)
         late = Peer(mosquitto)
-        late.until(OWN + "status", b"online", 5)
-        assert late.carried[0].retain
+        late.until(PREFIX + "status", b"online", 5)
+        assert late.messages[0].retain
         late.close()
-    peer.until(OWN + "status", b"offline", 5)
+    peer.until(PREFIX + "status", b"offline", 5)
 
 
-def test_what_waited_goes_to_the_backlog(mosquitto, peer, tmp_path):
-    """Messages made while the broker is away are kept, and delivered later as late ones: nobody's lights go on."""
+def test_late_messages_go_to_the_backlog(mosquitto, peer, tmp_path):
+    """Messages created while the broker is away are kept, and delivered later to the backlog."""
     mosquitto.stop()
     with publishing(mosquitto, tmp_path, live_seconds=0.5) as publisher:
         for number in range(3):
@@ -75,8 +75,8 @@ def test_what_waited_goes_to_the_backlog(mosquitto, peer, tmp_path):
     assert [(m["number"], m["replayed"]) for m in received] == [(0, True), (1, True), (2, True), (3, False)]
 
 
-def test_what_an_earlier_run_left_is_delivered(mosquitto, tmp_path):
-    """A daemon that ended with the broker away delivers its messages when it runs again."""
+def test_messages_of_an_earlier_run_are_delivered(mosquitto, tmp_path):
+    """Messages of a run that ended while the broker was away are delivered by the next run."""
     mosquitto.stop()
     with publishing(mosquitto, tmp_path) as publisher:
         publisher.send({"number": 1, "replayed": False})
@@ -90,8 +90,8 @@ def test_what_an_earlier_run_left_is_delivered(mosquitto, tmp_path):
     assert (message["number"], message["sequence"], message["replayed"]) == (1, 1, True)
 
 
-def test_a_broker_that_goes_and_comes_loses_nothing(mosquitto, tmp_path):
-    """The broker is restarted while messages are made: the outbox empties, so each was confirmed."""
+def test_a_restart_of_the_broker_loses_no_message(mosquitto, tmp_path):
+    """Messages created while the broker restarts are all acknowledged."""
     with publishing(mosquitto, tmp_path) as publisher:
         for number in range(60):
             publisher.send({"number": number, "replayed": False})
@@ -103,8 +103,8 @@ def test_a_broker_that_goes_and_comes_loses_nothing(mosquitto, tmp_path):
         assert publisher.wait_delivered(20) == 0
 
 
-def test_an_absent_broker_is_told_once(mosquitto, tmp_path, caplog):
-    """A broker that is away is one clear line, not one a second, and leaving does not wait for it."""
+def test_an_absent_broker_is_logged_once(mosquitto, tmp_path, caplog):
+    """A broker that is away causes one log line, and does not delay the end of the publisher."""
     mosquitto.stop()
     started = time.monotonic()
     with caplog.at_level(logging.WARNING), publishing(mosquitto, tmp_path):
@@ -117,7 +117,7 @@ def test_an_absent_broker_is_told_once(mosquitto, tmp_path, caplog):
 
 @pytest.fixture
 def guarded(make_mosquitto, tmp_path):
-    """A broker that wants the password `right` of the user `earshot`."""
+    """Return a broker that requires the password `right` of the user `earshot`."""
     import subprocess
 
     users = tmp_path / "users"
@@ -128,15 +128,15 @@ def guarded(make_mosquitto, tmp_path):
     return broker
 
 
-def test_a_password_lets_in(guarded, tmp_path):
-    """With user and password the broker takes our messages."""
+def test_a_correct_password_is_accepted(guarded, tmp_path):
+    """With user and password the broker acknowledges messages."""
     with publishing(guarded, tmp_path, password="right", username="earshot") as publisher:
         publisher.send({"number": 1})
         assert publisher.wait_delivered(10) == 0
 
 
-def test_a_wrong_password_is_told(guarded, tmp_path, caplog):
-    """A refusal is one clear line with the settings to check, and never the password."""
+def test_a_wrong_password_is_logged(guarded, tmp_path, caplog):
+    """A refusal is one log line with the settings to check, and without the password."""
     with (
         caplog.at_level(logging.WARNING),
         publishing(guarded, tmp_path, password="wrong", username="earshot") as publisher,
@@ -150,18 +150,18 @@ def test_a_wrong_password_is_told(guarded, tmp_path, caplog):
         pass
 
 
-def test_a_line_for_a_person_takes_any_message():
-    """`earshot events` prints what a stranger published too, whatever it lacks."""
+def test_any_message_can_be_formatted():
+    """`earshot events` prints messages of other programs too, even without fields."""
     message = {"type": "end", "label": "siren", "confidence": 0.93, "duration_seconds": 4.0, "node_id": "balcony"}
-    assert "end" in describe(message)
-    assert "siren" in describe(message)
-    assert "93%" in describe(message)
-    assert "late" in describe({"replayed": True})
-    assert "--:--:--" in describe({"start_time": 5})
+    assert "end" in format_message(message)
+    assert "siren" in format_message(message)
+    assert "93%" in format_message(message)
+    assert "late" in format_message({"replayed": True})
+    assert "--:--:--" in format_message({"start_time": 5})
 
 
 def test_no_port_is_bound(mosquitto, tmp_path, monkeypatch):
-    """A daemon that may bind no port, as under systemd, delivers all the same."""
+    """The publisher delivers even if the process may bind no port, as under systemd."""
 
     def refuse(*_):
         raise PermissionError("no port may be bound")
@@ -172,75 +172,75 @@ def test_no_port_is_bound(mosquitto, tmp_path, monkeypatch):
         assert publisher.wait_delivered(10) == 0
 
 
-def test_an_outbox_that_hangs_is_noticed(mosquitto, tmp_path, monkeypatch):
-    """An outbox that answers owes nothing for long; one that does not owes an answer ever longer."""
-    hangs, let_go = threading.Event(), threading.Event()
-    count = Outbox.count
+def test_an_outbox_that_hangs_is_detected(mosquitto, tmp_path, monkeypatch):
+    """`silent_seconds` returns to 0 while the outbox works, and grows while it hangs."""
+    hangs, released = threading.Event(), threading.Event()
+    refresh_status = Outbox.refresh_status
 
     def hang(outbox):
         if hangs.is_set():
-            let_go.wait(30)
-        count(outbox)
+            released.wait(30)
+        refresh_status(outbox)
 
-    monkeypatch.setattr(Outbox, "count", hang)
+    monkeypatch.setattr(Outbox, "refresh_status", hang)
     with publishing(mosquitto, tmp_path) as publisher:
-        for _ in range(3):  # it is asked again after each answer
+        for _ in range(3):  # each answer is followed by a new probe
             wait_until(lambda: publisher.silent_seconds() == 0, 10, "an answer")
         hangs.set()
         wait_until(lambda: publisher.silent_seconds() > 0.5, 10, "the silence")
-        let_go.set()
+        released.set()
         wait_until(lambda: publisher.silent_seconds() == 0, 10, "the answer")
 
 
-def test_a_state_is_retained_and_said_again(mosquitto, peer, tmp_path):
-    """The last value of each state reaches the broker, also the one that was set while it was away or has forgotten."""
+def test_a_state_is_retained_and_published_again(mosquitto, peer, tmp_path):
+    """The last value of each state reaches the broker, even if the broker was away or lost it."""
     with publishing(mosquitto, tmp_path) as publisher:
-        publisher.state("health", "one")
-        publisher.retain("earshot/elsewhere/discovery", b"two")
-        peer.until(OWN + "health", b"one", 5)
+        publisher.publish_state("health", "one")
+        publisher.publish_retained("earshot/elsewhere/discovery", b"two")
+        peer.until(PREFIX + "health", b"one", 5)
         peer.until("earshot/elsewhere/discovery", b"two", 5)
         mosquitto.stop()
         for number in range(100):
-            publisher.state("health", str(number))
+            publisher.publish_state("health", str(number))
         mosquitto.start()
-        peer.until(OWN + "health", b"99", 20)
-        assert len(peer.heard(OWN + "health")) < 50, "values that follow one another must not queue up"
-        publisher.state("health", "end")
-    peer.until(OWN + "health", b"end", 5)
+        peer.until(PREFIX + "health", b"99", 20)
+        assert len(peer.payloads(PREFIX + "health")) < 50, "only the last value of a state may be kept"
+        publisher.publish_state("health", "end")
+    peer.until(PREFIX + "health", b"end", 5)
 
 
 def test_commands_reach_their_handler(mosquitto, peer, tmp_path):
-    """Name and payload as they were sent, on a thread of its own; what the broker had kept is no command."""
-    taken = []
+    """The handler receives name and payload of each command, but of no retained one."""
+    received = []
     peer.publish("earshot/balcony/command/listening", b"OLD", retain=True)
     with publishing(mosquitto, tmp_path) as publisher:
-        publisher.on_command(lambda name, payload: taken.append((name, payload)))
-        publisher.subscribe("homeassistant/status", lambda topic, payload: taken.append((topic, payload)))
-        peer.until(OWN + "status", b"online", 5)
+        publisher.subscribe_commands(lambda name, payload: received.append((name, payload)))
+        publisher.subscribe("homeassistant/status", lambda topic, payload: received.append((topic, payload)))
+        peer.until(PREFIX + "status", b"online", 5)
         peer.publish("earshot/balcony/command/listening", b"ON")
         peer.publish("earshot/another/command/listening", b"no")
         peer.publish("homeassistant/status", b"online")
-        wait_until(lambda: len(taken) == 2, 5, "both messages")
-    assert taken == [("listening", b"ON"), ("homeassistant/status", b"online")]
+        wait_until(lambda: len(received) == 2, 5, "both messages")
+    assert received == [("listening", b"ON"), ("homeassistant/status", b"online")]
 
 
 def test_a_flood_of_commands_delays_no_event(mosquitto, peer, tmp_path):
-    """Ten thousand commands at once, some of a megabyte, and a slow handler: events go on, the excess is dropped."""
-    taken = []
+    """Ten thousand commands at once, some of a megabyte, delay no event; the excess is dropped."""
+    received = []
     with publishing(mosquitto, tmp_path) as publisher:
-        publisher.on_command(lambda name, _payload: (time.sleep(0.05), taken.append(name)))
-        peer.until(OWN + "status", b"online", 5)
+        publisher.subscribe_commands(lambda name, _payload: (time.sleep(0.05), received.append(name)))
+        peer.until(PREFIX + "status", b"online", 5)
         for number in range(10_000):
             payload = b"\xff\x00" * 500_000 if number % 2000 == 0 else b"{"
             peer.publish(f"earshot/balcony/command/{number}", payload, qos=0)
             if number % 100 == 0:
                 publisher.send({"number": number, "replayed": False})
         assert publisher.wait_delivered(30) == 0
-        assert publisher.facts().commands_dropped >= 100
-        assert publisher.facts().connected
-        taken.clear()
-        again = time.monotonic() + 60
-        while "listening" not in taken and time.monotonic() < again:
+        assert publisher.status().commands_dropped >= 100
+        assert publisher.status().connected
+        received.clear()
+        deadline = time.monotonic() + 60
+        while "listening" not in received and time.monotonic() < deadline:
             peer.publish("earshot/balcony/command/listening", b"ON")
             time.sleep(0.5)
-        assert "listening" in taken, "commands must be taken again after the flood"
+        assert "listening" in received, "commands must be handled again after the flood"

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.config.models import MqttConfig
-from device.mqtt.spectrogram_image import blurred, png, spectrogram_encoder
+from device.mqtt.spectrogram_image import blur, encode_png, spectrogram_encoder
 
 
 def read_png(content):
-    """Width, height and colours of a PNG with a palette, shape (height, width, 3); checks every checksum."""
+    """Decode a PNG with a palette, and check its checksums; return its colours, shape (height, width, 3)."""
     assert content.startswith(b"\x89PNG\r\n\x1a\n")
     chunks, rest = {}, content[8:]
     while rest:
@@ -32,11 +32,11 @@ def read_png(content):
 
 
 def test_loud_is_bright_and_high_is_up():
-    """The lowest band lies at the bottom, time goes to the right, and the peak is the brightest."""
+    """The lowest band is at the bottom, time increases to the right, and the peak is brightest."""
     log_mel = np.full((8, 5), -1, np.float32)
     log_mel[0, 4] = 1  # lowest band, last frame
     log_mel[7, 0] = 0
-    pixels = read_png(png(log_mel)).astype(int).sum(axis=2)
+    pixels = read_png(encode_png(log_mel)).astype(int).sum(axis=2)
     assert pixels.shape == (24, 15)
     assert (pixels[-3:, -3:] == pixels.max()).all()
     assert pixels.min() < pixels[0, 0] < pixels.max()
@@ -44,19 +44,19 @@ def test_loud_is_bright_and_high_is_up():
 
 
 @given(st.integers(1, 40), st.integers(1, 20), st.integers(0, 99))
-def test_a_blurred_one_tells_no_order_within_a_blur(length, frames, seed):
-    """Frames that are averaged together may be in any order: the picture is the same, and of the same size."""
+def test_the_order_of_averaged_frames_is_removed(length, frames, seed):
+    """The order of frames within an average does not change the blurred log-mel, which keeps its shape."""
     random = np.random.default_rng(seed)
     log_mel = random.uniform(-1, 1, (4, length)).astype(np.float32)
     parts = [log_mel[:, start : start + frames] for start in range(0, length, frames)]
     shuffled = np.hstack([part[:, random.permutation(part.shape[1])] for part in parts])
-    np.testing.assert_allclose(blurred(shuffled, frames), blurred(log_mel, frames), atol=1e-6)
-    assert blurred(log_mel, frames).shape == log_mel.shape
-    assert all(np.ptp(blurred(part, frames), axis=1).max() == 0 for part in parts)
+    np.testing.assert_allclose(blur(shuffled, frames), blur(log_mel, frames), atol=1e-6)
+    assert blur(log_mel, frames).shape == log_mel.shape
+    assert all(np.ptp(blur(part, frames), axis=1).max() == 0 for part in parts)
 
 
-def test_what_is_published_is_blurred_unless_asked_for():
-    """A click of one frame is a quarter of a second wide in the picture; sharp it is one frame; off there is none."""
+def test_the_published_spectrogram_is_blurred_by_default():
+    """A click of one frame is a quarter of a second wide if blurred, one frame if sharp; off has no encoder."""
     log_mel = np.full((8, 186), -1, np.float32)
     log_mel[:, 50] = 1
 
@@ -72,8 +72,8 @@ def test_what_is_published_is_blurred_unless_asked_for():
 
 
 def test_a_window_is_a_small_file():
-    """Even noise, which compresses worst, stays far below what a broker minds."""
+    """The PNG of noise, which compresses worst, is smaller than 100 kB."""
     noise = np.random.default_rng(0).uniform(-1, 1, (128, 186)).astype(np.float32)
-    content = png(noise)
+    content = encode_png(noise)
     assert read_png(content).shape == (384, 558, 3)
     assert len(content) < 100_000

@@ -1,3 +1,5 @@
+"""Tests of remote control."""
+
 import json
 import logging
 import string
@@ -14,53 +16,62 @@ EVENT_ID = "01a203db-acf5-764e-a16f-af94604912d3"
 
 
 class Node:
-    """Controls and what they act on: the pipeline's thresholds, the broker's states, the filed clips."""
+    """Remote control, with the thresholds, states and corrections that it sets.
+
+    Attributes:
+        thresholds: thresholds of the pipeline.
+        states: published states.
+        corrections: labels of corrected clips.
+        file: settings of earlier commands.
+    """
 
     def __init__(self, folder):
-        self.thresholds, self.states, self.filed = dict(DEFAULTS), {}, []
+        self.thresholds, self.states, self.corrections = dict(DEFAULTS), {}, []
         self.file = folder / "switches.json"
-        self.controls = RemoteControl(
+        self.remote_control = RemoteControl(
             JsonStore(self.file, Switches),
             DEFAULTS,
             set_threshold=self.thresholds.__setitem__,
             publish_state=self.states.__setitem__,
             correct=self.correct,
         )
-        self.command = self.controls.execute
+        self.command = self.remote_control.execute
 
     def correct(self, event_id, label):
         if event_id != EVENT_ID:
             raise LookupError(f"no clip of the event {event_id}")
-        self.filed.append(label)
+        self.corrections.append(label)
 
-    def all(self):
-        return (self.thresholds, self.states, self.filed, self.controls.is_listening(), self.file.exists())
+    def everything(self):
+        """Return copies of all that a command can change."""
+        is_listening = self.remote_control.is_listening()
+        return dict(self.thresholds), dict(self.states), list(self.corrections), is_listening, self.file.exists()
 
 
-def test_it_tells_where_everything_stands(tmp_path):
-    """Subscribers learn each switch and threshold at the start, before anyone has set one."""
+def test_all_states_are_published_at_the_start(tmp_path):
+    """Subscribers receive listening and each threshold before the first command."""
     assert Node(tmp_path).states == {"listening": "ON", "threshold/siren": "0.5", "threshold/dog_bark": "0.7"}
 
 
-def test_what_is_set_holds_after_a_restart(tmp_path):
-    """Listening and a threshold act at once, are told, and are there again in the next run."""
+def test_settings_hold_after_a_restart(tmp_path):
+    """Listening and a threshold change at once, are published, and hold in the next run."""
     node = Node(tmp_path)
     node.command("listening", b"OFF")
     node.command("threshold/siren", b"0.25")
     for each in (node, Node(tmp_path)):
-        assert not each.controls.is_listening()
+        assert not each.remote_control.is_listening()
         assert each.thresholds == {"siren": 0.25, "dog_bark": 0.7}
         assert each.states == {"listening": "OFF", "threshold/siren": "0.25", "threshold/dog_bark": "0.7"}
     node.command("listening", b"ON")
     node.command("threshold/siren", b"default")
     for each in (node, Node(tmp_path)):
-        assert each.controls.is_listening()
+        assert each.remote_control.is_listening()
         assert each.thresholds == DEFAULTS
         assert each.states["threshold/siren"] == "0.5"
 
 
-def test_a_threshold_waits_for_its_label(tmp_path):
-    """A threshold of a label that this bundle does not have is kept for one that has it."""
+def test_the_threshold_of_another_bundle_s_label_is_kept(tmp_path):
+    """A threshold of a label that this bundle does not have stays in the file."""
     (tmp_path / "switches.json").write_text('{"thresholds": {"owl": 0.9}}')
     node = Node(tmp_path)
     node.command("threshold/siren", b"0.1")
@@ -69,46 +80,36 @@ def test_a_threshold_waits_for_its_label(tmp_path):
 
 
 def test_a_clip_is_corrected(tmp_path):
-    """`correct` takes an event id and a label."""
+    """`correct` passes the event id and the label on."""
     node = Node(tmp_path)
     node.command("correct", json.dumps({"event_id": EVENT_ID, "label": "siren"}).encode())
-    assert node.filed == ["siren"]
+    assert node.corrections == ["siren"]
 
 
 @pytest.mark.parametrize(
-    ("name", "payload", "says"),
+    ("name", "payload", "message"),
     [
         ("listening", b"on", "must be ON or OFF"),
-        ("listening", b"", "must be ON or OFF"),
         ("listening", b"\xff\xfe", "not UTF-8"),
-        ("listning", b"ON", "no such command. Did you mean listening?"),
-        ("", b"ON", "no such command"),
-        ("threshold", b"0.5", "no such label"),
+        ("x" * 1000, b"ON", "no such command"),
         ("threshold/sirens", b"0.5", "no such label. Did you mean siren?"),
-        ("threshold/siren", b"1.5", "must be 0 to 1, or default"),
         ("threshold/siren", b"nan", "must be 0 to 1"),
-        ("threshold/siren", b"-0.1", "must be 0 to 1"),
-        ("threshold/siren", b"high", "must be 0 to 1"),
-        ("correct", b"siren", "Invalid JSON"),
         ("correct", b"{}", "event_id: Field required"),
-        ("correct", b'{"event_id": "7", "label": "siren"}', "valid UUID"),
-        ("correct", json.dumps({"event_id": EVENT_ID[::-1], "label": "siren"}).encode(), "UUID"),
         ("correct", b'{"event_id": "01a203db-acf5-764e-a16f-000000000000", "label": "siren"}', "no clip of the event"),
-        ("correct", json.dumps({"event_id": EVENT_ID, "label": "siren", "why": 1}).encode(), "why: Extra inputs"),
         ("correct", b"[" * 60000, "JSON"),
     ],
 )
-def test_a_bad_command_changes_nothing(tmp_path, caplog, name, payload, says):
-    """It is told in one line with what is allowed, and everything stays."""
+def test_a_refused_command_changes_nothing(tmp_path, caplog, name, payload, message):
+    """The reason is one line of the log; thresholds, states, corrections and the file stay."""
     node = Node(tmp_path)
-    before = node.all()
+    before = node.everything()
     with caplog.at_level(logging.WARNING):
         node.command(name, payload)
     (line,) = caplog.messages
-    assert says in line
+    assert message in line
     assert "\n" not in line
     assert len(line) < 300
-    assert node.all() == before
+    assert node.everything() == before
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -116,15 +117,15 @@ def test_a_bad_command_changes_nothing(tmp_path, caplog, name, payload, says):
     name=st.sampled_from(["listening", "correct", "threshold/siren", "threshold/"]) | st.text(max_size=20),
     payload=st.binary(max_size=40) | st.text(string.printable, max_size=40).map(str.encode),
 )
-def test_no_command_breaks_it(tmp_path, name, payload):
-    """Whatever comes from outside, thresholds stay probabilities, and nobody sees an exception."""
+def test_any_command_is_executed_or_refused(tmp_path, name, payload):
+    """No name and payload raise an exception, and thresholds stay probabilities."""
     node = Node(tmp_path)
     node.command(name, payload)
     assert all(0 <= threshold <= 1 for threshold in node.thresholds.values())
 
 
-def test_refused_commands_are_told_seldom(tmp_path, caplog):
-    """A flood of nonsense is one line, not a full disk."""
+def test_refused_commands_are_logged_once_a_minute(tmp_path, caplog):
+    """A thousand refused commands are one line of the log."""
     node = Node(tmp_path)
     with caplog.at_level(logging.WARNING):
         for _ in range(1000):
@@ -132,8 +133,8 @@ def test_refused_commands_are_told_seldom(tmp_path, caplog):
     assert len(caplog.messages) == 1
 
 
-def test_a_flood_of_good_commands_is_cut(tmp_path):
-    """Each change is a write to the card, so only so many are obeyed; the switch still tells the truth."""
+def test_commands_are_limited_in_rate(tmp_path):
+    """Each change is written to the SD card, so most of a thousand are refused; the published state stays right."""
     node = Node(tmp_path)
     for number in range(1000):
         node.command("threshold/siren", f"{number / 1000}".encode())

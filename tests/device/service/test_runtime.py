@@ -1,3 +1,5 @@
+"""Tests of the settings of a run."""
+
 import pytest
 
 from device.config.loader import load_config
@@ -14,8 +16,8 @@ from device.service.runtime import load_settings
         ("mqtt.tls={enabled: true, ca_file: /nowhere}", "mqtt.tls.ca_file /nowhere: no certificates"),
     ],
 )
-def test_what_the_config_names_is_checked_before_a_run(bundle_path, setting, fault):
-    """A reload takes nothing down for a bundle, a label, a password or a certificate that cannot be used."""
+def test_the_files_of_the_config_are_checked_before_a_run(bundle_path, setting, fault):
+    """A reload ends no run if bundle, labels, password or certificate have a fault."""
     config = load_config(overrides=[f"model.bundle={bundle_path}", setting])
     with pytest.raises(ConfigError, match=fault):
         load_settings(config)
