@@ -61,8 +61,8 @@ def write_report(
         command: command line of the run.
     """
     target = np.concatenate([each.target for each in predictions])
-    decisions = np.concatenate([each.int8_decisions for each in predictions])
-    scores = np.concatenate([each.int8_scores for each in predictions])
+    decisions = np.concatenate([each.shipped_decisions for each in predictions])
+    scores = np.concatenate([each.shipped_scores for each in predictions])
     labels, labelled = dataset.labels, target < len(dataset.labels)
     outcomes = (*labels, UNKNOWN)
     counts = np.zeros((len(outcomes), len(outcomes)), np.int64)
@@ -130,6 +130,6 @@ def _mistake(clip: Clip, decision: str, confidence: float, features: FeatureConf
         "clip": clip,
         "decision": decision,
         "confidence": confidence,
-        "spectrogram": plots.spectrogram(log_mel(clip_windows(samples, features)[0], features)),
+        "spectrogram": plots.spectrogram(log_mel(clip_windows(samples, features.window_length)[0], features)),
         "sound": base64.b64encode(sound.getvalue()).decode(),
     }

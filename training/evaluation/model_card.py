@@ -10,13 +10,15 @@ from training.evaluation.summary import false_events
 from training.evaluation.templates import render
 
 
-def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, command: str) -> None:
+def write_model_card(
+    bundle: Bundle, evaluation: Mapping[str, Any], agreement: Mapping[str, float], command: str
+) -> None:
     """Write MODEL_CARD.md into a bundle's folder.
 
     Args:
         bundle: bundle with its network and manifest.
         evaluation: content of evaluation.json.
-        agreement: share of training windows on which int8 and float network decide alike, 0 to 1.
+        agreement: share of training windows on which each network decides like its float network, 0 to 1.
         command: command line of the run.
     """
     pooled = evaluation["pooled"]
@@ -24,7 +26,7 @@ def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: f
         "model_card.md.jinja",
         bundle=bundle,
         manifest=bundle.manifest,
-        model_bytes=bundle.model_path.stat().st_size,
+        model_bytes={name: bundle.model_path(name).stat().st_size for name in bundle.manifest.networks},
         evaluation=evaluation,
         folds={**evaluation["folds"], "pooled": pooled},
         agreement=agreement,

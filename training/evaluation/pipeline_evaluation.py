@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from device.model.bundle import Bundle
+from device.model.ensemble import Ensemble
 from device.pipeline import Classify
 from device.types import Event, Samples
 from training.data.ambience import run_pipeline
@@ -14,7 +15,6 @@ from training.data.dataset import Dataset
 from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
-from training.export.bundle_writer import load_classifier
 
 TOLERANCE_SECONDS = 2.0
 """Largest distance between an event's start and the clip, seconds."""
@@ -52,21 +52,19 @@ def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig
     Returns:
         None if the fold has no ambience, because scenes need it.
     """
-    rate = bundle.features.sample_rate
+    rate = bundle.sample_rate
     ambience = read_ambience(dataset, fold, rate)
     if not ambience:
         return None
     clips = draw_clips(dataset, fold, config.clips_per_label, np.random.default_rng((seed, fold)))
 
     def classifier() -> Classify:
-        return load_classifier(bundle)
+        return Ensemble(bundle).classify_live
 
     def scene(classify: Classify, number: int) -> tuple[bool, bool]:
         drawn_scene = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
         events, windows = run_pipeline(drawn_scene.samples, bundle, classify)
-        return _score_scene(
-            drawn_scene, events, [window.start + bundle.features.window_length for window in windows], bundle
-        )
+        return _score_scene(drawn_scene, events, [window.start + bundle.window_length for window in windows], bundle)
 
     def false_events_in(classify: Classify, samples: Samples) -> list[str]:
         return [event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"]
@@ -113,10 +111,10 @@ def _score_scene(
     scene: Scene, events: Sequence[Event], window_ends: Sequence[int], bundle: Bundle
 ) -> tuple[bool, bool]:
     """Return whether the clip was classified (half of it, or a second), and whether it became an event of its label."""
-    features = bundle.features
-    required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * features.sample_rate)
-    overlaps = (min(end, scene.end) - max(end - features.window_length, scene.start) for end in window_ends)
-    starts = scene.start / features.sample_rate - TOLERANCE_SECONDS, scene.end / features.sample_rate
+    rate, length = bundle.sample_rate, bundle.window_length
+    required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * rate)
+    overlaps = (min(end, scene.end) - max(end - length, scene.start) for end in window_ends)
+    starts = scene.start / rate - TOLERANCE_SECONDS, scene.end / rate
     detected = any(
         event.type == "start"
         and event.label == scene.label

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.config.models import EventsConfig
-from device.model.features import FeatureConfig
 from device.model.manifest import Threshold, Unknown
 from device.model.scoring import decide, independent_windows, pool_scores
 from training.data.ambience import Ambience
@@ -97,7 +96,7 @@ def ambience_spans(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[n
 
 
 def choose_live_rule(
-    labels: Sequence[str], spans: Sequence[AmbienceSpan], hours: float, features: FeatureConfig, start: float = 1.0
+    labels: Sequence[str], spans: Sequence[AmbienceSpan], hours: float, window_length: int, start: float = 1.0
 ) -> LiveRule:
     """Choose the lowest odds that allow the lowest thresholds within `FALSE_ALARMS_PER_HOUR`, then the thresholds.
 
@@ -114,11 +113,11 @@ def choose_live_rule(
         labels: labels of the network.
         spans: classified windows of ambience.
         hours: duration of the ambience, hours.
-        features: configuration with the window's length.
+        window_length: samples in a window.
         start: initial odds (see `training.fitting.head_trainer.FittedHead.live_odds`).
     """
     odds, label_odds = 1.0, np.ones(len(labels))
-    count = partial(_count_false_alarms, spans, features.window_length)
+    count = partial(_count_false_alarms, spans, window_length)
     output = bool(spans) and spans[0].scores.shape[1] > len(labels)
     if output:
         lowest, allowed = THRESHOLD_CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours

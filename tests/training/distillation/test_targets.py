@@ -29,7 +29,7 @@ def test_clips_and_copies_are_embedded_at_one_level(adaptation_run, teacher, tmp
     targets = embed_clips(adaptation_run.data.maker, teacher, Cache(tmp_path))
     parts = adaptation_run.data.parts
     assert np.array_equal(targets.windows, np.concatenate([part.quantized for part in parts]))
-    copied = list(adaptation_run.data.maker.samples(1))
+    copied = list(adaptation_run.data.maker.cutter.samples(1))
     last = len(targets.windows) - 1
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
         for samples in (window, window // 2):
