@@ -23,6 +23,7 @@ from device.audio.files import read_samples
 from device.config.models import Detail
 from device.model.bundle import load_bundle
 from device.model.features import FeatureConfig, log_mel
+from device.model.manifest_network import INCEPTION
 from device.mqtt.spectrogram_image import spectrogram_encoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,8 @@ SHIFTS = range(-512, 513, 64)
 
 def main(paths: list[str]) -> None:
     """Print the mean STOI of each detail, and of a recording against another for comparison."""
-    features = load_bundle(ROOT / "models" / "urbansound8k").features
+    features = load_bundle(ROOT / "models" / "urbansound8k").manifest.networks[INCEPTION].features
+    assert isinstance(features, FeatureConfig)
     random = np.random.default_rng(0)
     windows: list[NDArray[np.int16]] = []
     for path in paths:

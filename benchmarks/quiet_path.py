@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +24,12 @@ from device.audio.ring_buffer import RingBuffer
 from device.config.models import GateConfig
 from device.detection.gate import SoundGate
 from device.model.classifier import interpreter_class
-from device.model.features import log_mel
 from device.service.runtime import open_bundle
 from device.types import Block
 
 SECONDS = 60
+REPEATS = 20
+"""Windows in a measurement of inference."""
 YAMNET_SECONDS = 0.975
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,6 +42,12 @@ def cpu_seconds(work: Callable[[], None], repeats: int = 5) -> float:
         work()
         times.append(time.process_time() - started)
     return min(times)
+
+
+def repeat(function: Callable[[Any], Any], argument: Any) -> None:
+    """Call a function `REPEATS` times."""
+    for _ in range(REPEATS):
+        function(argument)
 
 
 def quiet_path(sample_rate: int) -> Callable[[], None]:
@@ -101,15 +109,16 @@ def main() -> None:
     parser.add_argument("--yamnet", type=Path, default=ROOT.parent / "shared" / "peers" / "yamnet.tflite")
     parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "urbansound8k")
     arguments = parser.parse_args()
-    bundle, classifier = open_bundle(arguments.bundle)
-    window = np.random.default_rng(0).integers(-1000, 1000, bundle.features.window_length).astype(np.int16)
-    quiet = cpu_seconds(quiet_path(bundle.features.sample_rate)) / SECONDS
-    features = cpu_seconds(lambda: [log_mel(window, bundle.features) for _ in range(20)] and None) / 20
-    image = log_mel(window, bundle.features)
-    network = cpu_seconds(lambda: [classifier(image) for _ in range(20)] and None) / 20
+    bundle, ensemble = open_bundle(arguments.bundle)
+    window = np.random.default_rng(0).integers(-1000, 1000, bundle.window_length).astype(np.int16)
+    quiet = cpu_seconds(quiet_path(bundle.sample_rate)) / SECONDS
     print(f"quiet path      {quiet * 1e3:7.2f} ms of CPU per second of sound")
-    print(f"log-mel         {features * 1e3:7.2f} ms per window")
-    print(f"network         {network * 1e3:7.2f} ms per window")
+    for name, network in ensemble.networks.items():
+        features = cpu_seconds(lambda network=network: repeat(network.log_mel, window)) / REPEATS
+        inference = cpu_seconds(lambda network=network: repeat(network.outputs, network.log_mel(window))) / REPEATS
+        print(f"{name:<15} {inference * 1e3:7.2f} ms per window, and {features * 1e3:.2f} ms for its log-mel")
+    together = cpu_seconds(lambda: repeat(ensemble.classify_by_all, window)) / REPEATS
+    print(f"all networks    {together * 1e3:7.2f} ms per window, log-mels included")
     if arguments.yamnet.is_file():
         peer = cpu_seconds(yamnet(arguments.yamnet)) / SECONDS
         print(f"YAMNet          {peer * 1e3:7.2f} ms of CPU per second of sound")

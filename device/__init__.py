@@ -4,7 +4,7 @@ Data path, stage -> package:
 
     microphone, sound files, standard input    audio: sources, resampling, blocks, ring buffer
     gate, windows (with pre-roll)              detection
-    log-mel -> TFLite -> scores                model: features, bundle, classifier, scoring
+    log-mel -> TFLite -> scores                model: features, bundle, networks, scoring
     scores -> events                           detection: event tracker
     durable queue                              outbox: SQLite, sequence numbers
     MQTT                                       mqtt: connection, delivery, Home Assistant
@@ -15,7 +15,7 @@ Packages, from the lowest layer to the highest; a package imports only packages 
 
     util, types.py, errors.py    helpers without domain knowledge, data types, errors with exit codes
     config                       settings, read from config.yaml
-    audio, model                 sources of blocks; the trained network
+    audio, model                 sources of blocks; the trained networks
     detection, outbox, clips     gate and events; the durable queue; recordings kept for correction
     mqtt                         connection, delivery, messages, state topics
     monitoring                   health, liveness, load shedding, system metrics

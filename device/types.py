@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 Samples = NDArray[np.int16]
 """Mono sound, shape (n,), int16, full scale 32768."""
 LogMel = NDArray[np.float32]
-"""Shape (mel_bands, frames), float32, in [-1, 1]: 1 is the window's peak, -1 is `top_db` below it."""
+"""Shape (mel_bands, frames), float32. As a picture in [-1, 1]: 1 is the window's peak, -1 the lower end of the dynamic
+range."""
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
@@ -116,6 +117,21 @@ class Window:
 
 
 @dataclass(frozen=True)
+class WindowScores:
+    """Result of a bundle's networks for one window.
+
+    Attributes:
+        scores: shape (labels,), float32, 0 to 1. What is missing to 1 is the probability of `unknown`.
+        log_mel: log-mel of the first network, as a picture in [-1, 1].
+        audioset: probabilities of AudioSet's classes, shape (527,), float32; None without the AudioSet network.
+    """
+
+    scores: Probabilities
+    log_mel: LogMel
+    audioset: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
 class ClassifiedWindow:
     """One classification: the network's input and output.
 
@@ -123,10 +139,11 @@ class ClassifiedWindow:
         start: position of the window's first sample; below 0 where zeros stand before the stream.
         start_time: when that sample sounded, Unix seconds.
         samples: shape (window_length,), int16.
-        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+        log_mel: log-mel as a picture, shape (mel_bands, frames), float32, in [-1, 1].
         scores: shape (labels,), float32, 0 to 1, of this window alone, without the prior odds of live sound.
         span_start: position at which the gate opened.
         rise_db: highest rise above the noise floor within the window, dB.
+        audioset: see `WindowScores`.
     """
 
     start: int
@@ -136,6 +153,7 @@ class ClassifiedWindow:
     scores: Probabilities
     span_start: int = 0
     rise_db: float = 0.0
+    audioset: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +193,8 @@ class Refusal:
         confidence: calibrated probability of `label`, 0 to 1.
         threshold: confidence from which the label becomes an event.
         time: end of the window, Unix seconds.
+        audioset: likeliest AudioSet classes of the window with their probabilities, at most three, if the reason is
+            "unknown"; empty without the AudioSet network.
     """
 
     reason: RefusalReason
@@ -182,6 +202,7 @@ class Refusal:
     confidence: float
     threshold: float
     time: float
+    audioset: tuple[tuple[str, float], ...] = ()
 
 
 class Observer:

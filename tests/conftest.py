@@ -1,4 +1,4 @@
-"""Fixtures that more than one test module uses."""
+"""Fixtures shared by test modules, and the collection of tests."""
 
 import os
 import subprocess
@@ -22,10 +22,11 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Deal the tests to two processes (`make test`): the trainer's, and all others.
+    """Distribute the tests to two processes (`make test`): tests of the trainer, and all others.
 
-    The trainer's share networks that take minutes to train, which two processes would both do; most others wait for a
-    microphone, a broker or a clock. xdist's own groups do nothing under pytest 9.2, and do not say so.
+    The tests of the trainer share networks that take minutes to train; in two processes each network would be trained
+    twice. Most other tests wait for a microphone, a broker or a clock. xdist's own groups have no effect under pytest
+    9.2, without a warning.
     """
 
     class TwoGroups(LoadScopeScheduling):
@@ -36,15 +37,15 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Refuse a test that does not say in a sentence what holds."""
-    silent = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
-    if silent:
-        raise pytest.UsageError(f"these tests have no sentence as docstring: {', '.join(silent)}")
+    """Refuse tests without a sentence as docstring."""
+    undocumented = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
+    if undocumented:
+        raise pytest.UsageError(f"these tests have no sentence as docstring: {', '.join(undocumented)}")
 
 
 @pytest.fixture(scope="session")
 def shared():
-    """The folder of recordings that the project is developed with; skips where it is not there."""
+    """Return the folder of recordings for development; skip the test if it does not exist."""
     if not (SHARED / "data" / "urbansound8k" / "audio").is_dir():
         pytest.skip("needs the recordings in ../shared, which are not part of the project")
     return SHARED
@@ -52,34 +53,34 @@ def shared():
 
 @pytest.fixture(scope="session")
 def bundle_path():
-    """The shipped bundle."""
+    """Return the folder of the shipped bundle."""
     return ROOT / "models" / "urbansound8k"
 
 
 @pytest.fixture(scope="session")
-def street():
-    """The demo's recording: a minute of a summer night with a dog, a horn, a gun shot and a jackhammer."""
+def demo_recording():
+    """Return the demo's recording: one minute of a summer night with a dog, a car horn, a gun shot and a jackhammer."""
     return ROOT / "deploy" / "demo" / "street.flac"
 
 
 @pytest.fixture
 def make_mosquitto(tmp_path):
-    """Make a broker with lines of configuration; it is ended after the test."""
-    made = []
+    """Return a function that makes a broker with lines of configuration; brokers are closed after the test."""
+    brokers = []
 
     def make(extra=""):
         broker = Mosquitto(tmp_path, extra)
-        made.append(broker)
+        brokers.append(broker)
         return broker
 
     yield make
-    for broker in made:
+    for broker in brokers:
         broker.close()
 
 
 @pytest.fixture
 def mosquitto(make_mosquitto):
-    """A running broker that lets everyone in."""
+    """Start a broker without access control."""
     broker = make_mosquitto()
     broker.start()
     return broker
@@ -87,14 +88,14 @@ def mosquitto(make_mosquitto):
 
 @pytest.fixture
 def peer(mosquitto):
-    """Another client of the broker, who hears everything."""
+    """Connect a client that receives all messages of the broker."""
     with closing(Peer(mosquitto)) as peer:
         yield peer
 
 
 @pytest.fixture
 def sound_server(tmp_path):
-    """A running sound server with one microphone."""
+    """Start a sound server with one microphone."""
     folder = tmp_path / "sound"
     folder.mkdir()
     with closing(SoundServer(folder)) as server:
@@ -103,7 +104,7 @@ def sound_server(tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of one megabyte that can be filled."""
+    """Mount a file system of one megabyte."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
@@ -114,8 +115,8 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture
-def berlin(monkeypatch):
-    """This process lives by Berlin's clock; gives the Unix time of a local date and time."""
+def berlin_time(monkeypatch):
+    """Set the time zone to Berlin; return a function from a local date and time to Unix seconds."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     yield lambda *local: datetime(*local).timestamp()

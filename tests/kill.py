@@ -1,9 +1,9 @@
-"""Kills broker, daemon and network in random order while events are made, and counts what a subscriber receives.
+"""Kill test: broker, daemon and network fail in random order, while a subscriber counts the events.
 
     python tests/kill.py [--seed N] [--times 20]
 
-Prints one line of JSON; exit code 1 if an event was lost, came out of order, or came twice with two ids. An event that
-the broker confirmed and forgot in its own kill -9 is counted apart. `tests/test_kill.py` runs a short one.
+Prints one line of JSON; exit code 1 if an event was lost, arrived out of order, or arrived with two ids. An event that
+the broker acknowledged and lost in its own kill -9 is counted separately. `tests/test_kill.py` runs a short test.
 """
 
 import argparse
@@ -27,8 +27,8 @@ from support import Mosquitto, free_port, wait_until  # noqa: E402
 
 from device.outbox.sqlite_table import SqliteTable  # noqa: E402
 
-STREET = ROOT / "deploy" / "demo" / "street.flac"
-BROKER = """
+DEMO_RECORDING = ROOT / "deploy" / "demo" / "street.flac"
+BROKER_CONFIG = """
 user root
 allow_anonymous true
 max_queued_messages 0
@@ -37,22 +37,22 @@ persistence_location {}/
 autosave_interval 1
 autosave_on_changes true
 """
-"""A broker that forgets nothing of its own will, and writes down each change at once."""
+"""The broker drops no message, and stores each change at once."""
 
 
 @dataclass
 class Count:
-    """What came of it.
+    """Counts of event messages.
 
     Attributes:
-        made: events that got a number.
-        received: of these, how many arrived at least once.
-        repeated: messages that arrived again, with the same id.
+        made: messages with a sequence number.
+        received: messages that arrived at least once.
+        repeated: messages that arrived again.
         late: messages that arrived on event/backlog.
-        lost: neither received nor confirmed by the broker: our loss.
-        forgotten: confirmed by the broker, but not received: its loss.
-        out_of_order: messages that arrived first after a later one.
-        two_ids: numbers under which two messages arrived.
+        lost: messages neither received nor acknowledged by the broker: lost by the daemon.
+        forgotten: messages acknowledged by the broker and not received: lost by the broker.
+        out_of_order: messages that arrived after a later one.
+        two_ids: sequence numbers that arrived with two ids.
     """
 
     made: int
@@ -66,12 +66,12 @@ class Count:
 
     @property
     def is_clean(self):
-        """Whether we lost nothing and kept the order."""
+        """Whether the daemon lost no message and kept the order."""
         return not (self.lost or self.out_of_order or self.two_ids) and self.made > 0
 
 
 class Recorder:
-    """A subscriber whose session the broker keeps."""
+    """Subscriber with a persistent session."""
 
     def __init__(self, broker):
         self.received = []
@@ -85,26 +85,26 @@ class Recorder:
         self._client.loop_start()
 
     def close(self):
-        """End it for good."""
+        """Disconnect from the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
 class Daemon:
-    """The real daemon, which hears the demo's recording again and again, as fast as it can."""
+    """The real daemon, with the demo's recording repeated as input, at full speed."""
 
     def __init__(self, folder, port):
         self._state, self._port = folder / "state", port
-        self._street = folder / "street"
-        self._street.mkdir()
+        self._recordings = folder / "recordings"
+        self._recordings.mkdir()
         for number in range(200):
-            (self._street / f"{number}.flac").symlink_to(STREET)
+            (self._recordings / f"{number}.flac").symlink_to(DEMO_RECORDING)
         self._log = (folder / "daemon.log").open("a")
         self._process = None
 
     def start(self, recording=None):
-        """Start it, on one recording or on all."""
-        command = [sys.executable, "-m", "device", "run", "--input", recording or self._street, "--speed", "max"]
+        """Start the daemon on one recording, or on all without an argument."""
+        command = [sys.executable, "-m", "device", "run", "--input", recording or self._recordings, "--speed", "max"]
         command += ["--exit-at-end"] if recording else []
         for setting in (f"mqtt.port={self._port}", "mqtt.host=127.0.0.1", "node_id=test", "mqtt.keepalive_seconds=5"):
             command += ["--set", setting]
@@ -112,19 +112,19 @@ class Daemon:
         self._process = subprocess.Popen(command, env=environment, stderr=self._log)
 
     def kill(self):
-        """Kill -9."""
+        """Kill the daemon with SIGKILL."""
         self._process.kill()
         self._process.wait()
 
     def finish(self):
-        """Hear one more recording and deliver what waits; gives how many events were ever made."""
+        """Run one more recording until the outbox is empty, and return the last sequence number."""
         self.kill()
         deadline = time.monotonic() + 120
         while True:
-            self.start(STREET)
+            self.start(DEMO_RECORDING)
             if self._process.wait(timeout=120) == 0:
                 break
-            assert time.monotonic() < deadline, "the daemon could not deliver what waits"
+            assert time.monotonic() < deadline, "the daemon could not empty its outbox"
         outbox = SqliteTable(self._state / "outbox.sqlite")
         totals = outbox.totals()
         outbox.close()
@@ -132,42 +132,42 @@ class Daemon:
         return totals.last_sequence
 
     def close(self):
-        """End it for good."""
+        """Kill the daemon, and close its log."""
         self.kill()
         self._log.close()
 
 
-def disturb(action, chance, broker, daemon, relay):
-    """Do one bad thing, and undo it after a while."""
+def disturb(action, rng, broker, daemon, relay):
+    """Cause one failure, and end it after a random time."""
     if action == "daemon":
         daemon.kill()
         daemon.start()
-        time.sleep(chance.uniform(1, 5))
+        time.sleep(rng.uniform(1, 5))
     elif action == "network":
         relay.send_signal(signal.SIGSTOP)
-        time.sleep(chance.uniform(0.5, 12))
+        time.sleep(rng.uniform(0.5, 12))
         relay.send_signal(signal.SIGCONT)
     else:
         broker.stop() if action == "stop" else broker.kill()
-        time.sleep(chance.uniform(0, 3))
+        time.sleep(rng.uniform(0, 3))
         broker.start()
 
 
 def run(folder, seed, actions):
-    """Do the actions in random order; gives the count."""
-    chance = random.Random(seed)
+    """Cause the failures in random order, and return the counts."""
+    rng = random.Random(seed)
     (folder / "broker").mkdir()
-    broker = Mosquitto(folder, BROKER.format(folder / "broker"))
+    broker = Mosquitto(folder, BROKER_CONFIG.format(folder / "broker"))
     broker.start()
-    port, notes = free_port(), folder / "confirmed"
-    relay = subprocess.Popen([sys.executable, ROOT / "tests" / "relay.py", str(port), str(broker.port), notes])
+    port, acknowledged = free_port(), folder / "acknowledged"
+    relay = subprocess.Popen([sys.executable, ROOT / "tests" / "relay.py", str(port), str(broker.port), acknowledged])
     recorder, daemon = Recorder(broker), Daemon(folder, port)
     try:
         daemon.start()
         wait_until(lambda: recorder.received, 60, "the first event")
-        for action in chance.sample(actions, len(actions)):
-            time.sleep(chance.uniform(0.2, 2))
-            disturb(action, chance, broker, daemon, relay)
+        for action in rng.sample(actions, len(actions)):
+            time.sleep(rng.uniform(0.2, 2))
+            disturb(action, rng, broker, daemon, relay)
         made = daemon.finish()
         wait_until(lambda: any(m["sequence"] == made for _, m in recorder.received), 60, "the last event")
     finally:
@@ -175,11 +175,11 @@ def run(folder, seed, actions):
         recorder.close()
         relay.kill()
         broker.close()
-    return count(made, recorder.received, {int(line) for line in notes.read_text().split()})
+    return count(made, recorder.received, {int(line) for line in acknowledged.read_text().split()})
 
 
-def count(made, received, confirmed):
-    """Compare what was made, what arrived, and what the broker has confirmed."""
+def count(made, received, acknowledged):
+    """Compare the messages made, received, and acknowledged by the broker."""
     ids, order = {}, []
     for _, message in received:
         if message["sequence"] not in ids:
@@ -191,18 +191,23 @@ def count(made, received, confirmed):
         received=len(ids),
         repeated=len(received) - len(ids),
         late=sum(topic.endswith("backlog") for topic, _ in received),
-        lost=len(missing - confirmed),
-        forgotten=len(missing & confirmed),
+        lost=len(missing - acknowledged),
+        forgotten=len(missing & acknowledged),
         out_of_order=sum(later < max(order[:number]) for number, later in enumerate(order) if number),
         two_ids=sum(len(set(each)) > 1 for each in ids.values()),
     )
 
 
 def main():
-    """Run it as often as asked; gives the exit code."""
+    """Run the test with the given number of failures, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    parser.add_argument("--times", type=int, default=20, help="of each: broker stopped, broker killed, daemon, network")
+    parser.add_argument(
+        "--times",
+        type=int,
+        default=20,
+        help="number of failures of each kind: broker stopped, broker killed, daemon, network",
+    )
     arguments = parser.parse_args()
     actions = ["stop", "kill", "daemon", "network"] * arguments.times
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""A network of our own between a client and a broker, which can be cut (SIGSTOP) and which notes what it carries.
+"""TCP relay between an MQTT client and a broker, which records acknowledgements.
 
-    python tests/relay.py PORT BROKER_PORT NOTES
+    python tests/relay.py PORT BROKER_PORT FILE
 
-Writes the sequence number of each event message into NOTES, a line each, when the broker confirms it (PUBACK):
-what the broker has taken is known from the wire, not from the client that is tested.
+SIGSTOP suspends it, as a network failure would. It writes the sequence number of each event message to FILE, one a
+line, when the broker acknowledges it (PUBACK). So the record is independent of the client under test.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ PUBLISH, PUBACK = 3, 4
 
 
 class Packets:
-    """Cuts a stream of bytes into MQTT packets."""
+    """Parser that splits a stream of bytes into MQTT packets."""
 
     def __init__(self):
         self._bytes = b""
 
     def feed(self, data):
-        """Yield (type, flags, body) of each packet that is complete."""
+        """Add bytes, and yield (type, flags, body) of each complete packet."""
         self._bytes += data
         while True:
             length, size = 0, 1
@@ -35,48 +35,51 @@ class Packets:
             end = 1 + size + length
             if len(self._bytes) < end:
                 return
-            head, body = self._bytes[0], self._bytes[1 + size : end]
+            header, body = self._bytes[0], self._bytes[1 + size : end]
             self._bytes = self._bytes[end:]
-            yield head >> 4, head & 15, body
+            yield header >> 4, header & 15, body
 
 
 class Relay:
-    """Passes one connection on, both ways."""
+    """One connection, forwarded in both directions."""
 
-    def __init__(self, client, broker, notes):
-        self._notes = notes
-        self._sent = {}
-        for source, target, look in ((client, broker, self._sends), (broker, client, self._confirms)):
-            threading.Thread(target=self._pump, args=(source, target, look), daemon=True).start()
+    def __init__(self, client, broker, acknowledged):
+        self._acknowledged = acknowledged
+        self._in_flight = {}
+        for source, target, inspect in (
+            (client, broker, self._on_client_packet),
+            (broker, client, self._on_broker_packet),
+        ):
+            threading.Thread(target=self._pump, args=(source, target, inspect), daemon=True).start()
 
-    def _pump(self, source, target, look):
+    def _pump(self, source, target, inspect):
         packets = Packets()
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 for packet in packets.feed(data):
-                    look(*packet)
+                    inspect(*packet)
                 target.sendall(data)
-        for each in (source, target):
+        for connection in (source, target):
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
-    def _sends(self, kind, flags, body):
+    def _on_client_packet(self, kind, flags, body):
         if kind == PUBLISH and flags & 6:
             end = 2 + int.from_bytes(body[:2], "big")
-            topic, number = body[2:end].decode(), int.from_bytes(body[end : end + 2], "big")
+            topic, packet_id = body[2:end].decode(), int.from_bytes(body[end : end + 2], "big")
             if "/event" in topic:
-                self._sent[number] = json.loads(body[body.index(b"{", end + 2) :])["sequence"]
+                self._in_flight[packet_id] = json.loads(body[body.index(b"{", end + 2) :])["sequence"]
 
-    def _confirms(self, kind, _flags, body):
-        sequence = self._sent.pop(int.from_bytes(body[:2], "big"), None) if kind == PUBACK else None
+    def _on_broker_packet(self, kind, _flags, body):
+        sequence = self._in_flight.pop(int.from_bytes(body[:2], "big"), None) if kind == PUBACK else None
         if sequence is not None:
-            self._notes.write(f"{sequence}\n")
-            self._notes.flush()
+            self._acknowledged.write(f"{sequence}\n")
+            self._acknowledged.flush()
 
 
-def main(port, broker_port, notes):
-    """Pass on each connection until killed."""
-    with socket.create_server(("127.0.0.1", int(port))) as server, open(notes, "a") as file:  # noqa: PTH123
+def main(port, broker_port, path):
+    """Relay connections until killed."""
+    with socket.create_server(("127.0.0.1", int(port))) as server, open(path, "a") as file:  # noqa: PTH123
         while True:
             client, _ = server.accept()
             try:

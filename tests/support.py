@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as paho
+from fake_bundle import make_manifest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from device.model.bundle import Bundle
-from device.model.manifest import Manifest
 
 
 def free_port():
@@ -211,26 +211,7 @@ class SoundServer:
 
 def make_bundle(features, labels=("low", "high"), threshold=0.5, path="nowhere"):
     """Make a bundle without files, for tests with a plain function as network."""
-    return Bundle(
-        Path(path),
-        Manifest(
-            format_version=1,
-            name="fake",
-            version="1",
-            labels=labels,
-            features=features,
-            input={"scale": 2 / 255, "zero_point": 0},
-            output={"scale": 0.1, "zero_point": 0},
-            calibration={"temperature": 1.0},
-            thresholds={label: {"threshold": threshold, "false_alarms_per_hour": 0.0} for label in labels},
-            unknown={"output": False, "min_confidence": 0.0},
-            training={},
-            accuracy={},
-            sha256="",
-            golden_sha256="",
-            manifest_sha256="",
-        ),
-    )
+    return Bundle(Path(path), make_manifest(features, labels, threshold).upgraded())
 
 
 def synthetic_voice(seconds, rate=16000):

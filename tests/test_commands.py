@@ -1,4 +1,4 @@
-"""The daemon as a process of its own, obeying over a real broker, and a peer that means it no good."""
+"""Tests of commands: the real daemon, a real broker, and a hostile client."""
 
 import json
 import os
@@ -14,21 +14,22 @@ from support import wait_until
 from device.audio.files import read_samples
 from training.data.class_folders import load_folders
 
-OWN = "earshot/test/"
+TOPICS = "earshot/test/"
 
 
-def heard(peer):
-    """The event messages so far."""
-    return [json.loads(payload) for payload in peer.payloads(OWN + "event")]
+def received_events(peer):
+    """Return the event messages so far."""
+    return [json.loads(payload) for payload in peer.payloads(TOPICS + "event")]
 
 
-def command(peer, name, payload, qos=1):
-    peer.publish(f"{OWN}command/{name}", payload, qos)
+def send_command(peer, name, payload, qos=1):
+    """Publish a command."""
+    peer.publish(f"{TOPICS}command/{name}", payload, qos)
 
 
 @contextmanager
 def daemon(broker, state, source, *arguments):
-    """A daemon that has heard the recording and goes on to obey; ended by a signal, which must be its clean end."""
+    """Run a daemon on a recording; SIGTERM at the end must end it with exit code 0 and without a traceback."""
     command = [sys.executable, "-m", "device", "run", "--input", source, "--speed", "max", *arguments]
     command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=test"]
     with (state / "log").open("a") as log:
@@ -42,30 +43,30 @@ def daemon(broker, state, source, *arguments):
     assert "Traceback" not in (state / "log").read_text()
 
 
-def test_what_is_set_survives_a_restart(mosquitto, peer, street, bundle_path, tmp_path):
-    """A threshold and listening, set over MQTT, act at once and in the next run; off means that nothing is heard."""
-    with daemon(mosquitto, tmp_path, street):
-        wait_until(lambda: len(heard(peer)) >= 2, 60, "an event")
-        command(peer, "threshold/siren", "0.2")
-        peer.until(OWN + "threshold/siren", b"0.2")
-        command(peer, "listening", "OFF")
-        peer.until(OWN + "listening", b"OFF")
-    peer.until(OWN + "status", b"offline")
+def test_settings_survive_a_restart(mosquitto, peer, demo_recording, bundle_path, tmp_path):
+    """A threshold and listening change at once and hold in the next run; without listening there is no event."""
+    with daemon(mosquitto, tmp_path, demo_recording):
+        wait_until(lambda: len(received_events(peer)) >= 2, 60, "an event")
+        send_command(peer, "threshold/siren", "0.2")
+        peer.until(TOPICS + "threshold/siren", b"0.2")
+        send_command(peer, "listening", "OFF")
+        peer.until(TOPICS + "listening", b"OFF")
+    peer.until(TOPICS + "status", b"offline")
     peer.messages.clear()
-    with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
-        peer.until(OWN + "threshold/siren", b"0.2")
-        peer.until(OWN + "listening", b"OFF")
+    with daemon(mosquitto, tmp_path, demo_recording, "--exit-at-end") as process:
+        peer.until(TOPICS + "threshold/siren", b"0.2")
+        peer.until(TOPICS + "listening", b"OFF")
         assert process.wait(120) == 0
-    assert heard(peer) == []
-    with daemon(mosquitto, tmp_path, street):
-        peer.until(OWN + "status", b"online")
-        command(peer, "listening", "ON")
-        peer.until(OWN + "listening", b"ON")
+    assert received_events(peer) == []
+    with daemon(mosquitto, tmp_path, demo_recording):
+        peer.until(TOPICS + "status", b"online")
+        send_command(peer, "listening", "ON")
+        peer.until(TOPICS + "listening", b"ON")
 
 
-def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, street, bundle_path, tmp_path):
-    """Nonsense, a megabyte, bytes that are no text, and ten thousand commands in a second, while it hears."""
-    nonsense = [
+def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, demo_recording, bundle_path, tmp_path):
+    """Invalid commands, a payload of a megabyte, and ten thousand commands in a second arrive during detection."""
+    invalid = [
         ("listening", b"perhaps"),
         ("listening", b"\xff\xfe\x00"),
         ("threshold/siren", b"9e99"),
@@ -77,46 +78,48 @@ def test_a_hostile_peer_changes_nothing_and_stops_nothing(mosquitto, peer, stree
     ]
 
     def flood():
-        command(peer, "listening", b"OFF" * 350_000, qos=0)
+        send_command(peer, "listening", b"OFF" * 350_000, qos=0)
         for _ in range(10):
-            for name, payload in nonsense * (1000 // len(nonsense)):
-                command(peer, name, payload, qos=0)
+            for name, payload in invalid * (1000 // len(invalid)):
+                send_command(peer, name, payload, qos=0)
             time.sleep(0.1)
 
-    with daemon(mosquitto, tmp_path, street, "--exit-at-end") as process:
-        peer.until(OWN + "listening", b"ON")
+    with daemon(mosquitto, tmp_path, demo_recording, "--exit-at-end") as process:
+        peer.until(TOPICS + "listening", b"ON")
         thread = threading.Thread(target=flood)
         thread.start()
         try:
             assert process.wait(120) == 0
         finally:
             thread.join()
-    peer.until(OWN + "status", b"offline")  # the broker's answer to the daemon may overtake the flood to this peer
-    events = heard(peer)
+    peer.until(TOPICS + "status", b"offline")  # the daemon may end before this client has received all messages
+    events = received_events(peer)
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert len(events) >= 8
-    assert peer.last(OWN + "listening") == b"ON"
+    assert peer.last(TOPICS + "listening") == b"ON"
     assert not (tmp_path / "switches.json").exists()
     warnings = [line for line in (tmp_path / "log").read_text().splitlines() if "command" in line]
-    # Said once each, whatever came: that a command is wrong, and that they are too many.
+    # One line about refused commands, and at most one about their number.
     assert sorted("too many" in line for line in warnings) in ([False], [False, True])
 
 
-def test_corrected_clips_are_a_dataset(mosquitto, peer, street, bundle_path, tmp_path):
-    """The sound of each event is kept where asked for; command/correct files it as the trainer's loader reads it."""
+def test_corrected_clips_are_a_dataset(mosquitto, peer, demo_recording, bundle_path, tmp_path):
+    """Clips of events are saved if enabled, and command/correct moves them to folders that the trainer loads."""
     clips = tmp_path / "clips"
-    with daemon(mosquitto, tmp_path, street, "--set", "clips.enabled=true", "--set", "clips.keep_speech=true"):
+    with daemon(mosquitto, tmp_path, demo_recording, "--set", "clips.enabled=true", "--set", "clips.keep_speech=true"):
         wait_until(lambda: len(list(clips.glob("recent/*/*.flac"))) >= 4, 60, "four clips")
-        wait_until(lambda: len([event for event in heard(peer) if event["type"] == "end"]) >= 4, 60, "four events")
-        events = [event for event in heard(peer) if event["type"] == "end"][:4]
+        wait_until(
+            lambda: len([event for event in received_events(peer) if event["type"] == "end"]) >= 4, 60, "four events"
+        )
+        events = [event for event in received_events(peer) if event["type"] == "end"][:4]
         assert all(list(clips.glob(f"recent/{event['label']}/*_{event['event_id']}.flac")) for event in events)
         for event, label in zip(events, ["dog_bark", "doorbell", "none", "dog_bark"], strict=True):
-            command(peer, "correct", json.dumps({"event_id": event["event_id"], "label": label}))
-        command(peer, "correct", json.dumps({"event_id": events[0]["event_id"], "label": "../../../etc"}))
+            send_command(peer, "correct", json.dumps({"event_id": event["event_id"], "label": label}))
+        send_command(peer, "correct", json.dumps({"event_id": events[0]["event_id"], "label": "../../../etc"}))
         wait_until(lambda: len(list(clips.glob("corrected/*/*.flac"))) == 3, 60, "the corrections")
-        wait_until(lambda: len(list(clips.glob("none/*.flac"))) == 1, 60, "the clip of nothing")
+        wait_until(lambda: len(list(clips.glob("none/*.flac"))) == 1, 60, "the clip of none of the labels")
     dataset = load_folders(clips / "corrected")
     assert dataset.labels == ("dog_bark", "doorbell")
     assert sorted(clip.label for clip in dataset.clips) == ["dog_bark", "dog_bark", "doorbell"]
-    assert all(len(read_samples(clip.path, 16000)) >= 3 * 16000 for clip in dataset.clips)  # the network's window
+    assert all(len(read_samples(clip.path, 16000)) >= 3 * 16000 for clip in dataset.clips)  # at least one window
     assert "etc" not in {path.name for path in tmp_path.rglob("*")}

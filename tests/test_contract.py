@@ -1,4 +1,4 @@
-"""docs/schemas and docs/asyncapi.yaml against what a real broker carries of a real daemon."""
+"""Tests of the MQTT contract: docs/schemas and docs/asyncapi.yaml against the messages of a real daemon."""
 
 import importlib.util
 import json
@@ -16,9 +16,10 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def load_script():
+    """Import docs/make_asyncapi.py."""
     spec = importlib.util.spec_from_file_location("make_asyncapi", DOCS / "make_asyncapi.py")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["make_asyncapi"] = module  # its dataclass looks itself up
+    sys.modules["make_asyncapi"] = module  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module
 
@@ -27,7 +28,7 @@ MAKE_ASYNCAPI = load_script()
 
 
 def channel_of(topic):
-    """The channel that a topic belongs to; fails where the contract has none."""
+    """Return the channel of a topic; fail if the contract has none."""
     for channel in MAKE_ASYNCAPI.CHANNELS:
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", channel.topic), topic):
             return channel
@@ -35,7 +36,7 @@ def channel_of(topic):
 
 
 def check(channel, payload):
-    """Whether a payload is what the contract says."""
+    """Assert that a payload is valid under the schema of its channel."""
     if channel.content_type == "image/png":
         assert payload.startswith(b"\x89PNG")
     elif isinstance(channel.payload, str):
@@ -44,17 +45,18 @@ def check(channel, payload):
         Draft202012Validator(channel.payload).validate(payload.decode())
 
 
-def run(broker, state, street, *arguments):
-    command = [sys.executable, "-m", "device", "run", "--input", street, "--speed", "max", "--exit-at-end"]
+def run(broker, state, recording, *arguments):
+    """Run the daemon on a recording to its end."""
+    command = [sys.executable, "-m", "device", "run", "--input", recording, "--speed", "max", "--exit-at-end"]
     command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=test", *arguments]
     subprocess.run(command, env={**os.environ, "STATE_DIRECTORY": str(state)}, check=True, timeout=120)
 
 
-def test_the_broker_carries_what_the_contract_says(mosquitto, peer, street, bundle_path, tmp_path):
-    """Each message of two runs, one of them late, is valid under its schema; each channel is used; retained is kept."""
+def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recording, bundle_path, tmp_path):
+    """Each message of two runs, one of them late, is valid; each channel is used; the broker keeps retained ones."""
     (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
-    run(mosquitto, tmp_path, street)
-    run(mosquitto, tmp_path, street, "--set", "mqtt.live_seconds=0.000001")
+    run(mosquitto, tmp_path, demo_recording)
+    run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001")
     wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 2, 10, "end")
     used = set()
     for message in peer.messages:
@@ -72,24 +74,24 @@ def test_the_broker_carries_what_the_contract_says(mosquitto, peer, street, bund
 
 
 def test_the_asyncapi_document_is_up_to_date():
-    """Whoever changes a schema or a topic makes the document anew: python docs/make_asyncapi.py."""
+    """The document is generated from schemas and topics: run `make schemas` after a change."""
     assert MAKE_ASYNCAPI.FILE.read_text(encoding="utf-8") == MAKE_ASYNCAPI.text()
 
 
 @pytest.mark.parametrize("name", ["event", "health", "correct", "discovery"])
-def test_the_schemas_are_schemas(name):
-    """Each is valid JSON Schema, and refuses a key that nobody has told of."""
+def test_the_schemas_are_valid(name):
+    """Each is valid JSON Schema, and refuses unknown keys."""
     schema = MAKE_ASYNCAPI.schema(name)
     Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
 
 
-def test_the_example_of_the_page_is_an_event():
-    """The event that docs/mqtt.md shows is one; with a field less, or an end without its time, it is none."""
+def test_the_example_of_the_page_is_valid():
+    """The event in docs/mqtt.md is valid; with one key more or less, or as an end without its time, it is not."""
     example = re.search(r"```json\n(.*?)```", (DOCS / "mqtt.md").read_text(), re.DOTALL)[1]
     event = json.loads(example)
     validator = Draft202012Validator(MAKE_ASYNCAPI.schema("event"))
     validator.validate(event)
-    for wrong in ({**event, "type": "end"}, {**event, "more": 1}, {k: v for k, v in event.items() if k != "id"}):
+    for invalid in ({**event, "type": "end"}, {**event, "more": 1}, {k: v for k, v in event.items() if k != "id"}):
         with pytest.raises(ValidationError):
-            validator.validate(wrong)
+            validator.validate(invalid)

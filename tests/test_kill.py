@@ -1,24 +1,26 @@
+"""Short form of the kill test, and its counts."""
+
 import random
 
 from kill import count, run
 
 
 def test_nothing_is_lost_while_broker_daemon_and_network_fail(tmp_path):
-    """A short form of `python tests/kill.py`: each event arrives, in order, and twice only with the same id."""
+    """Each event arrives in order, and a repeated one has the same id; see `python tests/kill.py`."""
     seed = random.randrange(1 << 32)
     counted = run(tmp_path, seed, ["stop", "kill", "daemon", "network"])
     assert counted.is_clean, f"seed {seed}: {counted}"
     assert counted.made > 5, f"seed {seed}: {counted}"
 
 
-def test_the_count_sees_what_is_wrong():
-    """Lost, forgotten by the broker, out of order and of two ids are told apart."""
+def test_each_failure_is_counted():
+    """Messages that are lost, lost by the broker, out of order, and with two ids are counted separately."""
 
-    def message(sequence, name):
-        return "earshot/test/event", {"sequence": sequence, "id": name}
+    def message(sequence, message_id):
+        return "earshot/test/event", {"sequence": sequence, "id": message_id}
 
     received = [message(1, "a"), message(3, "c"), message(2, "b"), message(3, "c"), message(1, "x")]
-    counted = count(made=5, received=received, confirmed={4})
+    counted = count(made=5, received=received, acknowledged={4})
     assert (counted.received, counted.repeated, counted.out_of_order, counted.two_ids) == (3, 2, 1, 1)
     assert (counted.lost, counted.forgotten) == (1, 1)
     assert not counted.is_clean

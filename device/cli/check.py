@@ -30,8 +30,7 @@ from device.config.paths import state_directory
 from device.config.secrets import read_password
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
-from device.model.classifier import Classifier
-from device.model.features import log_mel
+from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
 from device.mqtt.subscriber import Subscriber
 from device.service.runtime import check_labels, open_bundle
@@ -100,7 +99,7 @@ class DaemonChecks:
         self._overrides = overrides
         self._stop = stop
         self._config: Config | None = None
-        self._bundle: tuple[Bundle, Classifier] | None = None
+        self._bundle: tuple[Bundle, Ensemble] | None = None
 
     def results(self) -> Iterator[CheckResult]:
         """Yield the results of all checks, whether or not earlier checks have faults."""
@@ -144,14 +143,14 @@ class DaemonChecks:
         return f"{bundle} passes its self-test; labels: {', '.join(bundle.labels)}"
 
     def _check_speed(self) -> str:
-        """Compare the time for a window with the hop."""
+        """Compare the time for a window, scored by all networks, with the hop."""
         if self._bundle is None:
             raise _NothingToCheckError("needs a bundle without faults")
-        bundle, classify = self._bundle
-        window, times = np.zeros(bundle.features.window_length, np.int16), []
+        bundle, ensemble = self._bundle
+        window, times = np.zeros(bundle.window_length, np.int16), []
         for _ in range(_TIMED_WINDOWS):
             started = time.perf_counter()
-            classify(log_mel(window, bundle.features))
+            ensemble.classify_by_all(window)
             times.append(time.perf_counter() - started)
         seconds, hop_seconds = statistics.median(times), self._require_config().window.hop_seconds
         comparison = f"{seconds * 1000:.0f} ms for a window, which must be less than the hop of {hop_seconds:g} s"

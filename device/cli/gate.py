@@ -15,7 +15,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a line for each span; return the exit code."""
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, _ = open_bundle(config.model.bundle)
-    rate = bundle.features.sample_rate
+    rate = bundle.sample_rate
     gate = SoundGate(config.gate, rate)
     with FileSource([arguments.file], rate, realtime=False, stop=threading.Event()) as source:
         spans = [span for block in source if (span := gate.update(block)) and not span.is_open]

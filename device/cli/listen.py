@@ -71,15 +71,13 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     """Show the live view until `stop` is set or the recording ends; return the exit code."""
     screen = Screen()
     config = load_config(arguments.config, overrides=arguments.set)
-    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
+    bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
-    pipeline = Pipeline(config, bundle, classifier, view)
+    pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
     view.thresholds = pipeline.thresholds
-    source = make_source(
-        SourceOptions(arguments.input), config.audio, bundle.features.sample_rate, stop, view.on_source_state
-    )
+    source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information
     with source, screen:
         for _ in pipeline.run(_refresh_while_reading(source, view, screen)):

@@ -7,7 +7,7 @@ from device.audio.ring_buffer import RingBuffer
 from device.clips.speech_filter import SpeechFilter
 from device.clips.store import ClipFolder
 from device.config.models import ClipsConfig
-from device.model.features import FeatureConfig
+from device.model.manifest_network import Features
 from device.types import ClassifiedWindow, Event, Observer
 
 _LOGGER = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ class Recorder(Observer):
     Args:
         config: length and number of clips, and the labels with voices.
         folder: stores the clips.
-        features: features of the bundle; they set the sample rate and the window's length.
+        features: features of the bundle's first network; they set the sample rate and the window's length.
         labels: labels of the bundle.
         unknown_output: whether the network has an output for `unknown`.
     """
@@ -28,7 +28,7 @@ class Recorder(Observer):
         self,
         config: ClipsConfig,
         folder: ClipFolder,
-        features: FeatureConfig,
+        features: Features,
         labels: tuple[str, ...],
         *,
         unknown_output: bool,

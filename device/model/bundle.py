@@ -1,8 +1,8 @@
-"""Bundle: a folder with a trained network and everything that it needs, verified before use.
+"""Bundle: a folder with trained networks and everything that they need, verified before use.
 
-model.tflite    network, fully int8: log-mel -> one logit for each label (one more for `unknown`)
+NAME.tflite     networks, each: log-mel -> logits of the labels and other outputs (device/model/manifest_network.py)
 bundle.json     manifest (device/model/manifest.py)
-golden.npz      synthesised windows with their expected log-mels and scores
+golden.npz      synthesised windows with their expected log-mels and outputs
 MODEL_CARD.md   description for people
 """
 
@@ -10,13 +10,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from device.errors import ConfigError
-from device.model.features import FeatureConfig
-from device.model.manifest import GOLDEN, MANIFEST, MODEL, Manifest, manifest_digest
-from device.util.text import one_line
+from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, Manifest, manifest_digest
+from device.model.manifest_network import validation_faults
+from device.model.manifest_v1 import ManifestV1
+from device.util.text import quoted
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,27 @@ class Bundle:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the network, in the order of its outputs."""
+        """Labels of the networks, in the order of their outputs."""
         return self.manifest.labels
 
     @property
-    def features(self) -> FeatureConfig:
-        """Parameters from which a window becomes the network's input."""
-        return self.manifest.features
+    def sample_rate(self) -> int:
+        """Sample rate of a window, Hz."""
+        return self.manifest.first.features.sample_rate
 
     @property
-    def model_path(self) -> Path:
-        """Path of the TFLite file."""
-        return self.path / MODEL
+    def window_length(self) -> int:
+        """Length of a window, samples."""
+        return self.manifest.first.features.window_length
+
+    @property
+    def audioset_classes(self) -> tuple[str, ...] | None:
+        """Display names of AudioSet's classes; None for a bundle without the AudioSet network."""
+        return self.manifest.first.classes
+
+    def model_path(self, network: str) -> Path:
+        """Return the path of a network's TFLite file."""
+        return self.path / self.manifest.networks[network].file
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -63,7 +74,8 @@ def load_bundle(path: Path) -> Bundle:
             "`earshot-train export` wrote"
         )
     manifest = _read_manifest(path / MANIFEST)
-    for name, expected in ((MODEL, manifest.sha256), (GOLDEN, manifest.golden_sha256)):
+    files = [(network.file, network.sha256) for network in manifest.networks.values()]
+    for name, expected in (*files, (GOLDEN, manifest.golden_sha256)):
         if _file_digest(path / name) != expected:
             raise bundle_error(path / name, f"its sha256 is not the one in {MANIFEST}: the file was changed or damaged")
     return Bundle(path, manifest)
@@ -72,6 +84,25 @@ def load_bundle(path: Path) -> Bundle:
 def bundle_error(path: Path, problem: str) -> ConfigError:
     """Make the error that refuses a bundle for a problem with one of its files."""
     return ConfigError(f"bundle refused: {path}: {problem}. Copy the bundle again, or export it anew")
+
+
+def parse_manifest(raw: bytes | str, content: dict[str, Any]) -> Manifest:
+    """Validate the content of bundle.json, of format 1 or 2.
+
+    Args:
+        raw: text of the file: in JSON, strict types accept a list as a tuple.
+        content: the same, parsed.
+
+    Raises:
+        ValidationError: a value is missing, unknown, or wrong.
+        ValueError: the format is another one.
+    """
+    version = content.get("format_version")
+    if version == 1:
+        return ManifestV1.model_validate_json(raw).upgraded()
+    if version != FORMAT_VERSION:
+        raise ValueError(f"format_version is {quoted(str(version))}, this Earshot reads 1 and {FORMAT_VERSION}")
+    return Manifest.model_validate_json(raw)
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -85,13 +116,11 @@ def _read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict):
         raise bundle_error(path, "not a JSON object")
     try:
-        manifest = Manifest.model_validate_json(raw)  # from JSON, where strict types accept a list as a tuple
+        manifest = parse_manifest(raw, content)
     except ValidationError as error:
-        faults = (
-            f"{one_line('.'.join(map(str, fault['loc']))) or 'it'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
-        raise bundle_error(path, "; ".join(faults)) from error
+        raise bundle_error(path, validation_faults(error)) from error
+    except ValueError as error:
+        raise bundle_error(path, str(error)) from error
     if manifest.manifest_sha256 != manifest_digest(content):
         raise bundle_error(path, "its content does not match its manifest_sha256: the file was changed or damaged")
     return manifest

@@ -1,5 +1,6 @@
-"""Classifier: log-mel -> calibrated scores, computed by the TFLite interpreter."""
+"""Network of a bundle: log-mel -> outputs, computed by the TFLite interpreter; and the parts of the outputs."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError, UnavailableError
+from device.model.manifest_network import Head, NetworkManifest, Part
 from device.types import LogMel, Probabilities
 from device.util.native_stderr import silent_stderr
 
 
-class Classifier:
-    """int8 TFLite network, loaded into memory. Used from one thread.
+class BaseNetwork(ABC):
+    """Base class of networks: features, and the parts of the outputs.
 
     Args:
-        model_path: `model.tflite`: int8 (1, mel_bands, frames, 1) in, int8 logits (1, outputs) out.
-        labels: number of labels. One more output, if any, is for `unknown`.
-        temperature: divisor of the logits before the softmax (C. Guo et al., "On Calibration of Modern Neural
-            Networks", ICML 2017).
+        manifest: the network's part of the bundle's manifest.
+    """
+
+    def __init__(self, manifest: NetworkManifest) -> None:
+        self.manifest = manifest
+        self.log_mel = manifest.log_mel
+        """Function that computes the network's log-mel, (mel_bands, frames), from a window's samples."""
+
+    @abstractmethod
+    def outputs(self, log_mel: LogMel) -> NDArray[np.float32]:
+        """Compute the raw output tensor of one window.
+
+        Args:
+            log_mel: shape (mel_bands, frames), float32, from `log_mel`.
+
+        Returns:
+            Shape (outputs,), float32, in the order of the manifest's `outputs`.
+        """
+
+    def part(self, outputs: NDArray[np.float32], part: Part) -> NDArray[np.float32]:
+        """Return one part of an output tensor, shape (length of the part,).
+
+        Raises:
+            KeyError: the network lacks the part.
+        """
+        return outputs[self.manifest.part_slice(part)]
+
+    def probabilities(self, outputs: NDArray[np.float32], head: Head) -> Probabilities:
+        """Compute the calibrated probabilities of a head.
+
+        Args:
+            outputs: raw output tensor.
+            head: `clip` or `live`; a network without a head for live sound uses the one for clips.
+
+        Returns:
+            Shape (labels,) or (labels + 1,), float32, 0 to 1, with a sum of 1. The last of labels + 1 is `unknown`.
+        """
+        head = self.manifest.head(head)
+        return softmax(self.part(outputs, head) / self.manifest.temperature[head])
+
+    def audioset(self, outputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Compute the probabilities of AudioSet's classes, shape (527,), float32; None without that part."""
+        return sigmoid(self.part(outputs, "audioset")) if self.manifest.classes is not None else None
+
+
+class Network(BaseNetwork):
+    """TFLite network, loaded into memory. Used from one thread.
+
+    Args:
+        path: TFLite file: (1, mel_bands, frames, 1) in, (1, outputs) out; int8, or float32 without quantization.
+        manifest: the network's part of the bundle's manifest.
         threads: number of CPU threads of the interpreter.
 
     Raises:
@@ -26,63 +75,63 @@ class Classifier:
         UnavailableError: no TFLite interpreter is installed.
     """
 
-    def __init__(self, model_path: Path, *, labels: int, temperature: float, threads: int = 1) -> None:
-        self._labels = labels
-        self._temperature = temperature
+    def __init__(self, path: Path, manifest: NetworkManifest, threads: int = 1) -> None:
+        super().__init__(manifest)
         try:
             with silent_stderr():
-                self._interpreter = interpreter_class()(model_path=str(model_path), num_threads=threads)
+                self._interpreter = interpreter_class()(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ConfigError(f"{model_path}: TFLite cannot load it ({error}). Export the bundle anew") from error
+            raise ConfigError(f"{path}: TFLite cannot load it ({error}). Export the bundle anew") from error
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
-        outputs = int(self._output["shape"][-1])
-        if self._input["dtype"] != np.int8 or self._output["dtype"] != np.int8 or outputs - labels not in (0, 1):
+        dtype = np.float32 if manifest.quantization is None else np.int8
+        length = int(self._output["shape"][-1])
+        if self._input["dtype"] != dtype or self._output["dtype"] != dtype or length != manifest.output_length:
             raise ConfigError(
-                f"{model_path}: must be int8 in and out with {labels} or {labels + 1} outputs, but is "
-                f"{self._input['dtype'].__name__}, {self._output['dtype'].__name__}, {outputs}. Export it anew"
+                f"{path}: must be {dtype.__name__} in and out with {manifest.output_length} outputs, but is "
+                f"{self._input['dtype'].__name__}, {self._output['dtype'].__name__}, {length}. Export it anew"
+            )
+        shape = tuple(int(length) for length in self._input["shape"][1:3])
+        if shape != manifest.features.shape:
+            raise ConfigError(
+                f"bundle refused: {path}: it takes log-mels of shape {shape}, and the features in its manifest give "
+                f"{manifest.features.shape}. Export the bundle again"
             )
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the log-mel that the network requires: (mel_bands, frames)."""
-        return tuple(int(length) for length in self._input["shape"][1:3])
-
-    def __call__(self, log_mel: LogMel) -> Probabilities:
-        """Compute the scores of one window.
-
-        Args:
-            log_mel: shape (mel_bands, frames), float32, in [-1, 1].
-
-        Returns:
-            Shape (labels,), float32, 0 to 1. They sum to 1 less the probability of `unknown`.
-        """
-        logits = infer(self._interpreter, self._input, self._output, log_mel)
-        return softmax(logits / self._temperature)[: self._labels]
+    def outputs(self, log_mel: LogMel) -> NDArray[np.float32]:
+        """See `BaseNetwork`."""
+        return infer(self._interpreter, self._input, self._output, log_mel)
 
 
 def infer(interpreter: Any, input_details: Any, output_details: Any, log_mel: LogMel) -> NDArray[np.float32]:
-    """Run an int8 network on one window: quantize its input, dequantize its outputs.
+    """Run a network on one window. For an int8 network, quantize its input and dequantize its outputs.
 
     Args:
         interpreter: TFLite interpreter with allocated tensors.
         input_details: the interpreter's details of the input tensor.
         output_details: the interpreter's details of the output tensor.
-        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+        log_mel: shape (mel_bands, frames), float32.
 
     Returns:
-        Logits, shape (outputs,), float32.
+        Shape (outputs,), float32.
     """
-    scale, zero_point = input_details["quantization"]
-    quantized = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
-    interpreter.set_tensor(input_details["index"], quantized[np.newaxis, :, :, np.newaxis])
+    tensor = np.asarray(log_mel, np.float32)
+    if input_details["dtype"] == np.int8:
+        scale, zero_point = input_details["quantization"]
+        tensor = np.clip(np.rint(log_mel / scale) + zero_point, -128, 127).astype(np.int8)
+    interpreter.set_tensor(input_details["index"], tensor[np.newaxis, :, :, np.newaxis])
     interpreter.invoke()
-    scale, zero_point = output_details["quantization"]
-    logits: NDArray[np.float32] = scale * (
-        interpreter.get_tensor(output_details["index"])[0].astype(np.float32) - zero_point
-    )
-    return logits
+    outputs: NDArray[np.float32] = interpreter.get_tensor(output_details["index"])[0].astype(np.float32)
+    if output_details["dtype"] == np.int8:
+        scale, zero_point = output_details["quantization"]
+        outputs = scale * (outputs - zero_point)
+    return outputs
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compute 1 / (1 + exp(-x)), float32, without overflow."""
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), np.float32)
 
 
 def softmax(logits: NDArray[np.float32]) -> Probabilities:

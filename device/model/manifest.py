@@ -1,45 +1,29 @@
-"""Manifest of a bundle: bundle.json as frozen models, and its digest."""
+"""Manifest of a bundle: bundle.json of format 2 as frozen models, and its digest.
+
+Format 1, with one network, is read into the same models (device/model/manifest_v1.py).
+"""
 
 import hashlib
 import json
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from device.model.features import FeatureConfig
+from device.model.manifest_network import Model, NetworkManifest
 from device.types import UNKNOWN
 
-FORMAT_VERSION = 1
-MANIFEST, MODEL, GOLDEN, CARD = "bundle.json", "model.tflite", "golden.npz", "MODEL_CARD.md"
+FORMAT_VERSION = 2
+"""Newest format. The one before is read as well."""
+MANIFEST, GOLDEN, CARD = "bundle.json", "golden.npz", "MODEL_CARD.md"
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+NetworkName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+Weight = Annotated[float, Field(gt=0, le=100)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Quantization(_Part):
-    """Affine quantization: real = scale * (int8 - zero_point).
-
-    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-    Inference", CVPR 2018.
-    """
-
-    scale: Annotated[float, Field(gt=0)]
-    zero_point: Annotated[int, Field(ge=-128, le=127)]
-
-
-class Calibration(_Part):
-    """Temperature scaling (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017)."""
-
-    temperature: Annotated[float, Field(gt=0)]
-    """Divisor of the logits before the softmax."""
-
-
-class Threshold(_Part):
+class Threshold(Model):
     """Threshold of a label, with the false alarms measured at it."""
 
     threshold: Probability
@@ -51,11 +35,11 @@ class Threshold(_Part):
     others."""
 
 
-class Unknown(_Part):
+class Unknown(Model):
     """Rule for `unknown`: its output, the least confidence of a label, and the prior odds of live sound."""
 
     output: bool
-    """True if the network has one more output, after those of the labels, for `unknown`."""
+    """True if each head has one more output, after those of the labels, for `unknown`."""
     min_confidence: Probability
     """Confidence below which the best label is `unknown`."""
     live_odds: Annotated[float, Field(ge=1, le=1e30)] = 1.0
@@ -79,34 +63,54 @@ class Unknown(_Part):
         return self.live_odds * self.faint_odds**faint_db * label_odds if self.output else np.ones_like(label_odds)
 
 
-class Manifest(_Part):
-    """Content of bundle.json. Unknown keys are refused: a newer format must not be read in part."""
+class ClipRule(Model):
+    """Rule that scores the windows of a clip with several networks."""
 
-    format_version: int
+    weights: dict[NetworkName, Weight]
+    """Weight of each network's log-probabilities."""
+    ask_below: Probability | None
+    """The other networks are asked if the first one's highest probability is below it; None: always."""
+
+
+class LiveRule(Model):
+    """Rule that scores the windows of live sound with several networks."""
+
+    weights: dict[NetworkName, Weight]
+    """Weight of each network's log-probabilities."""
+    ask_above: Probability | None
+    """The other networks are asked if the first one's probabilities of the labels sum to at least this; None: always.
+    """
+
+
+class Scoring(Model):
+    """Combination of the networks' scores. With one network, its scores count."""
+
+    order: Annotated[tuple[NetworkName, ...], Field(min_length=1)]
+    """Networks; the first one scores every window."""
+    clip: ClipRule
+    live: LiveRule
+
+
+class BundleDescription(Model):
+    """Keys that all formats of bundle.json share. Unknown keys are refused: a newer format must not be read in part."""
+
+    format_version: Literal[1, 2]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     version: Annotated[str, Field(min_length=1)]
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
-    features: FeatureConfig
-    input: Quantization
-    output: Quantization
-    calibration: Calibration
     thresholds: dict[str, Threshold]
     unknown: Unknown
     training: dict[str, Any]
     """Data, folds, clips, seed and the command that made the bundle."""
     accuracy: dict[str, Any]
-    """Accuracy per test fold, float and int8, with the protocol."""
-    sha256: str
-    """Hash of model.tflite, hex."""
+    """Accuracy per test fold, float and as shipped, with the protocol."""
     golden_sha256: str
     """Hash of golden.npz, hex."""
     manifest_sha256: str
     """Hash of this file's content without this field, hex (see `manifest_digest`)."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.format_version != FORMAT_VERSION:
-            raise ValueError(f"format_version is {self.format_version}, this Earshot reads {FORMAT_VERSION}")
+    def _describes_labels(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels holds a label twice")
         for label in self.labels:
@@ -115,6 +119,54 @@ class Manifest(_Part):
         if set(self.thresholds) != set(self.labels):
             raise ValueError("thresholds must name each label once")
         return self
+
+
+class Manifest(BundleDescription):
+    """Content of bundle.json, in the shape of format 2. `format_version` is that of the files on disk."""
+
+    networks: Annotated[dict[NetworkName, NetworkManifest], Field(min_length=1)]
+    """Networks by name."""
+    scoring: Scoring
+
+    @model_validator(mode="after")
+    def _scores_each_network(self) -> Self:
+        names, order = set(self.networks), self.scoring.order
+        if set(order) != names or len(order) != len(names):
+            raise ValueError(f"scoring.order must name each of the networks once: {', '.join(sorted(names))}")
+        for rule, weights in (("clip", self.scoring.clip.weights), ("live", self.scoring.live.weights)):
+            if set(weights) != names:
+                raise ValueError(f"scoring.{rule}.weights must name each of the networks: {', '.join(sorted(names))}")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_agree(self) -> Self:
+        head_length = len(self.labels) + self.unknown.output
+        for name, network in self.networks.items():
+            for head in network.temperature:
+                if network.outputs[head] != head_length:
+                    raise ValueError(
+                        f"networks.{name}.outputs.{head} is {network.outputs[head]}, must be {head_length}: one for "
+                        "each label, and one more if unknown.output is true"
+                    )
+            if network.classes is not None and name != self.scoring.order[0]:
+                raise ValueError(f"networks.{name} has AudioSet's classes, so it must be first in scoring.order")
+        windows = {(network.features.sample_rate, network.features.window_length) for network in self.networks.values()}
+        if len(windows) > 1:
+            raise ValueError("networks have features of different sample_rate or window_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _files_differ(self) -> Self:
+        files = [MANIFEST, GOLDEN, CARD, *(network.file for network in self.networks.values())]
+        for file in files:
+            if files.count(file) > 1:
+                raise ValueError(f"networks name the file {file}, which is another file of the bundle")
+        return self
+
+    @property
+    def first(self) -> NetworkManifest:
+        """Network that scores every window."""
+        return self.networks[self.scoring.order[0]]
 
 
 def is_label(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Scoring: live scores of overlapping windows, and the decision between the labels and `unknown`."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,22 @@ def decide(scores: NDArray[np.float32], unknown: Unknown) -> NDArray[np.intp]:
     none = 1.0 - scores.sum(axis=1) if unknown.output else np.zeros(len(scores), np.float32)
     best: NDArray[np.intp] = scores.argmax(axis=1)
     return np.where(confidence < np.maximum(none, unknown.min_confidence), scores.shape[1], best)
+
+
+def likeliest_classes(
+    classes: Sequence[str] | None, probabilities: NDArray[np.float32] | None, count: int
+) -> tuple[tuple[str, float], ...]:
+    """Return the likeliest AudioSet classes with their probabilities, the likeliest first.
+
+    Args:
+        classes: display names; None without the AudioSet network.
+        probabilities: shape (classes,), 0 to 1; None without the AudioSet network.
+        count: largest number of classes.
+    """
+    if classes is None or probabilities is None:
+        return ()
+    order = np.argsort(-probabilities, kind="stable")[:count]
+    return tuple((classes[number], round(float(probabilities[number]), 4)) for number in order)
 
 
 def independent_windows(first_start: int, last_start: int, window_length: int, count: int) -> float:

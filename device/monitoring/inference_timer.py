@@ -1,23 +1,23 @@
-"""Inference timer: the classifier, with the time of each window measured."""
+"""Inference timer: the networks, with the time of each window measured."""
 
 import time
 from collections.abc import Callable
 
-from device.types import LogMel, Probabilities
+from device.types import Samples, WindowScores
 
 
 class InferenceTimer:
-    """Calls the classifier and reports how long each window took. Used from the pipeline's thread.
+    """Calls the networks and reports how long each window took. Used from the pipeline's thread.
 
     Args:
-        classify: log-mel (mel_bands, frames) -> scores (labels,).
+        classify: scores a window, from its samples (window_length,), int16.
         record: functions that receive each window's time, s.
         clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        classify: Callable[[LogMel], Probabilities],
+        classify: Callable[[Samples], WindowScores],
         *record: Callable[[float], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -25,10 +25,10 @@ class InferenceTimer:
         self._record = record
         self._clock = clock
 
-    def __call__(self, log_mel: LogMel) -> Probabilities:
-        """Classify one window: log-mel (mel_bands, frames) -> scores (labels,)."""
+    def __call__(self, samples: Samples) -> WindowScores:
+        """Score one window, log-mels included."""
         started = self._clock()
-        scores = self._classify(log_mel)
+        scores = self._classify(samples)
         seconds = self._clock() - started
         for record in self._record:
             record(seconds)

@@ -64,7 +64,7 @@ def _run(
     A block goes from `source` through `monitored` into the pipeline; its events go to the publisher.
     """
     config, bundle = settings.config, settings.bundle
-    rate = bundle.features.sample_rate
+    rate = bundle.sample_rate
     source = make_source(options, config.audio, rate, stop, health.on_source_state)
     load_shedding = LoadShedding(
         limit=config.load.maximum_stretch if options.realtime else 1.0,
@@ -89,7 +89,9 @@ def _run(
     ):
         clips = ClipFolder(state_directory() / "clips")
         observers = Observers(health, _state_topics(publisher, config, bundle), *_recorder(config, clips, bundle))
-        classify = InferenceTimer(settings.classifier, health.record_inference, load_shedding.record_inference)
+        classify = InferenceTimer(
+            settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
+        )
         pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
@@ -125,7 +127,7 @@ def _run(
 
 def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
-    encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.features.hop_length_seconds)
+    encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
     topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram)
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(config.home_assistant, store)
@@ -137,7 +139,7 @@ def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorde
     if not config.clips.enabled:
         return []
     unknown_output = bundle.manifest.unknown.output
-    return [Recorder(config.clips, clips, bundle.features, bundle.labels, unknown_output=unknown_output)]
+    return [Recorder(config.clips, clips, bundle.manifest.first.features, bundle.labels, unknown_output=unknown_output)]
 
 
 def _log_event(event: Event) -> None:

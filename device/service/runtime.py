@@ -1,4 +1,4 @@
-"""Settings of a run: config, bundle, classifier and password, loaded and checked before the run begins."""
+"""Settings of a run: config, bundle, networks and password, loaded and checked before the run begins."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from device.config.models import Config
 from device.config.secrets import read_password
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
-from device.model.classifier import Classifier
+from device.model.ensemble import Ensemble
 from device.model.self_test import self_test
 from device.mqtt.client_factory import make_client
 from device.util.text import did_you_mean
@@ -22,13 +22,13 @@ class RunSettings:
     Attributes:
         config: config.yaml with its overrides.
         bundle: the verified bundle.
-        classifier: classifier of the bundle.
+        ensemble: networks of the bundle.
         password: password for the broker; None without one.
     """
 
     config: Config
     bundle: Bundle
-    classifier: Classifier
+    ensemble: Ensemble
     password: str | None
 
 
@@ -38,37 +38,27 @@ def load_settings(config: Config) -> RunSettings:
     Raises:
         ConfigError: bundle, labels, password or certificates have a fault.
     """
-    bundle, classifier = open_bundle(config.model.bundle, config.model.threads)
+    bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
     password = read_password(config.mqtt)
     make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # loads the certificates
-    return RunSettings(config, bundle, classifier, password)
+    return RunSettings(config, bundle, ensemble, password)
 
 
-def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Classifier]:
-    """Load and verify a bundle, and make its classifier.
+def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
+    """Load and verify a bundle, and load its networks.
 
     Args:
         path: folder of the bundle.
-        threads: CPU threads of the classifier.
+        threads: CPU threads of each network.
 
     Raises:
         ConfigError: the bundle is missing or damaged, or its self-test fails on this machine.
     """
     bundle = load_bundle(path)
-    classifier = Classifier(
-        bundle.model_path,
-        labels=len(bundle.labels),
-        temperature=bundle.manifest.calibration.temperature,
-        threads=threads,
-    )
-    if classifier.shape != bundle.features.shape:
-        raise ConfigError(
-            f"bundle refused: {bundle.model_path}: it takes log-mels of shape {classifier.shape}, and the features in "
-            f"its manifest give {bundle.features.shape}. Export the bundle again"
-        )
-    self_test(bundle, classifier)
-    return bundle, classifier
+    ensemble = Ensemble(bundle, threads)
+    self_test(bundle, ensemble.networks)
+    return bundle, ensemble
 
 
 def check_labels(config: Config, bundle: Bundle) -> None:

@@ -6,10 +6,10 @@ import threading
 
 from device.cli.main import main
 from device.detection.gate import SoundGate
-from device.model.classifier import Classifier
+from device.model.classifier import Network
 from device.outbox.queue import Outbox
 
-PARTS = {"gate": (SoundGate, "update"), "network": (Classifier, "__call__"), "outbox": (Outbox, "refresh_status")}
+PARTS = {"gate": (SoundGate, "update"), "network": (Network, "outputs"), "outbox": (Outbox, "refresh_status")}
 
 
 def wait_for_ever():

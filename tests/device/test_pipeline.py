@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from fake_bundle import score_log_mel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import make_bundle
@@ -52,8 +53,8 @@ def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
             position, number = position + len(block), number + 1
 
 
-def events_of(blocks, classify=low_or_high, config=CONFIG):
-    return list(Pipeline(config, make_bundle(FEATURES), classify).run(blocks))
+def events_of(blocks, network=low_or_high, config=CONFIG):
+    return list(Pipeline(config, make_bundle(FEATURES), score_log_mel(FEATURES, network)).run(blocks))
 
 
 def without_ids(events):
@@ -201,7 +202,7 @@ def test_silence_causes_no_inference():
 def test_clip_windows_cover_the_clip(length):
     """Each sample of a clip lies in a window; zeros follow a short clip."""
     samples = np.arange(length, dtype=np.int64).astype(np.int16)
-    windows = clip_windows(samples, FEATURES)
+    windows = clip_windows(samples, FEATURES.window_length)
     assert windows.shape[1] == FEATURES.window_length
     np.testing.assert_array_equal(windows[0, : min(length, FEATURES.window_length)], samples[: FEATURES.window_length])
     if length > FEATURES.window_length:
@@ -212,8 +213,9 @@ def test_clip_windows_cover_the_clip(length):
 def test_classify_clip_is_the_mean_of_its_windows():
     """A clip's scores are the mean of the scores of its windows."""
     clip = np.concatenate([tone(300, 3), tone(5000, 3)]).astype(np.int16)
-    scores = classify_clip(clip, FEATURES, low_or_high)
-    by_window = [low_or_high(log_mel(window, FEATURES)) for window in clip_windows(clip, FEATURES)]
+    scores, audioset = classify_clip(clip, FEATURES.window_length, score_log_mel(FEATURES, low_or_high))
+    assert audioset is None
+    by_window = [low_or_high(log_mel(window, FEATURES)) for window in clip_windows(clip, FEATURES.window_length)]
     assert len(by_window) == 3
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, np.mean(by_window, axis=0), rtol=1e-6)

@@ -27,6 +27,7 @@ from training.data.windows import SampleWindows
 from training.fitting.backbone_features import Examples
 from training.fitting.calibration import HeldOutLogits, choose_unknown_bias, fit_temperature, labelled_accuracy
 from training.fitting.lda import fit_head, normalize_logit_spread, window_weights
+from training.fitting.unknown_regression import GAIN, PENALTY, fit_unknown
 from training.models.head import Head
 
 
@@ -44,6 +45,8 @@ class HeadConfig:
     live_cost: float = 0.01
     """The same share live: the live odds start where this share would become `unknown`. So they depend on the head,
     because heads differ in how readily they classify other sounds as `unknown`."""
+    unknown_regression: bool = False
+    """Logit of `unknown` by logistic regression (see `training.fitting.unknown_regression`), not by a mean."""
     validate_on_copies: bool = False
     """Validation on augmented copies instead of the original clips: for a head for live sound."""
 
@@ -199,6 +202,8 @@ class HeadTrainer:
         without = [fold for fold in {held_out_fold, other_fold} if fold is not None]
         fold_features = self._fold_features(held_out_fold)
         key = {**self._key, "sight": fold_features.key, "without": sorted(without), "shrinkage": shrinkage}
+        if self._config.unknown_regression:
+            key["unknown"] = [PENALTY, GAIN]
 
         def compute() -> dict[str, NDArray[np.float32]]:
             examples = fold_features.examples
@@ -209,7 +214,10 @@ class HeadTrainer:
             errors = examples.noise.errors[~np.isin(self._folds[examples.noise.clip], without)]
             head = fit_head(features, target, weights, labels, shrinkage, errors)
             negatives = features[(target == labels) & (copy == copy.min())]
-            return vars(normalize_logit_spread(head, negatives, labels))
+            head = normalize_logit_spread(head, negatives, labels)
+            if self._config.unknown_regression and len(negatives):
+                head = fit_unknown(head, features, target, weights, labels, shrinkage)
+            return vars(head)
 
         return Head(**self._cache.arrays("head", key, compute))
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.model.manifest_network import AUDIOSET
+from device.model.manifest_network import Head as HeadName
 from training.data.array_cache import Cache, file_digest
 from training.data.dataset import Dataset
 from training.data.windows import WindowCutter
@@ -20,6 +21,7 @@ from training.models.efficientat import CLASSES, EMBEDDING, build_audioset_netwo
 from training.quantization.tflite import convert_float16
 from training.workflow.network_kind import NetworkKind
 
+_HEADS: tuple[HeadName, ...] = ("clip", "live")
 _COMPARED_CLIPS = 200
 """Training clips with whose first windows an export is compared with the float network."""
 
@@ -83,11 +85,11 @@ class AudioSetKind(NetworkKind):
             content=convert_float16(build_audioset_network(arrays, shape, heads)),
             features=self._config.features,
             outputs={
-                **{name: len(head.bias) for name, head in heads.items()},
+                **{name: len(heads[name].bias) for name in _HEADS if name in heads},
                 "audioset": CLASSES,
                 "embedding": EMBEDDING,
             },
-            temperature={name: each.temperature for name, each in network.heads.items()},
+            temperature={name: network.heads[name].temperature for name in _HEADS if name in heads},
             classes=audioset_classes(),
             log_mels=self._clips.first_log_mels(examples.clip[rows]),
             logits=heads["clip"](examples.features[rows]),

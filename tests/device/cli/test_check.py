@@ -166,8 +166,10 @@ def test_a_machine_that_is_too_slow_is_a_fault(check, monkeypatch):
     """A window that takes longer than the hop is a fault, with its cures."""
 
     def open_slow(path, threads):
-        bundle, classify = open_bundle(path, threads)
-        return bundle, lambda log_mel: time.sleep(0.15) or classify(log_mel)
+        bundle, ensemble = open_bundle(path, threads)
+        classify = ensemble.classify_by_all
+        ensemble.classify_by_all = lambda samples: time.sleep(0.15) or classify(samples)
+        return bundle, ensemble
 
     monkeypatch.setattr(check_command, "open_bundle", open_slow)
     code, found, _ = check("window.hop_seconds=0.1")

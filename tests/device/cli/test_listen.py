@@ -84,9 +84,9 @@ def test_the_view_fits_into_any_terminal(columns, rows):
     assert all(len(COLOR.sub("", line)) <= columns for line in lines)
 
 
-def test_an_output_without_a_terminal_is_an_error(street, capsys):
+def test_an_output_without_a_terminal_is_an_error(demo_recording, capsys):
     """In a pipe the command ends with one line, which names an alternative."""
-    assert main(["listen", "--input", str(street)]) == 2
+    assert main(["listen", "--input", str(demo_recording)]) == 2
     assert "the output is not a terminal. Run it in one, or use `earshot run --trace`" in capsys.readouterr().err
 
 
@@ -129,9 +129,9 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(street):
+def terminal(demo_recording):
     """Run `earshot listen` on the demo's recording in a terminal."""
-    terminal = Terminal(sys.executable, "-m", "device", "listen", "--input", str(street))
+    terminal = Terminal(sys.executable, "-m", "device", "listen", "--input", str(demo_recording))
     yield terminal
     terminal.close()
 

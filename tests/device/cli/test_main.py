@@ -63,13 +63,13 @@ def test_classify_continues_after_a_bad_file(bundle_path, tone_file, tmp_path, c
     assert "bad.wav: not a sound file" in line
 
 
-def test_gate_prints_spans(street, capsys):
+def test_gate_prints_spans(demo_recording, capsys):
     """The spans of the demo's recording are printed in seconds, with the reason."""
-    assert main(["gate", str(street), "--json"]) == 0
+    assert main(["gate", str(demo_recording), "--json"]) == 0
     spans = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert all(list(span) == ["file", "start_seconds", "end_seconds", "reason"] for span in spans)
     assert any(span["start_seconds"] <= 29.3 <= span["end_seconds"] for span in spans)
-    assert main(["gate", str(street)]) == 0
+    assert main(["gate", str(demo_recording)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(spans)
 
 
@@ -131,20 +131,32 @@ def test_wrong_arguments_end_with_exit_code_2():
     assert earshot()[0] == 2
 
 
-def test_events_without_a_broker_stay_in_the_outbox(street, bundle_path, tmp_path, monkeypatch, capsys):
+def test_events_without_a_broker_stay_in_the_outbox(demo_recording, bundle_path, tmp_path, monkeypatch, capsys):
     """After a recording without a broker there is one line with the cure, exit code 69, and events in the outbox."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr("device.service.daemon._DELIVERY_SECONDS", 1.0)
-    code = main(["run", "--input", str(street), "--speed", "max", "--exit-at-end", "--set", f"mqtt.port={free_port()}"])
+    code = main(
+        ["run", "--input", str(demo_recording), "--speed", "max", "--exit-at-end", "--set", f"mqtt.port={free_port()}"]
+    )
     assert code == 69
     (line,) = capsys.readouterr().err.splitlines()
     assert "could not be delivered and wait in" in line
     assert (tmp_path / "outbox.sqlite").stat().st_size > 0
 
 
-def test_trace_logs_refusals_and_the_gate(mosquitto, street, bundle_path, tmp_path):
+def test_trace_logs_refusals_and_the_gate(mosquitto, demo_recording, bundle_path, tmp_path):
     """`--trace` logs openings of the gate and the reason of each refusal; without it, neither is logged."""
-    arguments = ["run", "--input", street, "--speed", "max", "--exit-at-end", "--quiet", "--set", "events.threshold=1"]
+    arguments = [
+        "run",
+        "--input",
+        demo_recording,
+        "--speed",
+        "max",
+        "--exit-at-end",
+        "--quiet",
+        "--set",
+        "events.threshold=1",
+    ]
     arguments += ["--set", f"mqtt.port={mosquitto.port}"]
     code, _, lines = earshot(*arguments, "--trace", STATE_DIRECTORY=str(tmp_path))
     assert code == 0
@@ -156,9 +168,9 @@ def test_trace_logs_refusals_and_the_gate(mosquitto, street, bundle_path, tmp_pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_daemon_cleanly(street, bundle_path, tmp_path, mosquitto, number):
+def test_a_signal_ends_the_daemon_cleanly(demo_recording, bundle_path, tmp_path, mosquitto, number):
     """Ctrl-C and SIGTERM end a running daemon within 20 s, with exit code 0 and without a traceback."""
-    command = [sys.executable, "-m", "device", "run", "--input", street, "--set", f"mqtt.port={mosquitto.port}"]
+    command = [sys.executable, "-m", "device", "run", "--input", demo_recording, "--set", f"mqtt.port={mosquitto.port}"]
     daemon = subprocess.Popen(
         command, env={**os.environ, "STATE_DIRECTORY": str(tmp_path)}, stderr=subprocess.PIPE, text=True
     )

@@ -21,10 +21,10 @@ from device.config.quiet_hours import QuietHours
         (["22:00-07:00", "13:00-15:00"], (14, 0), True),
     ],
 )
-def test_quiet_hours_go_by_the_local_clock(berlin, spans, clock, quiet):
+def test_quiet_hours_go_by_the_local_clock(berlin_time, spans, clock, quiet):
     """A span is quiet from its first minute to before its last, also over midnight, in summer and in winter."""
-    assert QuietHours(spans).hold(berlin(2026, 7, 1, *clock)) == quiet
-    assert QuietHours(spans).hold(berlin(2026, 12, 31, *clock)) == quiet
+    assert QuietHours(spans).hold(berlin_time(2026, 7, 1, *clock)) == quiet
+    assert QuietHours(spans).hold(berlin_time(2026, 12, 31, *clock)) == quiet
 
 
 @pytest.mark.parametrize(

@@ -166,11 +166,11 @@ def test_a_label_that_becomes_no_event_is_refused_with_a_reason():
     assert refused[0].time == (1000 - 50 + LENGTH) / RATE
 
 
-def test_no_event_starts_in_quiet_hours(berlin):
+def test_no_event_starts_in_quiet_hours(berlin_time):
     """Quiet hours refuse starts, end no event early, and a sound that continues after them starts one."""
     refused = []
     tracked = tracker(refused.append, quiet_hours=["22:00-07:00"])
-    evening, morning = (round(berlin(2026, 6, *clock) * RATE) for clock in ((1, 21, 59, 58), (2, 6, 59, 57)))
+    evening, morning = (round(berlin_time(2026, 6, *clock) * RATE) for clock in ((1, 21, 59, 58), (2, 6, 59, 57)))
     earlier = track_span(tracked, *[(0.9, 0.0)] * 20, at=evening)
     assert [m.type for m in earlier] == ["start", "end"]
     assert earlier[1].end_time - earlier[0].start_time > 15

@@ -159,9 +159,9 @@ def test_speech_opens_the_gate_by_voice(shared):
     assert sum(span.end - span.start for span in spans) > 0.7 * len(samples)
 
 
-def test_each_sound_of_the_street_opens_the_gate(street):
+def test_each_sound_of_the_street_opens_the_gate(demo_recording):
     """Each of the five sounds in the demo's recording opens the gate."""
-    samples = read_samples(street, RATE)
+    samples = read_samples(demo_recording, RATE)
     spans = spans_of(samples, GateConfig())
     for onset in (5.0, 17.5, 29.0, 40.0, 53.0):
         assert any(span.start / RATE - 0.5 <= onset + 0.5 <= span.end / RATE + 0.5 for span in spans), onset

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from fake_bundle import FakeNetwork
 from support import make_bundle
 
 from device.errors import ConfigError
@@ -68,7 +69,8 @@ def test_a_missing_folder_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "format_version is 2"),
+        ({"format_version": 3}, "format_version is '3', this Earshot reads 1 and 2"),
+        ({"format_version": 2}, "networks: Field required"),
         ({"labels": ["a", "a"]}, "twice"),
         ({"labels": ["a/b"]}, "cannot name an MQTT topic"),
         ({"labels": [UNKNOWN]}, "cannot name an MQTT topic"),
@@ -96,9 +98,9 @@ def test_another_network_fails_the_golden_test(bundle_path):
     """A network that computes other scores, or NaN, is refused."""
     bundle = load_bundle(bundle_path)
     for wrong in (np.nan, 0.1):
-        scores = np.full(len(bundle.labels), wrong, np.float32)
+        scores = np.full(len(bundle.labels) + 1, wrong, np.float32)
         with pytest.raises(ConfigError, match="scores of golden window"):
-            self_test(bundle, lambda _, scores=scores: scores)
+            self_test(bundle, {"inception": FakeNetwork(bundle.manifest.first, lambda _, scores=scores: scores)})
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding, Stretch
 from device.monitoring.source_monitor import SourceMonitor
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block, Observer, SourceLost
+from device.types import BLOCK_SECONDS, Block, Observer, SourceLost, WindowScores
 
 FEATURES = FeatureConfig(window_seconds=3.0, mel_bands=16)
 LENGTH = round(BLOCK_SECONDS * FEATURES.sample_rate)
@@ -104,10 +104,10 @@ class Machine:
             self.load.record_block(item)
             yield item
 
-    def classify(self, _log_mel):
+    def classify(self, _samples):
         """Return scores after the inference time."""
         self.time += self._inference_seconds
-        return np.array([0.9, 0.0], np.float32)
+        return WindowScores(np.array([0.9, 0.0], np.float32), np.zeros((16, 4), np.float32))
 
     def run(self, seconds):
         """Run the pipeline over this time, s, and return the factor at each block."""

@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+from fake_bundle import score_log_mel
 from support import make_bundle
 
 from device.model.features import FeatureConfig
@@ -73,9 +75,15 @@ def test_a_short_recording_is_repeated():
     assert len(random_excerpt(short, 4, np.random.default_rng(0))) == 4
 
 
+def use_network(monkeypatch, network):
+    """Replace the networks of every bundle by a plain function: log-mel -> scores."""
+    ensemble = SimpleNamespace(classify_live=score_log_mel(FEATURES, network))
+    monkeypatch.setattr("training.evaluation.pipeline_evaluation.load_ensemble", lambda _: ensemble)
+
+
 def test_a_clip_is_classified_and_detected(places, monkeypatch):
     """With a perfect network, every scene is classified and detected, and ambience alone gives no event."""
-    monkeypatch.setattr("training.evaluation.pipeline_evaluation.load_classifier", lambda _: classify_by_pitch)
+    use_network(monkeypatch, classify_by_pitch)
     bundle = make_bundle(FEATURES, ("low", "high"), threshold=0.3)
     results = play_scenes(bundle, places, 1, SCENE, 0)
     assert results.detected == {"low": [True], "high": [True]}
@@ -87,9 +95,7 @@ def test_a_clip_is_classified_and_detected(places, monkeypatch):
 
 def test_gate_recall_does_not_depend_on_the_network(places, monkeypatch):
     """With a network without scores, clips are classified but not detected."""
-    monkeypatch.setattr(
-        "training.evaluation.pipeline_evaluation.load_classifier", lambda _: lambda _: np.zeros(2, np.float32)
-    )
+    use_network(monkeypatch, lambda _: np.zeros(2, np.float32))
     results = play_scenes(make_bundle(FEATURES, ("low", "high")), places, 2, SCENE, 0)
     assert results.detected == {"low": [False], "high": [False]}
     assert results.on_window == {"low": [True], "high": [True]}
@@ -106,7 +112,7 @@ def test_events_in_ambience_are_returned(places):
     samples = (noise(30) * 32768).astype(np.int16)
     samples[20 * RATE : 22 * RATE] *= 5
     bundle = make_bundle(FEATURES, ("low", "high"))
-    events, windows = run_pipeline(samples, bundle, lambda _: np.array([0.9, 0.1], np.float32))
+    events, windows = run_pipeline(samples, bundle, score_log_mel(FEATURES, lambda _: np.array([0.9, 0.1], np.float32)))
     assert [event.label for event in events if event.type == "start"][:1] == ["low"]
     assert any(20 * RATE < end <= 24 * RATE for end in (window.start + FEATURES.window_length for window in windows))
 

@@ -11,7 +11,7 @@ from device.model.bundle import load_bundle
 from device.model.scoring import Scorer, decide
 from device.model.self_test import self_test
 from training.export import bundle_writer as module
-from training.export.bundle_writer import export_bundle, golden_waveforms, load_classifier
+from training.export.bundle_writer import export_bundle, golden_waveforms, load_ensemble
 from training.models.head import LOGITS, attach_head, predict_logits
 from training.quantization import tflite
 from training.workflow import run as workflow
@@ -27,7 +27,7 @@ def parts(trained):
 def test_bundle_passes_the_devices_own_checks(trained):
     """The device accepts an exported bundle: hashes, golden log-mels, golden scores."""
     bundle = load_bundle(trained.output / "bundle")
-    self_test(bundle, load_classifier(bundle))
+    self_test(bundle, load_ensemble(bundle).networks)
     assert bundle.manifest.unknown.output
     assert (bundle.path / "MODEL_CARD.md").read_text().startswith("# tiny@0.1.0")
 
@@ -36,10 +36,10 @@ def test_int8_agrees_with_float(trained):
     """Scores of the int8 network are close to the float ones."""
     network, keras, windows = parts(trained)
     bundle = load_bundle(trained.output / "bundle")
-    classify = load_classifier(bundle)
+    network = load_ensemble(bundle).networks["inception"]
     exact = np.exp(predict_logits(keras, windows) / network.temperature)
     exact = (exact / exact.sum(axis=1, keepdims=True))[:, :3]
-    quantized = np.stack([classify(window) for window in windows])
+    quantized = np.stack([network.probabilities(network.outputs(window), "clip")[:3] for window in windows])
     assert np.abs(exact - quantized).mean() < 0.05
 
 
@@ -56,7 +56,16 @@ def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
     (folder / "model.tflite").write_bytes(b"old")
     manifest = load_bundle(trained.output / "bundle").manifest
     info = module.BundleInfo(
-        "wrong", "1", manifest.labels, manifest.features, network.temperature, network.thresholds, True, 1.0, {}, {}
+        "wrong",
+        "1",
+        manifest.labels,
+        manifest.first.features,
+        network.temperature,
+        network.thresholds,
+        True,
+        1.0,
+        {},
+        {},
     )
     with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
         export_bundle(keras, windows, predict_logits(keras, windows), info, folder)

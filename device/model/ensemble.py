@@ -1,0 +1,107 @@
+"""Ensemble: the networks of a bundle, scored together.
+
+The first network scores every window; the others are asked where their answer can change the result. For clips, they
+are asked in doubt. For live sound, they confirm what the first network proposes, because false alarms are its confident
+mistakes. Their log-probabilities are added by weight: a logarithmic opinion pool (C. Genest and J. Zidek, "Combining
+probability distributions: a critique and an annotated bibliography", Statistical Science 1, 1986).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.model.audioset_features import AudioSetFeatureConfig, audioset_picture
+from device.model.bundle import Bundle
+from device.model.classifier import BaseNetwork, Network, softmax
+from device.model.manifest import ClipRule, LiveRule
+from device.model.manifest_network import Head
+from device.types import LogMel, Probabilities, Samples, WindowScores
+
+_LEAST = 1e-6
+"""Floor of a probability before its logarithm: an int8 network does not distinguish smaller ones."""
+
+
+class Ensemble:
+    """Networks of a bundle, loaded into memory. Used from one thread.
+
+    Args:
+        bundle: its manifest describes the networks and the rules.
+        threads: number of CPU threads of each interpreter.
+        networks: networks by name in place of the bundle's files.
+
+    Attributes:
+        networks: networks by name, in the order of scoring.
+
+    Raises:
+        ConfigError: a file is no TFLite model, or does not match the manifest.
+        UnavailableError: no TFLite interpreter is installed.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1, *, networks: Mapping[str, BaseNetwork] | None = None) -> None:
+        manifest = bundle.manifest
+        self._labels = len(manifest.labels)
+        self._clip_rule, self._live_rule = manifest.scoring.clip, manifest.scoring.live
+        self.networks: dict[str, BaseNetwork] = {
+            name: Network(bundle.model_path(name), manifest.networks[name], threads)
+            if networks is None
+            else networks[name]
+            for name in manifest.scoring.order
+        }
+
+    def classify_clip(self, samples: Samples) -> WindowScores:
+        """Score one window of a clip; samples of shape (window_length,), int16."""
+        return self._score(samples, "clip", self._clip_rule)
+
+    def classify_live(self, samples: Samples) -> WindowScores:
+        """Score one window of live sound; samples of shape (window_length,), int16."""
+        return self._score(samples, "live", self._live_rule)
+
+    def classify_by_all(self, samples: Samples) -> WindowScores:
+        """Score one window of live sound with every network, the longest that `classify_live` takes."""
+        return self._score(samples, "live", self._live_rule.model_copy(update={"ask_above": None}))
+
+    def _score(self, samples: Samples, head: Head, rule: ClipRule | LiveRule) -> WindowScores:
+        (name, first), *others = self.networks.items()
+        log_mel = first.log_mel(samples)
+        outputs = first.outputs(log_mel)
+        probabilities = first.probabilities(outputs, head)
+        if others and asks_others(probabilities, self._labels, rule):
+            answers = [other.probabilities(other.outputs(other.log_mel(samples)), head) for _, other in others]
+            weights = [rule.weights[each] for each in (name, *(other_name for other_name, _ in others))]
+            probabilities = fuse([probabilities, *answers], weights)
+        return WindowScores(probabilities[: self._labels], _picture(log_mel, first), first.audioset(outputs))
+
+
+def asks_others(probabilities: Probabilities, labels: int, rule: ClipRule | LiveRule) -> bool:
+    """Return whether the other networks are asked about a window.
+
+    Args:
+        probabilities: the first network's, shape (labels,) or (labels + 1,); the last of labels + 1 is `unknown`.
+        labels: number of labels.
+        rule: for clips, they are asked if the highest probability is below `ask_below`; for live sound, if the
+            probabilities of the labels sum to at least `ask_above`. Always, if that is None.
+    """
+    if isinstance(rule, ClipRule):
+        return rule.ask_below is None or float(probabilities.max()) < rule.ask_below
+    return rule.ask_above is None or 1.0 - float(probabilities[labels:].sum()) >= rule.ask_above
+
+
+def fuse(probabilities: Sequence[Probabilities], weights: Sequence[float]) -> Probabilities:
+    """Pool the probabilities of networks: softmax(sum of weight * log(max(p, 1e-6))).
+
+    Args:
+        probabilities: of each network, shape (n,), 0 to 1.
+        weights: of each network, above 0.
+
+    Returns:
+        Shape (n,), float32, 0 to 1, with a sum of 1.
+    """
+    logarithms: NDArray[np.float32] = np.log(np.maximum(np.stack(probabilities), np.float32(_LEAST)))
+    return softmax(np.asarray(np.asarray(weights) @ logarithms, np.float32))
+
+
+def _picture(log_mel: LogMel, network: BaseNetwork) -> LogMel:
+    """Return a network's log-mel in the range of a picture, [-1, 1]."""
+    features = network.manifest.features
+    return audioset_picture(log_mel, features) if isinstance(features, AudioSetFeatureConfig) else log_mel
