@@ -33,7 +33,7 @@ pytest:
 
 fuzz:  ## Try config and bundle with ten thousand damaged ones for each property
 	@deploy/setup.sh test
-	$(BIN)/pytest tests/test_fuzz_config.py tests/test_fuzz_bundle.py --hypothesis-profile=thorough
+	$(BIN)/pytest tests/test_fuzz_*.py --hypothesis-profile=thorough
 
 bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test

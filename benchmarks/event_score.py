@@ -1,22 +1,31 @@
-"""How events are scored against what sounded.
+"""Event score: F1, precision, recall and false events of detected events, compared with the true sounds.
 
-An event matches a sound if the label is right and its onset within 2 s of the sound's; each matches one other at most,
-in the order of time. F1 is the harmonic mean of precision and recall over events.
+An event matches a sound with its label if their onsets differ by at most 2 s. Pairs are formed in the order of time,
+and each event and each sound is in one pair at most. F1 is the harmonic mean of precision and recall over events.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 TOLERANCE_SECONDS = 2.0
-FEW_FALSE_EVENTS = 12.0
-"""An hour, for the second row of YAMNet: what somebody may bear."""
+"""Largest difference between the onsets of an event and its sound, s."""
+MAXIMUM_FALSE_PER_HOUR = 12.0
+"""Largest number of false events an hour in the second row of YAMNet: a tolerable number for a user."""
 Sounds = list[tuple[str, float]]
 """Label and onset in seconds."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One listener on one street or several: counts that add up."""
+class Counts:
+    """Counts of one detector on one street scene or several. They can be added.
+
+    Attributes:
+        hits: matching pairs of an event and a sound.
+        sounds: true sounds.
+        events: detected events.
+        false_events: events in ambience alone.
+        hours: length of that ambience, h.
+    """
 
     hits: int
     sounds: int
@@ -24,17 +33,17 @@ class Side:
     false_events: int
     hours: float
 
-    def __add__(self, other: "Side") -> "Side":
-        return Side(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall, 0 to 1."""
+        """F1: harmonic mean of precision and recall, 0 to 1."""
         return 2 * self.hits / max(self.sounds + self.events, 1)
 
     @property
     def false_per_hour(self) -> float:
-        """On ambience alone."""
+        """False events per hour of ambience."""
         return self.false_events / self.hours
 
     def __str__(self) -> str:
@@ -42,8 +51,8 @@ class Side:
         return f"{self.f1:6.2f}{precision:11.2f}{recall:8.2f}{self.events:8}{self.false_per_hour:15.1f}"
 
 
-def matches(truth: Sounds, events: Sounds) -> int:
-    """Number of pairs of equal label and onsets within the tolerance, each in one pair at most."""
+def count_matches(truth: Sounds, events: Sounds) -> int:
+    """Count the matching pairs of true sounds and events."""
     hits = 0
     for label in {label for label, _ in truth}:
         expected = sorted(onset for name, onset in truth if name == label)
@@ -56,15 +65,23 @@ def matches(truth: Sounds, events: Sounds) -> int:
     return hits
 
 
-def table(title: str, ours: Side, theirs: Sequence[Side]) -> str:
-    """Earshot, and YAMNet at two of its thresholds, as text."""
-    best = max(theirs, key=lambda side: side.f1)
-    quiet = max((each for each in theirs if each.false_per_hour <= FEW_FALSE_EVENTS), key=lambda side: side.f1)
+def table(title: str, earshot: Counts, yamnet: Sequence[Counts]) -> str:
+    """Format the scores of Earshot, and of YAMNet at two of its thresholds, as text.
+
+    Args:
+        title: title of the table.
+        earshot: counts of Earshot.
+        yamnet: counts of YAMNet at each threshold.
+    """
+    best = max(yamnet, key=lambda counts: counts.f1)
+    quiet = max(
+        (each for each in yamnet if each.false_per_hour <= MAXIMUM_FALSE_PER_HOUR), key=lambda counts: counts.f1
+    )
     columns = f"{'F1':>6}{'precision':>11}{'recall':>8}{'events':>8}{'false events/h':>15}"
     rows = {
-        f"{title}, {ours.sounds} sounds": columns,
-        "Earshot, daemon and broker": ours,
+        f"{title}, {earshot.sounds} sounds": columns,
+        "Earshot, daemon and broker": earshot,
         "YAMNet, best threshold": best,
-        f"YAMNet, at most {FEW_FALSE_EVENTS:.0f} false events/h": quiet,
+        f"YAMNet, at most {MAXIMUM_FALSE_PER_HOUR:.0f} false events/h": quiet,
     }
     return "\n" + "\n".join(f"{name:<44}{row}" for name, row in rows.items())

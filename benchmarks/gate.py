@@ -1,10 +1,10 @@
-"""What the gate hears and what it sleeps through, beside webrtcvad alone.
+"""Gate benchmark: recall on clips and share of rest in ambience, compared with webrtcvad alone.
 
     python benchmarks/gate.py [--data ../shared/data] [--folds 1 10 3] [--most 60] [--db 10]
 
-Recall: foreground clips of UrbanSound8K are laid into quiet ambience, `--db` above it (RMS over the clip); the
-gate has 20 s of ambience before the clip, and hears it when it is open at any time while the clip sounds.
-Rest: the share of time that the gate is shut over a whole recording of ambience, after its first 10 s.
+Recall: foreground clips of UrbanSound8K are mixed into quiet ambience, `--db` above it (RMS over the clip). 20 s of
+ambience precede the clip. A clip counts if the gate is open at any time while it sounds.
+Rest: the share of time with a shut gate over a whole recording of ambience, after its first 10 s.
 """
 
 import argparse
@@ -37,32 +37,32 @@ GATES = {
 
 
 def spans(samples: np.ndarray, config: GateConfig) -> list[Span]:
-    """The spans in which the gate is open, over samples (n,), int16."""
+    """Return the spans in which the gate is open, for samples (n,), int16."""
     gate = SoundGate(config, RATE)
-    found = []
+    closed = []
     for position in range(0, len(samples) - BLOCK + 1, BLOCK):
         span = gate.update(Block(samples[position : position + BLOCK], position, 0.0))
         if span is not None and not span.is_open:
-            found.append(span)
+            closed.append(span)
     last = gate.close()
-    return found + ([last] if last else [])
+    return closed + ([last] if last else [])
 
 
 def scaled(samples: np.ndarray, dbfs: float) -> np.ndarray:
-    """Samples (n,) at an RMS level, float64."""
+    """Scale samples (n,) to an RMS level, dBFS; the result is float64."""
     rms = np.sqrt(np.mean(samples.astype(float) ** 2)) / 32768
     return samples * (10 ** (dbfs / 20) / max(rms, 1e-6))
 
 
-def foreground(data: Path, folds: Iterable[int], most: int) -> dict[str, list[Path]]:
-    """Foreground clips by class, at most so many of each, spread over the recordings."""
+def foreground(data: Path, folds: Iterable[int], maximum: int) -> dict[str, list[Path]]:
+    """Return foreground clips by class, at most `maximum` of each class, spread over the recordings."""
     clips = defaultdict(list)
     with (data / "metadata" / "UrbanSound8K.csv").open() as table:
         for row in csv.DictReader(table):
             path = data / "audio" / f"fold{row['fold']}" / f"{Path(row['slice_file_name']).stem}.ogg"
             if int(row["fold"]) in folds and row["salience"] == "1" and path.is_file():
                 clips[row["class"]].append(path)
-    return {name: paths[:: max(1, len(paths) // most)][:most] for name, paths in sorted(clips.items())}
+    return {name: paths[:: max(1, len(paths) // maximum)][:maximum] for name, paths in sorted(clips.items())}
 
 
 def main() -> None:
@@ -70,28 +70,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--folds", type=int, nargs="+", default=[1, 3, 10])
-    parser.add_argument("--most", type=int, default=60, help="clips a class (default: 60)")
+    parser.add_argument("--most", type=int, default=60, help="largest number of clips a class (default: 60)")
     parser.add_argument("--db", type=float, default=10.0, help="level of the clip above the ambience (default: 10)")
     arguments = parser.parse_args()
     ambience = arguments.data / "ambience"
     if not ambience.is_dir():
-        sys.exit(f"{ambience}: not there. Give --data with urbansound8k/ and ambience/ in it")
-    generator = np.random.default_rng(0)
+        sys.exit(f"{ambience}: no such folder. Set --data to a folder with urbansound8k/ and ambience/")
+    rng = np.random.default_rng(0)
     beds = [read_samples(ambience / f"{name}.ogg", RATE) for name in BEDS]
     print(f"{'recall, clips ' + format(arguments.db, '+.0f') + ' dB':<28}" + "".join(f"{name:>10}" for name in GATES))
     for name, paths in foreground(arguments.data / "urbansound8k", arguments.folds, arguments.most).items():
-        heard = dict.fromkeys(GATES, 0)
+        detected = dict.fromkeys(GATES, 0)
         for number, path in enumerate(paths):
             clip = read_samples(path, RATE)
             bed = beds[number % len(beds)]
             length = LEAD_SECONDS * RATE + len(clip)
-            start = generator.integers(0, max(1, len(bed) - length))
+            start = rng.integers(0, max(1, len(bed) - length))
             mix = scaled(np.resize(bed[start:], length), QUIET_DBFS)
             mix[-len(clip) :] += scaled(clip, QUIET_DBFS + arguments.db)
             samples = np.clip(np.rint(mix), -32768, 32767).astype(np.int16)
             for gate, config in GATES.items():
-                heard[gate] += any(span.end > LEAD_SECONDS * RATE for span in spans(samples, config))
-        print(f"{name} ({len(paths)})".ljust(28) + "".join(f"{heard[gate] / len(paths):>10.1%}" for gate in GATES))
+                detected[gate] += any(span.end > LEAD_SECONDS * RATE for span in spans(samples, config))
+        print(f"{name} ({len(paths)})".ljust(28) + "".join(f"{detected[gate] / len(paths):>10.1%}" for gate in GATES))
     print(f"\n{'shut on steady ambience':<28}" + "".join(f"{name:>10}" for name in GATES))
     for name in STEADY:
         samples = scaled(read_samples(ambience / f"{name}.ogg", RATE), -40.0).astype(np.int16)

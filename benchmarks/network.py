@@ -1,14 +1,14 @@
-"""Earshot's network beside what a user would pick instead, on the same clips and the same folds.
+"""Network benchmark: accuracy of Earshot and two alternatives, on the same clips and the same folds.
 
     python benchmarks/network.py --data DIR --run runs/urbansound8k --weights FILE --yamnet yamnet.tflite
 
-Each fold is tested by heads fitted on all other folds:
+Each test fold is scored by heads fitted on all other folds:
 
-- Earshot: the figures of `earshot-train evaluate` (int8, through the device's code, `unknown` counts as an error);
+- Earshot: the accuracy from `earshot-train evaluate` (int8, through the device's code, `unknown` counts as an error);
 - YAMNet: its 1024-d embedding and its 521 scores, averaged over one centred 3 s window, plus logistic regression;
 - the article's method: frozen Inception V3, last layer at 299x299, plus logistic regression.
 
-The baselines' regularisation is the best of three *on the test fold*: an advantage that Earshot does not get.
+The regularization of the baselines is the best of three *on the test fold*, an advantage over Earshot.
 """
 
 import argparse
@@ -34,12 +34,14 @@ from training.distillation.yamnet import SAMPLE_RATE, Teacher
 from training.fitting.head_trainer import label_indices
 from training.models.tf import import_tensorflow
 
-STRENGTHS = (0.001, 0.01, 0.1)
+REGULARIZATIONS = (0.001, 0.01, 0.1)
+"""Values of C of the logistic regression."""
 SIDE = 299
+"""Side of Inception V3's input, pixels."""
 
 
 def main() -> int:
-    """Print the table."""
+    """Print the table of accuracies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="UrbanSound8K")
     parser.add_argument("--run", type=Path, required=True, help="--output of earshot-train, after `evaluate`")
@@ -49,7 +51,7 @@ def main() -> int:
     dataset = load_urbansound8k(options.data)
     cache = Cache(options.run / "cache")
     clips = {"clips": [file_digest(clip.path) for clip in dataset.clips]}
-    yamnet = cache.arrays("yamnet", clips, lambda: {"x": heard_by_yamnet(dataset, options.yamnet)})["x"]
+    yamnet = cache.arrays("yamnet", clips, lambda: {"x": yamnet_features(dataset, options.yamnet)})["x"]
     article = cache.arrays("article", clips, lambda: {"x": last_layer(dataset, options.weights)})["x"]
     evaluation = json.loads((options.run / "evaluation.json").read_text(encoding="utf-8"))
     folds = [str(fold) for fold in dataset.evaluation_folds]
@@ -68,14 +70,13 @@ def main() -> int:
 
 
 def accuracies(dataset: Dataset, features: np.ndarray) -> list[float]:
-    """Accuracy on each judged fold of a logistic regression fitted on the other folds."""
+    """Return the accuracy on each test fold of a logistic regression fitted on the other folds."""
     folds, target = np.array([clip.fold for clip in dataset.clips]), label_indices(dataset)
     values = []
     for fold in dataset.evaluation_folds:
         train, test = folds != fold, folds == fold
         models = (
-            make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=200, tol=1e-3))
-            for strength in STRENGTHS
+            make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=200, tol=1e-3)) for c in REGULARIZATIONS
         )
         values.append(
             max(model.fit(features[train], target[train]).score(features[test], target[test]) for model in models)
@@ -84,25 +85,25 @@ def accuracies(dataset: Dataset, features: np.ndarray) -> list[float]:
 
 
 def centred(samples: Samples, length: int) -> Samples:
-    """The middle of a clip, or a shorter clip followed by zeros, shape (length,)."""
+    """Return the middle of a clip, or a shorter clip followed by zeros, shape (length,)."""
     if len(samples) < length:
         return np.pad(samples, (0, length - len(samples)))
     start = (len(samples) - length) // 2
     return samples[start : start + length]
 
 
-def heard_by_yamnet(dataset: Dataset, model: Path) -> np.ndarray:
-    """Each clip's mean embedding and scores, shape (clips, 1545), float32."""
+def yamnet_features(dataset: Dataset, model: Path) -> np.ndarray:
+    """Compute the mean embedding and scores of each clip, shape (clips, 1545), float32."""
 
     def read(yamnet: Teacher, clip: Clip) -> np.ndarray:
         return yamnet(centred(read_samples(clip.path, SAMPLE_RATE), 3 * SAMPLE_RATE))
 
-    heard = parallel_map(lambda: Teacher(model), read, dataset.clips)
-    return np.stack(list(progress(heard, len(dataset.clips), "YAMNet")))
+    features = parallel_map(lambda: Teacher(model), read, dataset.clips)
+    return np.stack(list(progress(features, len(dataset.clips), "YAMNet")))
 
 
 def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
-    """Frozen Inception V3's 2048 features of the log-mel stretched to 299x299, shape (clips, 2048)."""
+    """Compute frozen Inception V3's features of the log-mel, resized to 299x299, shape (clips, 2048)."""
     tf = import_tensorflow()
     model = original_inception(tf.keras, weights)
     run = tf.function(lambda x: model(tf.repeat(tf.image.resize(x[..., None], (SIDE, SIDE)), 3, axis=-1)))
@@ -111,8 +112,8 @@ def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
         samples = read_samples(clip.path, features.sample_rate)
         return log_mel(centred(samples, features.window_length), features).astype(np.float16)
 
-    made = parallel_map(FeatureConfig, spectrogram, dataset.clips)
-    windows = np.stack(list(progress(made, len(dataset.clips), "spectrograms")))
+    log_mels = parallel_map(FeatureConfig, spectrogram, dataset.clips)
+    windows = np.stack(list(progress(log_mels, len(dataset.clips), "spectrograms")))
     batches = range(0, len(windows), 32)
     parts = [
         run(windows[i : i + 32].astype(np.float32)).numpy() for i in progress(batches, len(batches), "Inception V3")
@@ -121,7 +122,7 @@ def last_layer(dataset: Dataset, weights: str) -> np.ndarray:
 
 
 def original_inception(keras: Any, weights: str) -> Any:
-    """Inception V3 of 2015-12-05, which pools by maximum in its last block where Keras averages."""
+    """Make Inception V3 of 2015-12-05: its last block has maximum pooling, where Keras has average pooling."""
     model = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(SIDE, SIDE, 3), pooling="avg")
     model.load_weights(weights)
     averages = [layer.name for layer in model.layers if type(layer).__name__ == "AveragePooling2D"]

@@ -1,9 +1,9 @@
-"""A hundred thousand messages that wait: how soon the daemon listens, what it holds, how fast they go to the broker.
+"""Outbox benchmark: start-up time, memory and delivery rate of the daemon with a hundred thousand messages.
 
     python benchmarks/outbox.py [--messages 100000]
 
-Needs mosquitto. The outbox is filled beforehand; then the real daemon runs, with the real network, silence as its
-input, and a mosquitto on this machine. One line of JSON a measurement.
+Needs mosquitto. The outbox is filled first; then the real daemon runs with the real network, silence as input, and a
+mosquitto on this machine. Each measurement is one line of JSON.
 """
 
 import argparse
@@ -35,7 +35,7 @@ LABELS = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilli
 
 
 def fill(path: Path, count: int) -> None:
-    """Put messages as the daemon makes them into an outbox, in one transaction."""
+    """Fill an outbox with event messages, in one transaction."""
     start = CLOCK.now()
     scores = dict.fromkeys(LABELS, 0.1234)
     file = SqliteTable(path)
@@ -49,13 +49,13 @@ def fill(path: Path, count: int) -> None:
 
 
 def memory_mb(pid: int) -> float:
-    """Highest resident memory of a process so far, MB."""
+    """Return the highest resident memory of a process so far, MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 class Counter:
-    """Counts the events that the broker hands on."""
+    """Subscriber that counts events."""
 
     def __init__(self, broker: Mosquitto) -> None:
         self.received = 0
@@ -70,7 +70,15 @@ class Counter:
 
 
 def measure(folder: Path, waiting: int, broker: Mosquitto) -> dict[str, object]:
-    """Run the daemon on an outbox; gives start-up time (process start to "listens"), memory and rate."""
+    """Run the daemon on an outbox, and return start-up time, memory and delivery rate.
+
+    The start-up time is from the start of the process to the log line "listens to".
+
+    Args:
+        folder: folder for the state directory.
+        waiting: number of messages in the outbox at the start.
+        broker: running broker.
+    """
     state = folder / f"state-{waiting}"
     state.mkdir()
     if waiting:
@@ -93,14 +101,14 @@ def measure(folder: Path, waiting: int, broker: Mosquitto) -> dict[str, object]:
             connected = connected or ("connected to" in line and time.monotonic() - started)
         while counter.received < waiting:
             time.sleep(0.01)
-        drained = time.monotonic() - started - connected
-        held = memory_mb(daemon.pid)
+        delivery_seconds = time.monotonic() - started - connected
+        memory = memory_mb(daemon.pid)
         daemon.terminate()
     return {
         "waiting": waiting,
         "listens_after_seconds": round(listens, 2),
-        "memory_mb": round(held),
-        "messages_per_second": round(waiting / drained) if waiting else None,
+        "memory_mb": round(memory),
+        "messages_per_second": round(waiting / delivery_seconds) if waiting else None,
     }
 
 

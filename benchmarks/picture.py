@@ -1,11 +1,12 @@
-"""What can be heard again of speech, from the spectrogram that is published: python benchmarks/picture.py SPEECH...
+"""Privacy benchmark: intelligibility of speech reconstructed from the published spectrogram.
 
-SPEECH are recordings of somebody who speaks. The attack: read the pixels, undo the logarithm and the mel bands
-(pseudo-inverse), smooth between the columns, and find phases by Griffin and Lim ("Signal Estimation from Modified
-Short-Time Fourier Transform", IEEE Trans. ASSP, 1984). The judge: STOI (Taal et al., "An Algorithm for
-Intelligibility Prediction of Time-Frequency Weighted Noisy Speech", IEEE Trans. ASLP, 2011), 0 to 1; listeners
-understand nearly every word from some 0.8 on, few at 0.5. Needs librosa, pillow and pystoi, of which only librosa is
-among the project's extras.
+    python benchmarks/picture.py SPEECH...
+
+SPEECH are recordings of speech. The attack reads the pixels, inverts the logarithm and the mel bands (pseudo-inverse),
+interpolates between the columns, and estimates phases (Griffin and Lim, "Signal Estimation from Modified Short-Time
+Fourier Transform", IEEE Trans. ASSP, 1984). The measure is STOI (Taal et al., "An Algorithm for Intelligibility
+Prediction of Time-Frequency Weighted Noisy Speech", IEEE Trans. ASLP, 2011), 0 to 1: listeners understand nearly every
+word from about 0.8 on, and few words at 0.5. Needs librosa, pillow and pystoi; only librosa is in the project's extras.
 """
 
 import io
@@ -29,32 +30,32 @@ from device.mqtt.spectrogram_image import spectrogram_encoder
 ROOT = Path(__file__).resolve().parent.parent
 DETAILS: tuple[Detail, ...] = ("sharp", "blurred")
 WINDOWS = 8
-"""Of each recording."""
+"""Number of windows of each recording."""
 SHIFTS = range(-512, 513, 64)
-"""Samples: the attack does not know where a frame begins."""
+"""Shifts of the reconstruction that are tried, samples, because the start of a frame is unknown."""
 
 
 def main(paths: list[str]) -> None:
-    """Print the mean STOI of each detail, and of a recording against another for comparison."""
+    """Print mean and maximum STOI of each detail, and of two different windows for comparison."""
     features = load_bundle(ROOT / "models" / "urbansound8k").manifest.networks[INCEPTION].features
     assert isinstance(features, FeatureConfig)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     windows: list[NDArray[np.int16]] = []
     for path in paths:
         samples = read_samples(Path(path), features.sample_rate)
-        for at in random.integers(0, len(samples) - features.window_length, WINDOWS):
+        for at in rng.integers(0, len(samples) - features.window_length, WINDOWS):
             windows.append(samples[at : at + features.window_length])
     for detail in DETAILS:
         draw = spectrogram_encoder(detail, features.hop_length_seconds)
         assert draw is not None
-        scores = [likeness(window, heard_again(draw(log_mel(window, features)), features)) for window in windows]
+        scores = [best_stoi(window, reconstruct(draw(log_mel(window, features)), features)) for window in windows]
         print(f"{detail:<8} STOI {np.mean(scores):.2f}, at most {max(scores):.2f}")
-    others = [likeness(window, windows[number - WINDOWS]) for number, window in enumerate(windows)]
+    others = [best_stoi(window, windows[number - WINDOWS]) for number, window in enumerate(windows)]
     print(f"{'other':<8} STOI {np.mean(others):.2f}, at most {max(others):.2f}")
 
 
-def heard_again(picture: bytes, features: FeatureConfig) -> NDArray[np.float64]:
-    """Samples that sound like what a picture shows."""
+def reconstruct(picture: bytes, features: FeatureConfig) -> NDArray[np.float64]:
+    """Reconstruct samples, shape (n,), float, from a picture of a log-mel."""
     pixels = np.asarray(Image.open(io.BytesIO(picture)))[::3, ::3][::-1]
     level_db = (pixels / 255 - 1) * features.top_db
     starts = np.concatenate([[0], 1 + np.flatnonzero(np.any(np.diff(level_db, axis=1) != 0, axis=0))])
@@ -69,12 +70,18 @@ def heard_again(picture: bytes, features: FeatureConfig) -> NDArray[np.float64]:
     )
 
 
-def likeness(heard: NDArray[Any], made: NDArray[Any]) -> float:
-    """STOI at the shift that suits it best."""
-    heard = heard.astype(float)
-    length = min(len(heard), len(made))
+def best_stoi(original: NDArray[Any], reconstruction: NDArray[Any]) -> float:
+    """Return the highest STOI over all shifts."""
+    original = original.astype(float)
+    length = min(len(original), len(reconstruction))
     return max(
-        float(stoi(heard[max(0, shift) : length + min(0, shift)], made[max(0, -shift) : length - max(0, shift)], 16000))
+        float(
+            stoi(
+                original[max(0, shift) : length + min(0, shift)],
+                reconstruction[max(0, -shift) : length - max(0, shift)],
+                16000,
+            )
+        )
         for shift in SHIFTS
     )
 

@@ -1,10 +1,10 @@
-"""What listening costs while nothing happens, against YAMNet on every second (what a user would run instead).
+"""Quiet-path benchmark: CPU time of listening in a quiet room, compared with YAMNet on every second of sound.
 
     python benchmarks/quiet_path.py [--yamnet ../shared/peers/yamnet.tflite] [--bundle models/urbansound8k]
 
-Prints CPU time per second of sound for the quiet path (resample from 48 kHz, blocks, ring, gate), for one window
-of the network, and for YAMNet on every 0.975 s, all in this process and this run, as the machines are shared and
-noisy; then start-up time and memory of the real daemon.
+Prints CPU time per second of sound for the quiet path (resampling from 48 kHz, blocks, ring buffer, gate), for one
+window of the network, and for YAMNet on every 0.975 s. All are measured in one run, because machines are shared and
+noisy. Start-up time and memory of the real daemon follow.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from device.service.runtime import open_bundle
 from device.types import Block
 
 SECONDS = 60
+"""Length of the sound, s."""
 REPEATS = 20
 """Windows in a measurement of inference."""
 YAMNET_SECONDS = 0.975
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def cpu_seconds(work: Callable[[], None], repeats: int = 5) -> float:
-    """Least CPU time of several runs, in seconds: the others were disturbed."""
+    """Return the smallest CPU time of several runs, s; other processes disturb the slower ones."""
     times = []
     for _ in range(repeats):
         started = time.process_time()
@@ -51,7 +52,7 @@ def repeat(function: Callable[[Any], Any], argument: Any) -> None:
 
 
 def quiet_path(sample_rate: int) -> Callable[[], None]:
-    """A minute of a quiet room at 48 kHz through resampler, blocks, ring and gate."""
+    """Make a function that runs resampler, blocks, ring buffer and gate on a minute of a quiet room at 48 kHz."""
     room = np.random.default_rng(0).normal(0, 1e-4, (SECONDS * 48000, 1)).astype(np.float32)
 
     def work() -> None:
@@ -67,7 +68,7 @@ def quiet_path(sample_rate: int) -> Callable[[], None]:
 
 
 def yamnet(path: Path) -> Callable[[], None]:
-    """YAMNet on every 0.975 s of a minute."""
+    """Make a function that runs YAMNet on every 0.975 s of a minute."""
     interpreter = interpreter_class()(model_path=str(path), num_threads=1)
     interpreter.allocate_tensors()
     tensor = interpreter.get_input_details()[0]
@@ -82,7 +83,7 @@ def yamnet(path: Path) -> Callable[[], None]:
 
 
 def daemon_start() -> tuple[float, float, float]:
-    """Wall and CPU time until the daemon listens, s, and its resident memory then, MB. The broker is absent."""
+    """Return wall and CPU time until the daemon listens, s, and its memory 12 s later, MB; there is no broker."""
     with tempfile.TemporaryDirectory() as state:
         recording = ROOT / "deploy" / "demo" / "street.flac"
         command = [sys.executable, "-m", "device", "run", "--input", str(recording), "--set", "mqtt.port=1"]
@@ -95,7 +96,7 @@ def daemon_start() -> tuple[float, float, float]:
         wall = time.monotonic() - started
         ticks = Path(f"/proc/{daemon.pid}/stat").read_text().rsplit(")", 1)[1].split()
         cpu = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
-        time.sleep(12)  # until it has classified something
+        time.sleep(12)  # until it has classified windows
         status = Path(f"/proc/{daemon.pid}/status").read_text()
         memory = int(status.split("VmRSS:")[1].split()[0]) / 1024
         daemon.terminate()
@@ -104,7 +105,7 @@ def daemon_start() -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--yamnet", type=Path, default=ROOT.parent / "shared" / "peers" / "yamnet.tflite")
     parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "urbansound8k")
@@ -115,7 +116,8 @@ def main() -> None:
     print(f"quiet path      {quiet * 1e3:7.2f} ms of CPU per second of sound")
     for name, network in ensemble.networks.items():
         features = cpu_seconds(lambda network=network: repeat(network.log_mel, window)) / REPEATS
-        inference = cpu_seconds(lambda network=network: repeat(network.outputs, network.log_mel(window))) / REPEATS
+        image = network.log_mel(window)
+        inference = cpu_seconds(lambda network=network, image=image: repeat(network.outputs, image)) / REPEATS
         print(f"{name:<15} {inference * 1e3:7.2f} ms per window, and {features * 1e3:.2f} ms for its log-mel")
     together = cpu_seconds(lambda: repeat(ensemble.classify_by_all, window)) / REPEATS
     print(f"all networks    {together * 1e3:7.2f} ms per window, log-mels included")
@@ -124,7 +126,7 @@ def main() -> None:
         print(f"YAMNet          {peer * 1e3:7.2f} ms of CPU per second of sound")
         print(f"quiet / YAMNet  {quiet / peer:7.3f}   (goal: at most 0.1)")
     else:
-        print(f"YAMNet          not measured: {arguments.yamnet} is not there")
+        print(f"YAMNet          not measured: no such file: {arguments.yamnet}")
     wall, cpu, memory = daemon_start()
     print(f"start-up        {wall:7.2f} s wall, {cpu:.2f} s CPU, until it listens   (goal: under 1 s)")
     print(f"memory          {memory:7.0f} MB resident after the first windows   (goal: under 110 MB)")

@@ -1,11 +1,11 @@
-"""Hours of sound through the real daemon as fast as it can: does anything grow?
+"""Soak test: growth of the daemon's memory, threads and files over hours of sound.
 
     python benchmarks/soak.py [--hours 8] [--recordings FOLDER]
 
-The recordings (default: the demo's) are played to `earshot run --speed max` over and over, with a mosquitto of our
-own as broker. Memory, threads and file descriptors are read once a second. How far the sound has got, the events' own
-times tell; how many messages wait, the health message does, once a minute. Goal: memory at the end within 5 MB of
-memory after ten minutes of sound.
+The recordings (default: the demo's) are the input of `earshot run --speed max`, repeated, with a mosquitto on this
+machine as broker. Memory, threads and file descriptors are read once a second. The position in the sound is the time of
+the last event; the number of waiting messages is in the health message, once a minute. Goal: at the end, memory is at
+most 5 MB above memory after ten minutes of sound.
 """
 
 import argparse
@@ -28,15 +28,25 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support import Mosquitto  # noqa: E402 - the tests' broker
 
-SETTLED_SECONDS = 600
+SETTLING_SECONDS = 600
+"""Sound before the first compared measurement, s."""
 GOAL_MB = 5.0
+"""Largest growth of memory, MB."""
 
 
 @dataclass
-class Sample:
-    """What the daemon held at one time; `heard` is the sound until then, s."""
+class Usage:
+    """Resources of the daemon at one time.
 
-    heard: float
+    Attributes:
+        sound_seconds: sound processed until then, s.
+        memory_mb: resident memory, MB.
+        threads: number of threads.
+        descriptors: number of open file descriptors.
+        waiting: messages in the outbox.
+    """
+
+    sound_seconds: float
     memory_mb: float
     threads: int
     descriptors: int
@@ -44,11 +54,11 @@ class Sample:
 
 
 class Subscriber:
-    """How far the sound has got, and how many messages wait, as the daemon itself tells."""
+    """Subscriber that records the position in the sound, and the number of waiting messages."""
 
     def __init__(self, port: int) -> None:
         self.started = time.time()
-        self.heard, self.events, self.waiting = 0.0, 0, 0
+        self.sound_seconds, self.events, self.waiting = 0.0, 0, 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
@@ -60,13 +70,13 @@ class Subscriber:
         if message.topic.endswith("health"):
             self.waiting = content["outbox"]["depth"]
             return
-        told = content["end_time"] or content["start_time"]
-        self.heard = datetime.fromisoformat(told).timestamp() - self.started
+        time_text = content["end_time"] or content["start_time"]
+        self.sound_seconds = datetime.fromisoformat(time_text).timestamp() - self.started
         self.events += 1
 
 
-def lay_out(recordings: Path, folder: Path, hours: float) -> float:
-    """Fill a folder with links to the recordings, in turn, for so many hours; gives their length in seconds."""
+def link_recordings(recordings: Path, folder: Path, hours: float) -> float:
+    """Fill a folder with links to the recordings, repeated for the given hours; return their total length, s."""
     files = sorted(recordings.iterdir()) if recordings.is_dir() else [recordings]
     lengths = {file: soundfile.info(file).duration for file in files}
     total, number = 0.0, 0
@@ -77,59 +87,60 @@ def lay_out(recordings: Path, folder: Path, hours: float) -> float:
     return total
 
 
-def look(pid: int, subscriber: Subscriber) -> Sample:
-    """Read what the kernel knows of the daemon."""
+def measure(pid: int, subscriber: Subscriber) -> Usage:
+    """Read the resources of the daemon from /proc."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
     memory = int(status["VmRSS"].split()[0]) / 1024
-    return Sample(subscriber.heard, memory, int(status["Threads"]), descriptors, subscriber.waiting)
+    return Usage(subscriber.sound_seconds, memory, int(status["Threads"]), descriptors, subscriber.waiting)
 
 
-def soak(recordings: Path, hours: float, folder: Path) -> tuple[list[Sample], int]:
-    """Run the daemon over so many hours of sound; gives the samples and the number of messages."""
+def soak(recordings: Path, hours: float, folder: Path) -> tuple[list[Usage], int]:
+    """Run the daemon over hours of sound; return its resources each second, and the number of messages."""
     (folder / "recordings").mkdir()
-    total = lay_out(recordings, folder / "recordings", hours)
+    total = link_recordings(recordings, folder / "recordings", hours)
     broker = Mosquitto(folder)
     broker.start()
     command = [sys.executable, "-m", "device", "run", "--quiet", "--input", str(folder / "recordings")]
     command += ["--speed", "max", "--exit-at-end", "--set", "node_id=soak", "--set", f"mqtt.port={broker.port}"]
     subscriber = Subscriber(broker.port)
     daemon = subprocess.Popen(command, env={**os.environ, "STATE_DIRECTORY": str(folder / "state")}, cwd=ROOT)
-    samples = []
+    measurements = []
     while daemon.poll() is None:
         time.sleep(1.0)
         if subscriber.events and daemon.poll() is None:
-            samples.append(look(daemon.pid, subscriber))
-            if len(samples) % 30 == 0:
-                print(f"{subscriber.heard / total:4.0%}  {samples[-1]}", flush=True)
+            measurements.append(measure(daemon.pid, subscriber))
+            if len(measurements) % 30 == 0:
+                print(f"{subscriber.sound_seconds / total:4.0%}  {measurements[-1]}", flush=True)
     broker.close()
     if daemon.returncode:
         sys.exit(f"the daemon ended with {daemon.returncode}")
-    return samples, subscriber.events
+    return measurements, subscriber.events
 
 
 def main() -> None:
-    """Measure and print; the exit code tells whether the goal is met."""
+    """Measure, and print the results; the exit code is 1 if the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=float, default=8.0, help="of sound (default: 8)")
+    parser.add_argument("--hours", type=float, default=8.0, help="length of the sound, h (default: 8)")
     parser.add_argument("--recordings", type=Path, default=ROOT / "deploy" / "demo" / "street.flac", metavar="PATH")
     arguments = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        samples, events = soak(arguments.recordings, arguments.hours, Path(folder))
-    settled = [sample for sample in samples if sample.heard >= SETTLED_SECONDS]
+        measurements, events = soak(arguments.recordings, arguments.hours, Path(folder))
+    settled = [usage for usage in measurements if usage.sound_seconds >= SETTLING_SECONDS]
     if not settled:
         sys.exit(
-            f"nothing was measured after {SETTLED_SECONDS} s of sound. Give more --hours, or recordings with events"
+            f"nothing was measured after {SETTLING_SECONDS} s of sound. Increase --hours, or use recordings with events"
         )
-    first, last = settled[0], samples[-1]
-    print(f"{last.heard / 3600:.2f} h of sound in {(time.monotonic() - started) / 60:.1f} min, {events} messages")
+    first, last = settled[0], measurements[-1]
+    print(
+        f"{last.sound_seconds / 3600:.2f} h of sound in {(time.monotonic() - started) / 60:.1f} min, {events} messages"
+    )
     for name in ("memory_mb", "threads", "descriptors", "waiting"):
-        values = [getattr(sample, name) for sample in settled]
+        values = [getattr(usage, name) for usage in settled]
         begin, end = getattr(first, name), getattr(last, name)
-        print(
-            f"{name:<12} after {first.heard / 60:.0f} min {begin:7.1f}, at the end {end:7.1f}, most {max(values):7.1f}"
-        )
+        minutes = first.sound_seconds / 60
+        print(f"{name:<12} after {minutes:.0f} min {begin:7.1f}, at the end {end:7.1f}, maximum {max(values):7.1f}")
     growth = last.memory_mb - first.memory_mb
     print(f"memory grew by {growth:+.1f} MB (goal: at most {GOAL_MB:+.1f})")
     sys.exit(growth > GOAL_MB)

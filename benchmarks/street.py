@@ -1,17 +1,17 @@
-"""Twenty minutes of street, heard by the whole daemon over a real broker, beside YAMNet.
+"""Street benchmark: event score of the whole daemon over a real broker, compared with YAMNet.
 
     python benchmarks/street.py --data urbansound8k --negatives esc10 --negatives ambience \
         --run runs/urbansound8k --yamnet yamnet.tflite
 
-`--data`, `--negatives` and `--seed` are those that the run was trained with. For each fold, the street is made of the
-fold's foreground clips, 8 to 16 s from one to the next, of labels drawn evenly, 12 to 25 dB (RMS) above the fold's
-ambience, which lies at -45 dBFS and changes its place every minute or two; the fold's bundle (`evaluate` left it)
-knows neither clips nor ambience. It is played to `earshot run --speed max`, and a
-subscriber to mosquitto collects the events. How they are scored is told in event_score.py.
+`--data`, `--negatives` and `--seed` must be those of the training. Each test fold has a street scene of 20 minutes: its
+foreground clips at intervals of 8 to 16 s, with evenly drawn labels, 12 to 25 dB (RMS) above the fold's ambience. The
+ambience has -45 dBFS, and changes to another recording every minute or two. The bundle of the fold, from `evaluate`,
+was trained on none of these clips and recordings. The scene is the input of `earshot run --speed max`, and a subscriber
+collects the events. event_score.py describes the score.
 
-False events are those on the fold's ambience alone, at its own level, played to the same daemon. YAMNet gets the
-threshold, in steps of 0.01, that is best on this very street, which Earshot does not; and, for its second row, the best
-of those that stay within 12 false events an hour.
+False events are events of the same daemon on the fold's ambience alone, at its original level. YAMNet has the
+threshold, in steps of 0.01, with the best F1 on this scene, an advantage over Earshot. Its second row has the best
+threshold with at most 12 false events an hour.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import yamnet
-from event_score import Side, Sounds, matches, table
+from event_score import Counts, Sounds, count_matches, table
 
 from device.audio.files import read_samples
 from device.config.models import MqttConfig
@@ -43,51 +43,62 @@ from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
+"""Shortest and longest time between two sounds, s."""
 ABOVE_DB = (12.0, 25.0)
+"""Lowest and highest level of a sound above the ambience, dB."""
 AMBIENCE_DBFS = -45.0
 CROSSFADE_SECONDS = 1.0
 
 
 def main() -> int:
-    """Print a table for each fold, and one for all."""
+    """Print a table for each fold, and one for all folds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="UrbanSound8K")
-    parser.add_argument("--negatives", type=Path, action="append", required=True, help="as in training")
+    parser.add_argument("--negatives", type=Path, action="append", required=True, help="negatives, as in training")
     parser.add_argument("--run", type=Path, required=True, help="--output of earshot-train, after `evaluate`")
     parser.add_argument("--yamnet", type=Path, required=True, help="yamnet.tflite, its class map beside it")
-    parser.add_argument("--folds", type=int, nargs="+", help="(default: all that are judged)")
+    parser.add_argument("--folds", type=int, nargs="+", help="folds (default: all test folds)")
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--seed", type=int, default=0, help="that of training, and of the street (0)")
-    parser.add_argument("--keep", type=Path, help="folder to keep the streets in, to listen to")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training and of the scenes (default: 0)")
+    parser.add_argument("--keep", type=Path, help="folder in which the scenes are kept as sound files")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
     folds = options.folds or dataset.evaluation_folds
-    ours, theirs = [], []
+    earshot, by_threshold = [], []
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:
             rng = np.random.default_rng((options.seed, fold))
             ambience = read_ambience(dataset, fold, RATE)
             street, truth = make_street(dataset, fold, ambience, options.minutes * 60, rng)
             alone = np.concatenate(ambience)
-            played = options.keep or Path(folder)
+            scenes = options.keep or Path(folder)
             bundle = options.run / "folds" / str(fold)
-            events = run_daemon(street, played / f"street-{fold}.wav", bundle, port)
-            false = run_daemon(alone, played / f"ambience-{fold}.wav", bundle, port)
-            ours.append(Side(matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600))
-            theirs.append(try_yamnet(options.yamnet, street, truth, alone))
-            print(table(f"fold {fold}", ours[-1], theirs[-1]), flush=True)
-    print(table("all folds", sum(ours[1:], ours[0]), [sum(each[1:], each[0]) for each in zip(*theirs, strict=True)]))
+            events = run_daemon(street, scenes / f"street-{fold}.wav", bundle, port)
+            false = run_daemon(alone, scenes / f"ambience-{fold}.wav", bundle, port)
+            earshot.append(
+                Counts(count_matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600)
+            )
+            by_threshold.append(score_yamnet(options.yamnet, street, truth, alone))
+            print(table(f"fold {fold}", earshot[-1], by_threshold[-1]), flush=True)
+    print(
+        table(
+            "all folds",
+            sum(earshot[1:], earshot[0]),
+            [sum(each[1:], each[0]) for each in zip(*by_threshold, strict=True)],
+        )
+    )
     return 0
 
 
 def make_street(
     dataset: Dataset, fold: int, ambience: Sequence[Samples], seconds: float, rng: np.random.Generator
 ) -> tuple[Samples, Sounds]:
-    """A street of a fold's clips in its ambience, and what sounds in it when."""
+    """Mix a fold's clips into its ambience; return the street scene, and the label and onset of each sound."""
     fade = round(CROSSFADE_SECONDS * RATE)
     share = round(seconds * RATE / len(ambience))
     signal = np.zeros(share * len(ambience) + fade, np.float32)
-    ramp = np.sin(np.linspace(0.0, np.pi / 2, fade, dtype=np.float32))  # equal power: the level stays as places change
+    # Equal power: the level is constant during the crossfade.
+    ramp = np.sin(np.linspace(0.0, np.pi / 2, fade, dtype=np.float32))
     for number, recording in enumerate(ambience[each] for each in rng.permutation(len(ambience))):
         place = scale_to_level(random_excerpt(recording, share + fade, rng), AMBIENCE_DBFS)
         place[:fade] *= ramp
@@ -111,28 +122,33 @@ def make_street(
     return to_int16(signal), truth
 
 
-def try_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) -> list[Side]:
-    """YAMNet at each threshold of the grid."""
+def score_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) -> list[Counts]:
+    """Return the counts of YAMNet at each threshold."""
     on_street, on_ambience = yamnet.label_scores(street, model), yamnet.label_scores(alone, model)
-    sides = []
+    counts = []
     for threshold in np.arange(0.01, 1.0, 0.01):
         events, false = yamnet.events(on_street, threshold), yamnet.events(on_ambience, threshold)
-        sides.append(Side(matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600))
-    return sides
+        counts.append(
+            Counts(count_matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600)
+        )
+    return counts
 
 
 def run_daemon(samples: Samples, path: Path, bundle: Path, port: int) -> Sounds:
-    """Play samples to `earshot run` and collect what a subscriber receives."""
+    """Run the daemon on samples, and return the label and onset of each event that a subscriber receives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, RATE)
     command = [sys.executable, "-m", "device", "run", "--input", str(path), "--speed", "max", "--exit-at-end"]
     command += ["--set", "mqtt.host=127.0.0.1", "--set", f"mqtt.port={port}", "--set", "node_id=street"]
     command += ["--set", f"model.bundle={bundle.resolve()}"]
-    with tempfile.TemporaryDirectory() as state, Subscriber(MqttConfig(host="127.0.0.1", port=port), None) as heard:
+    with (
+        tempfile.TemporaryDirectory() as state,
+        Subscriber(MqttConfig(host="127.0.0.1", port=port), None) as subscriber,
+    ):
         daemon = subprocess.Popen(
             command, env={**os.environ, "STATE_DIRECTORY": state}, stderr=subprocess.PIPE, text=True
         )
-        began: list[float] = []  # a recording's clock starts when the daemon says that it listens
+        began: list[float] = []  # the clock of a recording starts with the log line "listens to"
 
         def follow() -> None:
             assert daemon.stderr
@@ -142,11 +158,11 @@ def run_daemon(samples: Samples, path: Path, bundle: Path, port: int) -> Sounds:
                 elif not line.startswith("INFO"):
                     sys.stderr.write(line)
             daemon.wait()
-            time.sleep(1.0)  # the broker has all events; the last are on their way to the subscriber
-            heard.close()
+            time.sleep(1.0)  # until the subscriber has received the last events
+            subscriber.close()
 
         threading.Thread(target=follow, daemon=True).start()
-        started = [message for message in heard if message["type"] == "start"]
+        started = [message for message in subscriber if message["type"] == "start"]
     if daemon.returncode:
         sys.exit(f"street: the daemon ended with {daemon.returncode}")
     onsets = [datetime.fromisoformat(message["start_time"]).timestamp() - began[0] for message in started]
@@ -155,7 +171,7 @@ def run_daemon(samples: Samples, path: Path, bundle: Path, port: int) -> Sounds:
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[int]:
-    """A mosquitto on loopback; gives its port."""
+    """Run a mosquitto on loopback, and yield its port."""
     program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         sys.exit("street: mosquitto is not installed. Install it: apt-get install mosquitto")
@@ -166,7 +182,7 @@ def broker(folder: Path) -> Iterator[int]:
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
     process = subprocess.Popen([program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while process.poll() is None and not answers(port):
+        while process.poll() is None and not accepts_connections(port):
             time.sleep(0.05)
         yield port
     finally:
@@ -174,8 +190,8 @@ def broker(folder: Path) -> Iterator[int]:
         process.wait(timeout=10)
 
 
-def answers(port: int) -> bool:
-    """Whether something listens on a port of loopback."""
+def accepts_connections(port: int) -> bool:
+    """Return whether a process listens on a port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

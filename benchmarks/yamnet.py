@@ -1,4 +1,4 @@
-"""YAMNet as a user would run it: its own classes mapped to UrbanSound8K's labels, every 0.975 s, above a threshold."""
+"""YAMNet as event detector: AudioSet classes mapped to UrbanSound8K's labels, every 0.975 s, with a threshold."""
 
 import csv
 from pathlib import Path
@@ -10,7 +10,7 @@ from device.types import Samples
 from training.data.progress import progress
 
 WINDOW = 15600
-"""Samples at 16 kHz: 0.975 s, one after another without overlap."""
+"""Length of a window, samples at 16 kHz: 0.975 s, without overlap."""
 CLASSES = {
     "air_conditioner": ("Air conditioning", "Mechanical fan"),
     "car_horn": ("Vehicle horn, car horn, honking", "Toot", "Air horn, truck horn", "Honk"),
@@ -26,7 +26,7 @@ CLASSES = {
 
 
 def label_scores(samples: Samples, model: Path) -> np.ndarray:
-    """Score of each label in each window, shape (windows, labels): the highest of its classes.
+    """Compute the score of each label in each window, shape (windows, labels): the highest score of its classes.
 
     Args:
         samples: shape (n,), int16, 16 kHz.
@@ -42,19 +42,19 @@ def label_scores(samples: Samples, model: Path) -> np.ndarray:
     for window in progress(windows, len(windows), "YAMNet"):
         interpreter.set_tensor(first["index"], window.reshape(first["shape"]))
         interpreter.invoke()
-        own = interpreter.get_tensor(last["index"]).ravel()
-        scores.append([max(own[number[name]] for name in names) for names in CLASSES.values()])
+        class_scores = interpreter.get_tensor(last["index"]).ravel()
+        scores.append([max(class_scores[number[name]] for name in names) for names in CLASSES.values()])
     return np.array(scores)
 
 
 def events(scores: np.ndarray, threshold: float) -> list[tuple[str, float]]:
-    """Label and onset in seconds of each event: a run of windows whose best label is the same and loud enough.
+    """Return label and onset, s, of each event: successive windows with the same best label above the threshold.
 
     Args:
         scores: shape (windows, labels).
-        threshold: least score.
+        threshold: smallest score of an event.
     """
-    named = np.where(scores.max(axis=1) >= threshold, scores.argmax(axis=1), -1)
-    begins = np.flatnonzero((named >= 0) & (named != np.concatenate([[-1], named[:-1]])))
+    best = np.where(scores.max(axis=1) >= threshold, scores.argmax(axis=1), -1)
+    begins = np.flatnonzero((best >= 0) & (best != np.concatenate([[-1], best[:-1]])))
     labels = list(CLASSES)
-    return [(labels[named[window]], window * WINDOW / 16000) for window in begins]
+    return [(labels[best[window]], window * WINDOW / 16000) for window in begins]

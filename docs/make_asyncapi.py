@@ -14,6 +14,7 @@ FILE = DOCS / "asyncapi.yaml"
 _ON_OFF = {"enum": ["ON", "OFF"]}
 _ONLINE_OFFLINE = {"enum": ["online", "offline"]}
 _PNG = {"type": "string", "contentMediaType": "image/png"}
+_CLASS = {"type": "string", "minLength": 1}
 _THRESHOLD = {"type": "string", "pattern": r"^(0|1|0\.\d+|\d(\.\d+)?e-\d+)$"}
 _NEW_THRESHOLD = {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"}
 
@@ -59,6 +60,13 @@ CHANNELS = (
     Channel("sound", _OWN + "sound/{label}", "ON during an event of the label, else OFF.", _ON_OFF, retained=True),
     Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
     Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the first window of the last event.", _PNG, retained=True),
+    Channel(
+        "unknown",
+        _OWN + "unknown/last",
+        "AudioSet class that the last unknown sound resembles most.",
+        _CLASS,
+        retained=True,
+    ),
     Channel("listening", _OWN + "listening", "ON while the device is listening, else OFF.", _ON_OFF, retained=True),
     Channel(
         "threshold",

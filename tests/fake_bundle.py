@@ -1,5 +1,7 @@
 """Fakes for tests without trained networks: manifest, networks that are plain functions."""
 
+import io
+
 import numpy as np
 
 from device.model.classifier import BaseNetwork
@@ -51,3 +53,10 @@ class FakeNetwork(BaseNetwork):
         """See `BaseNetwork`."""
         self.calls += 1
         return self.outputs_of(log_mel)
+
+
+def golden_file(**arrays):
+    """Return the bytes of an NPZ file."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()

@@ -6,12 +6,11 @@ A property is tried a hundred times by default, and ten thousand times by `make 
 
 import contextlib
 import hashlib
-import io
 import json
 
 import numpy as np
 import pytest
-from fake_bundle import FakeNetwork, make_manifest
+from fake_bundle import FakeNetwork, golden_file, make_manifest
 from fuzz_strategies import ANYTHING, TEXTS, damages
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -42,13 +41,6 @@ def write_bundle(folder, manifest, model, golden):
     (folder / "bundle.json").write_text(json.dumps(manifest))
     (folder / "model.tflite").write_bytes(model)
     (folder / "golden.npz").write_bytes(golden)
-
-
-def golden_file(**arrays):
-    """Return the bytes of an NPZ file."""
-    file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
-    return file.getvalue()
 
 
 WAVEFORMS = np.random.default_rng(1).integers(-9000, 9000, (2, FEATURES.window_length), np.int16)

@@ -93,7 +93,7 @@ def main() -> int:
             starts += message["type"] == "start"
             print(format_message(message), flush=True)
     if daemon.returncode == 0 and starts == 0:
-        print("The demo gave no event, which is a bug. Please report it.", file=sys.stderr)
+        print("No event was detected, which is a bug. Please report it.", file=sys.stderr)
         return 1
     if daemon.returncode == 0:
         print(f"\n{starts} sounds recognised.{NEXT}", end="")

@@ -1,9 +1,9 @@
-"""Mixer of street.flac, from the recordings in CREDITS.md.
+"""Mix of street.flac, the demo's recording, from the recordings in CREDITS.md.
 
     python deploy/demo/make_recording.py --sounds DIR
 
-DIR contains the recordings, one folder for each class, 32 kHz mono. The demo does not need this script,
-because the mix is in the repository. The script documents the changes to the recordings and can repeat them.
+DIR contains the recordings, one folder a class, 32 kHz mono. The demo does not need this script, because the mix is in
+the repository. The script documents all changes to the recordings, and repeats them.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SOUNDS = [  # seconds into the recording, file, RMS level in dBFS
 
 
 def at_level(signal: np.ndarray, dbfs: float) -> np.ndarray:
-    """Scale a signal, shape (n,), full scale 1, to an RMS level."""
+    """Scale a signal, shape (n,), full scale 1, to an RMS level, dBFS."""
     return signal * (10 ** (dbfs / 20) / np.sqrt(np.mean(signal**2)))
 
 
@@ -41,22 +41,22 @@ def read(path: Path) -> np.ndarray:
 
 
 def repeated(signal: np.ndarray, length: int) -> np.ndarray:
-    """Play a signal, shape (n,), twice with a cross-fade between, cut to a length of at most twice its own."""
+    """Repeat a signal, shape (n,), once, with a crossfade; cut the result to a length in samples."""
     overlap = CROSSFADE_SECONDS * SAMPLE_RATE
-    rising = np.linspace(0.0, 1.0, overlap)
-    seam = signal[-overlap:] * (1 - rising) + signal[:overlap] * rising
-    return np.concatenate([signal[:-overlap], seam, signal[overlap:]])[:length]
+    ramp = np.linspace(0.0, 1.0, overlap)
+    crossfade = signal[-overlap:] * (1 - ramp) + signal[:overlap] * ramp
+    return np.concatenate([signal[:-overlap], crossfade, signal[overlap:]])[:length]
 
 
 def main() -> None:
-    """Mix the recordings and write street.flac."""
+    """Mix the recordings, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sounds", type=Path, required=True, metavar="DIR")
     sounds = parser.parse_args().sounds
     mix = at_level(repeated(read(sounds / BED), SECONDS * SAMPLE_RATE), BED_DBFS)
     for seconds, name, dbfs in SOUNDS:
         sound = at_level(read(sounds / name), dbfs)
-        fade = np.minimum(1.0, np.arange(len(sound))[::-1] / (0.05 * SAMPLE_RATE))  # no click at the cut
+        fade = np.minimum(1.0, np.arange(len(sound))[::-1] / (0.05 * SAMPLE_RATE))  # avoids a click at the end
         start = round(seconds * SAMPLE_RATE)
         mix[start : start + len(sound)] += sound * fade
     peak = np.abs(mix).max()

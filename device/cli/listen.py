@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     check_labels(config, bundle)
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
+    view.classes = bundle.audioset_classes
     pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
     view.thresholds = pipeline.thresholds
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)

@@ -1,17 +1,18 @@
 """Live view of `earshot listen` as text: level, gate, spectrogram of the last window, top labels, events."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
 
 from device.cli.bars import MINIMUM_DBFS, bar, level_bar
+from device.model.scoring import likeliest_classes
 from device.mqtt.spectrogram_image import palette
 from device.types import ClassifiedWindow, Event, GateReason, LogMel, Observer, Probabilities
 
-_TOP_LABELS, _LAST_EVENTS = 5, 5
-"""Number of labels and of events in the view."""
+_TOP_LABELS, _LAST_EVENTS, _TOP_CLASSES = 5, 5, 3
+"""Number of labels, of events and of AudioSet classes in the view."""
 _NAME_COLUMNS = 18
 """Columns of a label; a longer one is cut."""
 _SPECTROGRAM_ROWS = 20
@@ -31,6 +32,7 @@ class ListenView(Observer):
 
     Attributes:
         thresholds: confidence from which each label becomes an event.
+        classes: names of AudioSet's classes; None for a bundle without the AudioSet network.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class ListenView(Observer):
         self._labels = labels
         self._live_scores = live_scores
         self.thresholds: Mapping[str, float] = dict.fromkeys(labels, 1.0)
+        self.classes: Sequence[str] | None = None
+        self._audioset: tuple[tuple[str, float], ...] = ()
         self._message = "no sound was received yet"
         self._level_dbfs = MINIMUM_DBFS
         self._gate: GateReason | None = None
@@ -64,6 +68,7 @@ class ListenView(Observer):
     def on_window(self, window: ClassifiedWindow) -> None:
         """See `Observer`."""
         self._log_mel, self._scores = window.log_mel, self._live_scores(window.scores)
+        self._audioset = likeliest_classes(self.classes, window.audioset, _TOP_CLASSES)
 
     def on_event(self, event: Event) -> None:
         """See `Observer`."""
@@ -87,6 +92,9 @@ class ListenView(Observer):
         top = sorted(range(len(self._labels)), key=lambda number: -self._scores[number])[:_TOP_LABELS]
         foot = [*(self._label_line(self._labels[number], float(self._scores[number]), width) for number in top), ""]
         foot += self._events or ["no event yet"]
+        if self._audioset and len(head) + len(foot) + 1 < rows:
+            names = (f"{name} {probability:.0%}" for name, probability in self._audioset)
+            foot.insert(len(top), f"AudioSet: {', '.join(names)}")
         spectrogram_rows = min(rows - len(head) - len(foot) - 2, _SPECTROGRAM_ROWS)
         spectrogram = (
             ["", *_render_spectrogram(self._log_mel, columns, spectrogram_rows), ""]

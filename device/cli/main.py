@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911 - one return a command
+def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one case a command
     """Run the command. Its module is imported only now, so `earshot devices` loads no TFLite and `classify` no MQTT."""
     match arguments.command:
         case "run":
@@ -71,6 +71,10 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911 - one return a 
             from device.cli import listen
 
             return listen.run(arguments, stop_on_signal())
+        case "labels":
+            from device.cli import labels
+
+            return labels.run(arguments)
         case "clips":
             from device.cli import clips
 

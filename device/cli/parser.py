@@ -69,6 +69,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("check", "check everything that the daemon needs, and print each fault with its cure", setting, as_json)
     listen = add("listen", "show level, gate, spectrogram and top labels live", setting)
     listen.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)")
+    labels = add("labels", "list the bundle's labels with their thresholds, and the AudioSet classes", setting, as_json)
+    labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
     clips = add("clips", "list, play, export or purge the clips of events")
     actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="print the clips, oldest first", parents=[as_json])

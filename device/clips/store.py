@@ -32,7 +32,7 @@ _DAY_SECONDS = 86400
 
 @dataclass(frozen=True)
 class Clip:
-    """A sound file of one event.
+    """Sound file of one event.
 
     Attributes:
         path: the file.

@@ -78,6 +78,9 @@ class MqttConfig(Section):
     """Detail of the published spectrogram of the first three seconds of each event: blurred (averaged over a quarter of
     a second), sharp, or off. Speech can be reconstructed from a sharp one, but hardly a word from a blurred one
     (docs/security.md)."""
+    unknown: bool = True
+    """Publish the AudioSet class that the last unknown sound resembles most, on `unknown/last`. The bundle needs the
+    AudioSet network."""
 
     @field_validator("spectrogram", mode="before")
     @classmethod

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from device.model.audioset_features import AudioSetFeatureConfig, audioset_picture
 from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork, Network, softmax
-from device.model.manifest import ClipRule, LiveRule
+from device.model.manifest import ClipScoring, LiveScoring
 from device.model.manifest_network import Head
 from device.types import LogMel, Probabilities, Samples, WindowScores
 
@@ -26,7 +26,7 @@ class Ensemble:
     """Networks of a bundle, loaded into memory. Used from one thread.
 
     Args:
-        bundle: its manifest describes the networks and the rules.
+        bundle: its manifest describes the networks and their scoring.
         threads: number of CPU threads of each interpreter.
         networks: networks by name in place of the bundle's files.
 
@@ -41,7 +41,7 @@ class Ensemble:
     def __init__(self, bundle: Bundle, threads: int = 1, *, networks: Mapping[str, BaseNetwork] | None = None) -> None:
         manifest = bundle.manifest
         self._labels = len(manifest.labels)
-        self._clip_rule, self._live_rule = manifest.scoring.clip, manifest.scoring.live
+        self._clip_scoring, self._live_scoring = manifest.scoring.clip, manifest.scoring.live
         self.networks: dict[str, BaseNetwork] = {
             name: Network(bundle.model_path(name), manifest.networks[name], threads)
             if networks is None
@@ -51,40 +51,40 @@ class Ensemble:
 
     def classify_clip(self, samples: Samples) -> WindowScores:
         """Score one window of a clip; samples of shape (window_length,), int16."""
-        return self._score(samples, "clip", self._clip_rule)
+        return self._score(samples, "clip", self._clip_scoring)
 
     def classify_live(self, samples: Samples) -> WindowScores:
         """Score one window of live sound; samples of shape (window_length,), int16."""
-        return self._score(samples, "live", self._live_rule)
+        return self._score(samples, "live", self._live_scoring)
 
     def classify_by_all(self, samples: Samples) -> WindowScores:
         """Score one window of live sound with every network, the longest that `classify_live` takes."""
-        return self._score(samples, "live", self._live_rule.model_copy(update={"ask_above": None}))
+        return self._score(samples, "live", self._live_scoring.model_copy(update={"ask_above": None}))
 
-    def _score(self, samples: Samples, head: Head, rule: ClipRule | LiveRule) -> WindowScores:
+    def _score(self, samples: Samples, head: Head, scoring: ClipScoring | LiveScoring) -> WindowScores:
         (name, first), *others = self.networks.items()
         log_mel = first.log_mel(samples)
         outputs = first.outputs(log_mel)
         probabilities = first.probabilities(outputs, head)
-        if others and asks_others(probabilities, self._labels, rule):
+        if others and asks_others(probabilities, self._labels, scoring):
             answers = [other.probabilities(other.outputs(other.log_mel(samples)), head) for _, other in others]
-            weights = [rule.weights[each] for each in (name, *(other_name for other_name, _ in others))]
+            weights = [scoring.weights[each] for each in (name, *(other_name for other_name, _ in others))]
             probabilities = fuse([probabilities, *answers], weights)
         return WindowScores(probabilities[: self._labels], _picture(log_mel, first), first.audioset(outputs))
 
 
-def asks_others(probabilities: Probabilities, labels: int, rule: ClipRule | LiveRule) -> bool:
+def asks_others(probabilities: Probabilities, labels: int, scoring: ClipScoring | LiveScoring) -> bool:
     """Return whether the other networks are asked about a window.
 
     Args:
         probabilities: the first network's, shape (labels,) or (labels + 1,); the last of labels + 1 is `unknown`.
         labels: number of labels.
-        rule: for clips, they are asked if the highest probability is below `ask_below`; for live sound, if the
+        scoring: for clips, they are asked if the highest probability is below `ask_below`; for live sound, if the
             probabilities of the labels sum to at least `ask_above`. Always, if that is None.
     """
-    if isinstance(rule, ClipRule):
-        return rule.ask_below is None or float(probabilities.max()) < rule.ask_below
-    return rule.ask_above is None or 1.0 - float(probabilities[labels:].sum()) >= rule.ask_above
+    if isinstance(scoring, ClipScoring):
+        return scoring.ask_below is None or float(probabilities.max()) < scoring.ask_below
+    return scoring.ask_above is None or 1.0 - float(probabilities[labels:].sum()) >= scoring.ask_above
 
 
 def fuse(probabilities: Sequence[Probabilities], weights: Sequence[float]) -> Probabilities:

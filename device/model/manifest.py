@@ -63,8 +63,8 @@ class Unknown(Model):
         return self.live_odds * self.faint_odds**faint_db * label_odds if self.output else np.ones_like(label_odds)
 
 
-class ClipRule(Model):
-    """Rule that scores the windows of a clip with several networks."""
+class ClipScoring(Model):
+    """Scoring of the windows of a clip with several networks."""
 
     weights: dict[NetworkName, Weight]
     """Weight of each network's log-probabilities."""
@@ -72,8 +72,8 @@ class ClipRule(Model):
     """The other networks are asked if the first one's highest probability is below it; None: always."""
 
 
-class LiveRule(Model):
-    """Rule that scores the windows of live sound with several networks."""
+class LiveScoring(Model):
+    """Scoring of the windows of live sound with several networks."""
 
     weights: dict[NetworkName, Weight]
     """Weight of each network's log-probabilities."""
@@ -87,8 +87,8 @@ class Scoring(Model):
 
     order: Annotated[tuple[NetworkName, ...], Field(min_length=1)]
     """Networks; the first one scores every window."""
-    clip: ClipRule
-    live: LiveRule
+    clip: ClipScoring
+    live: LiveScoring
 
 
 class BundleDescription(Model):

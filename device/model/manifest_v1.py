@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from device.model.features import FeatureConfig
-from device.model.manifest import BundleDescription, ClipRule, LiveRule, Manifest, Scoring
+from device.model.manifest import BundleDescription, ClipScoring, LiveScoring, Manifest, Scoring
 from device.model.manifest_network import INCEPTION, Model, NetworkManifest, Quantization, TensorQuantization
 
 MODEL = "model.tflite"
@@ -47,7 +47,7 @@ class ManifestV1(BundleDescription):
             networks={INCEPTION: network},
             scoring=Scoring(
                 order=(INCEPTION,),
-                clip=ClipRule(weights=weights, ask_below=None),
-                live=LiveRule(weights=weights, ask_above=None),
+                clip=ClipScoring(weights=weights, ask_below=None),
+                live=LiveScoring(weights=weights, ask_above=None),
             ),
         )

@@ -76,7 +76,9 @@ class Health(Observer):
         """Count a label that became no event; keep a near miss."""
         when = datetime.fromtimestamp(refusal.time).strftime("%H:%M:%S")
         reason = _REASONS[refusal.reason].format(threshold=refusal.threshold)
-        TRACE.debug("%s: no event: %s %.2f: %s", when, refusal.label, refusal.confidence, reason)
+        likeliest = ", ".join(f"{name} {probability:.2f}" for name, probability in refusal.audioset)
+        classes = f"; AudioSet: {likeliest}" if likeliest else ""
+        TRACE.debug("%s: no event: %s %.2f: %s%s", when, refusal.label, refusal.confidence, reason, classes)
         with self._lock:
             self._refused[refusal.reason] += 1
             if refusal.confidence >= refusal.threshold / 2:

@@ -1,4 +1,4 @@
-"""Health reporter: the thread that has the health message published."""
+"""Health reporter: the thread that publishes the health message."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ _REPORT_SECONDS = 60.0
 
 
 class HealthReporter:
-    """Reports at the start, every minute, at once when the diagnosis changes, and at the end; a context manager.
+    """Thread that reports at its start and end, every minute, and when the diagnosis changes; a context manager.
 
     Args:
         report: publishes the health message; called on this class's thread.

@@ -7,7 +7,7 @@ from device.types import Samples, WindowScores
 
 
 class InferenceTimer:
-    """Calls the networks and reports how long each window took. Used from the pipeline's thread.
+    """Wrapper of the networks that reports the time of each window. Used from the pipeline's thread.
 
     Args:
         classify: scores a window, from its samples (window_length,), int16.

@@ -6,7 +6,7 @@ from device.types import BLOCK_SECONDS, Block, SourceLost
 
 
 class Liveness:
-    """Records when the last item arrived and detects stalls. Any thread may read it.
+    """Time of the last item, to detect stalls, and lost audio. Any thread may read it.
 
     Capture, gate, network and events share a thread, so an item that follows the last one shows that all of them
     continue. A `Liveness` outlives its sources: audio lost between two of them is counted as well.
@@ -23,7 +23,7 @@ class Liveness:
         self.lost_seconds = 0.0
 
     def open_source(self) -> None:
-        """Begin with a new source, whose own losses start at 0."""
+        """Begin with a new source; its count of lost audio starts at 0."""
         self._last_item = time.monotonic()
         self._lost_before = self.lost_seconds
         self._is_first_block = True

@@ -46,7 +46,7 @@ class Stretch:
 
 
 class LoadShedding:
-    """Decides every two seconds on the stretch of windows and probes. Used from the pipeline's thread.
+    """Controller of the stretch of windows and probes, with a decision every two seconds. Used from one thread.
 
     Args:
         limit: largest factor; 1 where no clock has to be kept up with.
@@ -86,7 +86,7 @@ class LoadShedding:
         return self.stretch.factor
 
     def record_block(self, block: Block) -> None:
-        """Measure how long a block waited for the pipeline; decide anew when it is time."""
+        """Measure the time that a block waited for the pipeline, and decide on the stretch when a period is over."""
         delay = self._now() - block.time - BLOCK_SECONDS
         self._usual_delay = min(self._usual_delay, delay)  # a recording's clock starts before it plays
         self._shortest_wait = min(self._shortest_wait, delay - self._usual_delay)

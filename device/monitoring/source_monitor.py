@@ -22,7 +22,7 @@ class Source(Protocol):
 
 
 class SourceMonitor:
-    """Passes a source's items on, reports each to liveness and load shedding, and mutes the source on command.
+    """Iterable of a source's items that reports each to liveness and load shedding, and can be muted.
 
     Args:
         source: read to its end.

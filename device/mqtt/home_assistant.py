@@ -34,7 +34,14 @@ def device_id(node_id: str) -> str:
 
 
 def discovery_message(
-    node_id: str, labels: Sequence[str], *, version: str, bundle: str, published: Mapping[str, str], spectrogram: bool
+    node_id: str,
+    labels: Sequence[str],
+    *,
+    version: str,
+    bundle: str,
+    published: Mapping[str, str],
+    spectrogram: bool,
+    unknown: bool = False,
 ) -> dict[str, Any]:
     """Make the discovery message of a node.
 
@@ -46,11 +53,15 @@ def discovery_message(
         published: components of earlier messages, key -> platform. A component that no longer exists is published
             with its platform alone, which removes it from Home Assistant.
         spectrogram: whether spectrograms are published.
+        unknown: whether the AudioSet class of the last unknown sound is published.
     """
     topics, device = Topics(node_id), device_id(node_id)
     components = _node_components(topics) | _event_components(topics, labels)
     if not spectrogram:
         del components["spectrogram"]
+    if unknown:
+        topic = topics.state("unknown/last")
+        components["unknown_sound"] = _sensor("Unknown sound", topic, "{{ value }}", icon="mdi:help-circle-outline")
     for key, component in components.items():
         component["unique_id"] = f"{device}_{key}"
         component["default_entity_id"] = component["platform"] + "." + _slug(f"earshot {node_id} {component['name']}")

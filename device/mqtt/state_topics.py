@@ -1,4 +1,4 @@
-"""State topics: state of each label, the last spectrogram, and Home Assistant's discovery, as retained messages."""
+"""State topics, retained: state of each label, spectrogram, last unknown sound, and Home Assistant's discovery."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -9,8 +9,14 @@ from device.config.models import HomeAssistantConfig
 from device.mqtt.home_assistant import discovery_message, discovery_topic
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
-from device.types import ClassifiedWindow, Event, LogMel, Observer
+from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal
 from device.util.json_store import JsonStore
+
+_UNKNOWN = "unknown/last"
+_UNKNOWN_PROBABILITY = 0.2
+"""Least probability of an AudioSet class that is published for an unknown sound."""
+_UNKNOWN_SECONDS = 10.0
+"""Shortest time between two publications for unknown sounds."""
 
 
 class PublishedDiscovery(BaseModel):
@@ -24,10 +30,12 @@ class PublishedDiscovery(BaseModel):
     """All components published so far, key -> platform."""
     labels: tuple[str, ...] = ()
     """All labels with a published state so far."""
+    unknown: bool = False
+    """True if the last run published unknown sounds."""
 
 
 class StateTopics(Observer):
-    """Observer that publishes the state of each label, and the spectrogram of the last event.
+    """Observer that publishes the state of each label, the last event's spectrogram, and the last unknown sound.
 
     Args:
         publisher: publishes the retained messages.
@@ -35,6 +43,7 @@ class StateTopics(Observer):
         labels: of the bundle.
         bundle: name@version.
         encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
+        unknown: whether the AudioSet class of the last unknown sound is published.
     """
 
     def __init__(
@@ -44,6 +53,8 @@ class StateTopics(Observer):
         labels: Sequence[str],
         bundle: str,
         encode_spectrogram: Callable[[LogMel], bytes] | None,
+        *,
+        unknown: bool = False,
     ) -> None:
         self._publisher = publisher
         self._node_id = node_id
@@ -51,6 +62,8 @@ class StateTopics(Observer):
         self._bundle = bundle
         self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
+        self._unknown = unknown
+        self._unknown_time: float | None = None
         for label in self._labels:  # an earlier run may have been killed during an event
             publisher.publish_state(f"sound/{label}", "OFF")
         if encode_spectrogram is None:
@@ -68,6 +81,8 @@ class StateTopics(Observer):
         for label in set(published.labels) - set(self._labels):
             self._publisher.publish_state(f"sound/{label}", b"")
             self._publisher.publish_state(f"threshold/{label}", b"")
+        if published.unknown and not self._unknown:
+            self._publisher.publish_state(_UNKNOWN, b"")
         if published.topic is not None and (published.topic != topic or not config.enabled):
             self._publisher.publish_retained(published.topic, b"")
         components = published.components
@@ -77,6 +92,7 @@ class StateTopics(Observer):
             topic=topic if config.enabled else None,
             components=components,
             labels=sorted({*published.labels, *self._labels}),
+            unknown=self._unknown,
         )
 
     def _publish_device(self, topic: str, config: HomeAssistantConfig, published: dict[str, str]) -> dict[str, str]:
@@ -88,6 +104,7 @@ class StateTopics(Observer):
             bundle=self._bundle,
             published=published,
             spectrogram=self._encode_spectrogram is not None,
+            unknown=self._unknown,
         )
         payload = encode(message)
 
@@ -102,6 +119,16 @@ class StateTopics(Observer):
     def on_window(self, window: ClassifiedWindow) -> None:
         """Keep the log-mel, for an event that starts with this window."""
         self._log_mel = window.log_mel
+
+    def on_refusal(self, refusal: Refusal) -> None:
+        """Publish the AudioSet class that an unknown sound resembles most, at most every 10 s of sound."""
+        if not self._unknown or refusal.reason != "unknown" or not refusal.audioset:
+            return
+        name, probability = refusal.audioset[0]
+        is_due = self._unknown_time is None or not 0 <= refusal.time - self._unknown_time < _UNKNOWN_SECONDS
+        if probability >= _UNKNOWN_PROBABILITY and is_due:
+            self._unknown_time = refusal.time
+            self._publisher.publish_state(_UNKNOWN, name)
 
     def on_event(self, event: Event) -> None:
         """Publish the label's state, and the spectrogram of a start."""

@@ -107,7 +107,7 @@ class Outbox:
         return self._status
 
     def append(self, message: dict[str, Any], created: Stamp) -> Entry:
-        """Number and store a message. Once this returns, the message is on disk, if a disk is available.
+        """Store a message under the next number. Once this returns, the message is on disk, if a disk is available.
 
         Args:
             message: event message without `sequence`.

@@ -25,7 +25,7 @@ _NAME_LENGTH = 60
 
 
 class CommandRefusedError(Exception):
-    """A command that cannot be obeyed. The message contains the reason and the cure."""
+    """Refused command. The message contains the reason and the cure."""
 
 
 @dataclass(frozen=True)

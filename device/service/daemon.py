@@ -128,7 +128,8 @@ def _run(
 def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
-    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram)
+    unknown = config.mqtt.unknown and bundle.audioset_classes is not None
+    topics = StateTopics(publisher, config.node, bundle.labels, str(bundle), encode_spectrogram, unknown=unknown)
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(config.home_assistant, store)
     return topics

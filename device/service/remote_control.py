@@ -1,4 +1,4 @@
-"""Remote control: obeys the commands for listening, thresholds and corrections, and remembers them."""
+"""Remote control: execution of the commands for listening, thresholds and corrections, and storage of the settings."""
 
 import logging
 import time
@@ -39,7 +39,7 @@ class Switches(BaseModel):
 
 
 class RemoteControl:
-    """Executes commands, stores their settings, and publishes the state. Used from the command thread.
+    """Executor of commands: it stores their settings and publishes the state. Used from the command thread.
 
     Args:
         switches: settings of earlier runs; they are applied at once.
@@ -47,7 +47,7 @@ class RemoteControl:
         set_threshold: changes a threshold of the pipeline: label, threshold.
         publish_state: publishes a retained state: name, value.
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
-            with a sentence, if it cannot.
+            with a sentence, if there is no clip.
     """
 
     def __init__(

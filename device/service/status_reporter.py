@@ -23,7 +23,7 @@ class RunStatus(NamedTuple):
 
 
 class StatusReporter:
-    """Notifies systemd of the status, and feeds its watchdog while all parts make progress. Used from one thread.
+    """Sender of the status to systemd, and of `WATCHDOG=1` while all parts make progress. Used from one thread.
 
     Args:
         notify: sends a message in the format of sd_notify(3); None without systemd.

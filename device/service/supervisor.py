@@ -1,6 +1,6 @@
 """Supervisor of the daemon: runs it with the newest settings, reloads on request, reports to systemd.
 
-Without systemd it does the same and reports to nobody. See docs/service.md.
+Without systemd there are no reports, and the rest is the same. See docs/service.md.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ Settings = TypeVar("Settings")
 
 
 class Supervisor(Generic[Settings]):
-    """Runs the daemon again after each reload, and keeps systemd informed; a context manager.
+    """Sequence of runs, one after each reload, with reports to systemd; a context manager.
 
     It has one thread: every request is a job in its inbox, and without a request it reports the status.
 

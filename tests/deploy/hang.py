@@ -1,4 +1,4 @@
-"""Daemon with one part that hangs on SIGUSR1, run as the service by boot.sh: hang.py PART ARGUMENTS..."""
+"""Daemon with a part that hangs from SIGUSR1 on: hang.py PART ARGUMENTS...; boot.sh runs it as the service."""
 
 import signal
 import sys
@@ -13,23 +13,23 @@ PARTS = {"gate": (SoundGate, "update"), "network": (Network, "outputs"), "outbox
 
 
 def wait_for_ever():
-    """Hang; boot.sh searches the journal for this name after the watchdog has ended the daemon."""
+    """Block this thread. boot.sh searches the journal for this name in the stack."""
     threading.Event().wait()
 
 
 part, *arguments = sys.argv[1:]
 owner, name = PARTS[part]
-works = getattr(owner, name)
-hangs = threading.Event()
+original = getattr(owner, name)
+hanging = threading.Event()
 
 
-def works_until_signal(*given):
-    """Call the original method; hang once the signal was received."""
-    if hangs.is_set():
+def hang_after_signal(*parameters):
+    """Call the part's method; hang after the signal."""
+    if hanging.is_set():
         wait_for_ever()
-    return works(*given)
+    return original(*parameters)
 
 
-setattr(owner, name, works_until_signal)
-signal.signal(signal.SIGUSR1, lambda *_: hangs.set())
+setattr(owner, name, hang_after_signal)
+signal.signal(signal.SIGUSR1, lambda *_: hanging.set())
 sys.exit(main(arguments))

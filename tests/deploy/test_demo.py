@@ -1,3 +1,5 @@
+"""Tests of the demo and of the set-up script."""
+
 import os
 import subprocess
 import sys
@@ -8,9 +10,9 @@ import pytest
 DEMO = Path(__file__).resolve().parents[2] / "deploy" / "demo" / "demo.py"
 
 
-def test_the_demo_hears_the_street(bundle_path):
-    """The demo ends by itself with code 0, prints at least three right events, and nothing on stderr."""
-    environment = {**os.environ, "EARSHOT_NODE_ID": "ignored"}  # a user's own settings do not break it
+def test_the_demo_detects_its_sounds(bundle_path):
+    """The demo ends with exit code 0, and prints at least three right labels and nothing on stderr."""
+    environment = {**os.environ, "EARSHOT_NODE_ID": "ignored"}  # a user's settings have no effect
     done = subprocess.run(
         [sys.executable, DEMO], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
@@ -22,7 +24,7 @@ def test_the_demo_hears_the_street(bundle_path):
 
 
 def test_the_recording_is_credited():
-    """Every recording in the mix is named with its author and licence."""
+    """CREDITS.md has every recording of the mix with its author and license."""
     credits_text = DEMO.with_name("CREDITS.md").read_text()
     script = DEMO.with_name("make_recording.py").read_text()
     for sound in ("blanket_summer-night", "cdogs", "sumo_3", "sumo_1", "GunShoot4", "opensfx_33"):
@@ -32,8 +34,8 @@ def test_the_recording_is_credited():
 
 
 @pytest.mark.parametrize("purpose", ["", "holiday"])
-def test_setup_tells_its_purposes(purpose):
-    """The set-up script refuses what it does not know, before it does anything."""
+def test_setup_names_its_purposes(purpose):
+    """The set-up script refuses a missing or unknown purpose, and names the valid ones."""
     done = subprocess.run(
         ["bash", DEMO.parents[1] / "setup.sh", purpose], capture_output=True, text=True, timeout=20, check=False
     )

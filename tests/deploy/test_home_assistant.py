@@ -1,3 +1,5 @@
+"""Tests of the example files for Home Assistant."""
+
 import re
 
 import pytest
@@ -10,13 +12,13 @@ from device.mqtt.messages import Topics
 
 @pytest.fixture
 def examples(request):
-    """The example files, by name."""
+    """Return the text of each example file by its name."""
     folder = request.config.rootpath / "deploy" / "home_assistant"
     return {path.name: path.read_text() for path in folder.glob("*.yaml")}
 
 
-def test_the_examples_name_what_there_is(examples, bundle_path):
-    """Each entity and topic in the examples is one of a node called `balcony`, and the dashboard leaves none out."""
+def test_the_examples_have_existing_entities(examples, bundle_path):
+    """Each entity and topic in the examples exists for a node `balcony`; the dashboard has all but the event entity."""
     message = discovery_message(
         "balcony", load_bundle(bundle_path).labels, version="1", bundle="b@1", published={}, spectrogram=True
     )
@@ -25,6 +27,6 @@ def test_the_examples_name_what_there_is(examples, bundle_path):
     for text in examples.values():
         assert yaml.safe_load(text)
         assert set(re.findall(r"\b[a-z_]+\.earshot_balcony_\w+", text)) <= entities
-    left_out = {entity for entity in entities if entity not in examples["dashboard.yaml"]}
-    assert left_out == {"event.earshot_balcony_sound"}
+    missing = {entity for entity in entities if entity not in examples["dashboard.yaml"]}
+    assert missing == {"event.earshot_balcony_sound"}
     assert f"topic: {Topics('balcony').command}correct" in examples["scripts.yaml"]

@@ -1,4 +1,4 @@
-"""The broker's example files, taken by a real mosquitto: who gets in, and who may do what."""
+"""Tests of the broker's example files in a real mosquitto: login and access rules."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ SETTINGS = ("password_file", "acl_file", "allow_anonymous")
 
 @pytest.fixture
 def broker(request, make_mosquitto, tmp_path):
-    """A mosquitto with the examples' settings, and a user for each block of the access rules and one that has none."""
+    """Start a mosquitto with the example settings, a user for each block of access rules, and one without rules."""
     examples = request.config.rootpath / "deploy" / "mosquitto"
     rules = (examples / "earshot.acl").read_text()
     users = [line.removeprefix("user ") for line in rules.splitlines() if line.startswith("user ")]
@@ -35,24 +35,24 @@ def broker(request, make_mosquitto, tmp_path):
 
 
 @pytest.fixture
-def enter(broker):
-    """Enter the broker as a user, with the right password."""
+def connect(broker):
+    """Return a function that connects as a user with the right password."""
     peers = []
 
-    def enter(user):
+    def connect_user(user):
         peers.append(Peer(broker, user, f"{user}'s password"))
         return peers[-1]
 
-    yield enter
+    yield connect_user
     for peer in peers:
         peer.close()
 
 
-def test_a_device_and_home_assistant_have_what_they_need(broker, enter, street, bundle_path, tmp_path):
-    """The daemon, with its password, delivers events and its description, and obeys Home Assistant."""
-    home = enter("homeassistant")
+def test_a_device_and_home_assistant_have_access(broker, connect, demo_recording, bundle_path, tmp_path):
+    """The daemon logs in, publishes events and discovery, and executes commands of Home Assistant."""
+    home = connect("homeassistant")
     (tmp_path / "password").write_text("balcony's password\n")
-    command = [sys.executable, "-m", "device", "run", "--input", street, "--speed", "max"]
+    command = [sys.executable, "-m", "device", "run", "--input", demo_recording, "--speed", "max"]
     for setting in (f"mqtt.port={broker.port}", "mqtt.username=balcony", f"mqtt.password_file={tmp_path}/password"):
         command += ["--set", setting]
     environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path), "EARSHOT_NODE_ID": "balcony"}
@@ -64,8 +64,8 @@ def test_a_device_and_home_assistant_have_what_they_need(broker, enter, street, 
         home.publish("earshot/balcony/command/listening", "OFF")
         home.until("earshot/balcony/listening", b"OFF")
         home.publish("homeassistant/status", "online")
-        described = "homeassistant/device/earshot_balcony/config"
-        wait_until(lambda: len(home.payloads(described)) >= 2, 60, "the answer to Home Assistant's birth")
+        discovery = "homeassistant/device/earshot_balcony/config"
+        wait_until(lambda: len(home.payloads(discovery)) >= 2, 60, "the discovery after Home Assistant's birth message")
     finally:
         daemon.terminate()
         daemon.wait(30)
@@ -82,12 +82,12 @@ def test_a_device_and_home_assistant_have_what_they_need(broker, enter, street, 
         ("attic", ["earshot/attic/event"]),
     ],
 )
-def test_nobody_may_do_more(enter, user, forbidden):
-    """What a user may not say does not arrive, whoever it pretends to be."""
-    home, balcony, other = enter("homeassistant"), enter("balcony"), enter(user)
+def test_forbidden_topics_are_dropped(connect, user, forbidden):
+    """A message to a topic that the user may not write is not delivered."""
+    home, balcony, other = connect("homeassistant"), connect("balcony"), connect(user)
     for topic in forbidden:
         other.publish(topic, "forged")
-    wait_until(lambda: other.acknowledged == len(forbidden), 10, "the broker's answers")
+    wait_until(lambda: other.acknowledged == len(forbidden), 10, "the broker's acknowledgements")
     home.publish("earshot/balcony/command/listening", "last")
     balcony.publish("earshot/balcony/status", "last")
     home.until("earshot/balcony/status", b"last", 10)
@@ -95,9 +95,9 @@ def test_nobody_may_do_more(enter, user, forbidden):
     assert b"forged" not in {message.payload for peer in (home, balcony) for message in peer.messages}
 
 
-def test_a_device_hears_only_what_is_meant_for_it(enter):
-    """It sees nothing of other nodes."""
-    home, balcony, reader = enter("homeassistant"), enter("balcony"), enter("reader")
+def test_a_device_receives_only_its_own_commands(connect):
+    """A device does not receive the commands of another node."""
+    home, balcony, reader = connect("homeassistant"), connect("balcony"), connect("reader")
     for node in ("attic", "balcony"):
         home.publish(f"earshot/{node}/command/listening", "ON")
         reader.until(f"earshot/{node}/command/listening", b"ON", 10)
@@ -106,8 +106,8 @@ def test_a_device_hears_only_what_is_meant_for_it(enter):
 
 
 @pytest.mark.parametrize(("user", "password"), [(None, None), ("balcony", "wrong"), ("nobody", "nobody's password")])
-def test_strangers_stay_out(broker, user, password):
-    """Without a password, with a wrong one, and as a user that there is none of."""
+def test_a_wrong_login_is_refused(broker, user, password):
+    """No password, a wrong password, and an unknown user are refused, with the cure."""
     config = MqttConfig(host="127.0.0.1", port=broker.port, username=user)
     with (
         pytest.raises(UnavailableError, match=r"refuses the connection.*mqtt\.password_file"),

@@ -64,12 +64,14 @@ class Project:
         self.commit("First commit")
 
     def git(self, *arguments):
+        """Run git, and return its output."""
         command = ["git", *arguments]
         return subprocess.run(
             command, cwd=self.root, env=self.environment, check=True, capture_output=True, text=True
         ).stdout.strip()
 
     def commit(self, message):
+        """Commit all changes."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
@@ -96,11 +98,12 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path):
+    """Make a repository with one commit."""
     return Project(tmp_path)
 
 
 def test_a_release_is_checked_dated_committed_tagged_and_built(project):
-    """The happy path: version and date are written, the commit is tagged, packages are built from it."""
+    """Version and date are written, the commit is tagged, packages are built from it."""
     code, output = project.release("0.2.0")
     assert code == 0, output
     assert project.log.read_text().split() == ["schemas", "test", "packages"]

@@ -1,4 +1,4 @@
-"""What is installed on a Pi is what the project asks for."""
+"""Tests of deploy/requirements.txt, the packages that the installer installs."""
 
 import tomllib
 from pathlib import Path
@@ -11,21 +11,23 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.13"])
-def test_the_pinned_packages_are_what_the_project_needs(python):
-    """Each dependency has one version in deploy/requirements.txt, for the Python of Bookworm and for that of Trixie."""
+def test_the_pinned_packages_satisfy_the_project(python):
+    """Each dependency has one version in deploy/requirements.txt, for the Python of Bookworm and of Trixie."""
     machine = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
 
-    def wanted(lines):
+    def applicable(lines):
         requirements = [Requirement(line) for line in lines if not line.startswith("#")]
         return [each for each in requirements if each.marker is None or each.marker.evaluate(machine)]
 
     pinned = {}
-    for requirement in wanted((ROOT / "deploy" / "requirements.txt").read_text().splitlines()):
+    for requirement in applicable((ROOT / "deploy" / "requirements.txt").read_text().splitlines()):
         name, (specifier,) = canonicalize_name(requirement.name), requirement.specifier
         assert specifier.operator == "=="
         assert name not in pinned
         pinned[name] = specifier.version
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for dependency in wanted(project["dependencies"]):
+    for dependency in applicable(project["dependencies"]):
         version = pinned.get(canonicalize_name(dependency.name), "none")
-        assert version in dependency.specifier, f"{dependency} is {version} in deploy/requirements.txt: make it again"
+        assert version in dependency.specifier, (
+            f"{dependency} is {version} in deploy/requirements.txt: generate it again"
+        )

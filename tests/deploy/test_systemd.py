@@ -1,4 +1,4 @@
-"""The units: what systemd says of them, how they hold together, and what the command in them does."""
+"""Tests of the systemd units: validity, confinement, instances."""
 
 import re
 import shlex
@@ -13,8 +13,8 @@ from support import wait_until
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 PROGRAM = "/opt/earshot/current/.venv/bin/earshot"
-MOST_EXPOSURE = 1.5
-"""On the scale of `systemd-analyze security`, 0 (locked away) to 10."""
+MAXIMUM_EXPOSURE = 1.5
+"""Exposure of `systemd-analyze security`, 0 (confined) to 10."""
 
 needs_systemd_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -23,19 +23,20 @@ each_unit = pytest.mark.parametrize("name", ["earshot.service", "earshot@.servic
 
 
 def lines(name):
-    """The lines of a unit that systemd reads."""
+    """Return the lines of a unit without comments."""
     text = (UNITS / name).read_text()
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 def setting(name, key):
+    """Return the one value of a key in a unit."""
     (value,) = (line.partition("=")[2] for line in lines(name) if line.startswith(f"{key}="))
     return value
 
 
 @pytest.fixture
 def installed(tmp_path):
-    """Put a unit where systemd-analyze takes it, with a program that is on this machine."""
+    """Return a function that copies a unit, with a program that exists on this machine."""
 
     def install(name):
         unit = tmp_path / name.replace("@", "@garden")
@@ -47,26 +48,26 @@ def installed(tmp_path):
 
 @needs_systemd_analyze
 @each_unit
-def test_systemd_understands_the_unit(installed, name):
-    """Nothing in the unit is unknown to systemd or misspelt; only the program is not installed here."""
+def test_the_unit_is_valid(installed, name):
+    """systemd-analyze reports nothing about the unit."""
     unit = installed(name)
-    said = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
-    assert unit.name not in said.stdout + said.stderr
+    result = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert unit.name not in result.stdout + result.stderr
 
 
 @needs_systemd_analyze
 @each_unit
 def test_the_unit_is_confined(installed, name):
-    """What the service could do, by systemd's own measure, is OK, and well within that."""
+    """The exposure of the unit, as measured by systemd-analyze, is at most 1.5 of 10."""
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", installed(name)]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    exposure = re.search(r"Overall exposure level for .*: ([0-9.]+)", said)
-    assert float(exposure[1]) <= MOST_EXPOSURE, said
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    exposure = re.search(r"Overall exposure level for .*: ([0-9.]+)", output)
+    assert float(exposure[1]) <= MAXIMUM_EXPOSURE, output
 
 
-def test_an_instance_is_the_service_with_a_name():
-    """The template has the lines of the plain unit, but for what an instance has of its own."""
-    own = {
+def test_an_instance_differs_from_the_service_by_its_name():
+    """The template has the lines of the plain unit, except those that contain the name of the instance."""
+    instance_lines = {
         "Description=Earshot sound sensor": 'Description=Earshot sound sensor, microphone "%i"',
         f"ExecStart={PROGRAM} run --config /etc/earshot/config.yaml": (
             f"ExecStart={PROGRAM} run --config /etc/earshot/%i.yaml"
@@ -75,11 +76,11 @@ def test_an_instance_is_the_service_with_a_name():
     }
     node = "Environment=EARSHOT_NODE_ID=%l-%i"
     template = [line for line in lines("earshot@.service") if line != node]
-    assert template == [own.get(line, line) for line in lines("earshot.service")]
+    assert template == [instance_lines.get(line, line) for line in lines("earshot.service")]
 
 
-def test_two_instances_live_side_by_side(mosquitto, peer, bundle_path, tmp_path):
-    """Two instances, started as the unit does, have a node each; one that ends leaves the other online."""
+def test_two_instances_run_at_the_same_time(mosquitto, peer, bundle_path, tmp_path):
+    """Two instances, started with the unit's command, have a node each; when one ends, the other stays online."""
     _, *arguments = shlex.split(setting("earshot@.service", "ExecStart"))
     garden, street = "earshot/attic-garden/status", "earshot/attic-street/status"
     processes = {}

@@ -1,4 +1,4 @@
-"""What a user of Home Assistant sees of a node, step by step, in a real one. Run by run.sh."""
+"""Acceptance test with a real Home Assistant: entities, states, commands and restarts of a node. Run by run.sh."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from device.model.bundle import load_bundle  # noqa: E402
 from device.mqtt.home_assistant import discovery_message, discovery_topic  # noqa: E402
 
 NODE = "Balkon süd"
-"""With what must not be in an entity id."""
+"""Node id with characters that entity ids must not contain."""
 BUNDLE = load_bundle(ROOT / "models" / "urbansound8k")
 
 
 def main(root):
-    """Run all steps; an AssertionError says which of them failed."""
+    """Run all steps; the traceback of an AssertionError contains the failed step."""
     with tempfile.TemporaryDirectory() as folder:
         broker = Mosquitto(Path(folder))
         home = HomeAssistant(root, broker.port, example("automations.yaml"), example("scripts.yaml"))
@@ -40,13 +40,13 @@ def main(root):
 
 
 def example(name):
-    """One of the example files, for our node."""
+    """Return an example file, changed for this node."""
     text = (ROOT / "deploy" / "home_assistant" / name).read_text()
     return text.replace("earshot_balcony", "earshot_balkon_sud").replace("earshot/balcony", f"earshot/{NODE}")
 
 
 class Node:
-    """The daemon, playing a recording again and again: Home Assistant may not be there yet when the first dog barks."""
+    """Daemon on a repeated recording, because Home Assistant may start after the first event."""
 
     def __init__(self, broker, folder):
         self._broker = broker
@@ -54,21 +54,22 @@ class Node:
         self.state = folder / "state"
         self.state.mkdir()
         self.log = folder / "daemon.log"
-        self._street = folder / "street"
-        self._street.mkdir()
+        self._recordings = folder / "recordings"
+        self._recordings.mkdir()
         for number in range(9):
-            (self._street / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
+            (self._recordings / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
         message = discovery_message(NODE, BUNDLE.labels, version="1", bundle="b@1", published={}, spectrogram=True)
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
     def entity(self, platform, name):
-        """The id of one of its entities."""
+        """Return the id of an entity of the node."""
         entity_id = f"{platform}.earshot_balkon_sud_{name}"
         assert entity_id in self.entities, entity_id
         return entity_id
 
     def start(self):
-        command = [sys.executable, "-m", "device", "run", "--input", self._street]
+        """Start the daemon."""
+        command = [sys.executable, "-m", "device", "run", "--input", self._recordings]
         for setting in (f"mqtt.port={self._broker.port}", f"node_id={NODE}", "clips.enabled=true"):
             command += ["--set", setting]
         environment = {**os.environ, "STATE_DIRECTORY": str(self.state), "PYTHONPATH": str(ROOT)}
@@ -76,19 +77,20 @@ class Node:
             self._process = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=log)
 
     def kill(self):
+        """Kill the daemon, if it runs."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def publish(self, topic, payload):
-        """Say something in its place, retained."""
+        """Publish a retained message in place of the daemon."""
         command = ["mosquitto_pub", "-p", str(self._broker.port), "-r", "-q", "1", "-t", topic, "-m", payload]
         subprocess.run(command, check=True)
 
 
-def an_earlier_bundle(home, node):
-    """An earlier run whose bundle could name owls made entities for them."""
+def publish_earlier_bundle(home, node):
+    """The discovery of an earlier bundle with the label `owl` creates its entities."""
     message = discovery_message(
         NODE, (*BUNDLE.labels, "owl"), version="1", bundle="b@1", published={}, spectrogram=True
     )
@@ -100,10 +102,10 @@ def an_earlier_bundle(home, node):
     wait_until(lambda: "binary_sensor.earshot_balkon_sud_owl" in home.states(), 30, "the owl's entity")
 
 
-def every_entity_appears(home, node):
-    """Every entity of the node appears under the id that it asks for, and is available."""
+def check_entities(home, node):
+    """Every entity of the node exists under its default id, and is available."""
     node.start()
-    wait_until(lambda: home.state(node.entity("switch", "listening")) == "on", 60, "the node's appearance")
+    wait_until(lambda: home.state(node.entity("switch", "listening")) == "on", 60, "the node's entities")
 
     def missing():
         states = home.states()
@@ -112,13 +114,13 @@ def every_entity_appears(home, node):
     wait_until(lambda: not missing(), 30, f"the appearance of {missing()}")
 
 
-def the_owl_is_gone(home, node):
-    """The entities of a label that the bundle has no more are removed."""
-    wait_until(lambda: not [each for each in home.states() if "owl" in each], 30, "the owl's end")
+def check_removed_label(home, node):
+    """The entities of a label that the bundle no longer has are removed."""
+    wait_until(lambda: not [each for each in home.states() if "owl" in each], 30, "the removal of the owl's entities")
 
 
-def it_follows_an_event(home, node):
-    """A dog barks in the recording: its sensor goes on and off, the event entity and the last sound name it."""
+def check_event(home, node):
+    """The dog bark switches its sensor on and off; the event entity and the last sound contain its label."""
     dog, event = node.entity("binary_sensor", "dog_bark"), node.entity("event", "sound")
     wait_until(lambda: home.state(dog) == "on", 180, "the bark")
     wait_until(lambda: home.states()[event]["attributes"].get("event_type") == "dog_bark", 10, "the event")
@@ -128,14 +130,14 @@ def it_follows_an_event(home, node):
     assert -60 <= float(home.state(node.entity("sensor", "level"))) <= 0
     picture = home.states()[node.entity("image", "spectrogram")]["attributes"]["entity_picture"]
     wait_until(lambda: home.get(picture).startswith(b"\x89PNG"), 10, "the spectrogram")
-    wait_until(lambda: home.state(dog) == "off", 30, "the bark's end")
+    wait_until(lambda: home.state(dog) == "off", 30, "the end of the bark")
     assert home.states()[event]["attributes"]["type"] == "start", "an end must not fire the event entity"
 
 
-def it_tells_how_it_is(home, node):
-    """Its own sensors show numbers, and that the microphone, whose place the recording takes, is no problem."""
+def check_health(home, node):
+    """The diagnostic sensors have numbers, and the microphone, replaced by the recording, has no problem."""
     for name in ("inference_time", "lost_audio", "outbox"):
-        wait_until(lambda: _is_number(home.state(node.entity("sensor", name))), 90, name)  # noqa: B023 - waited for
+        wait_until(lambda: _is_number(home.state(node.entity("sensor", name))), 90, name)  # noqa: B023 - called before the next iteration
     assert home.state(node.entity("sensor", "temperature")) == "unknown" or _is_number(
         home.state(node.entity("sensor", "temperature"))
     )
@@ -150,8 +152,8 @@ def _is_number(text):
     return True
 
 
-def the_examples_work(home, node):
-    """Home Assistant takes the example automations, and the script files the last sound's clip as it is told."""
+def check_examples(home, node):
+    """Home Assistant loads the example automations, and the example script corrects the last event's clip."""
     automations = [state for entity_id, state in home.states().items() if entity_id.startswith("automation.")]
     assert [state["state"] for state in automations] == ["on"] * 4, automations
     event = home.states()[node.entity("event", "sound")]["attributes"]
@@ -161,8 +163,8 @@ def the_examples_work(home, node):
     wait_until(lambda: list(clips.glob(f"corrected/owl/*{event['event_id']}.flac")), 10, "the correction")
 
 
-def it_is_commanded(home, node):
-    """A threshold set in Home Assistant, and listening switched off there, change the daemon and come back."""
+def check_commands(home, node):
+    """A threshold and listening, set in Home Assistant, change the daemon, and the new states are published."""
     number, switch = node.entity("number", "siren_threshold"), node.entity("switch", "listening")
     home.call("number", "set_value", entity_id=number, value=0.33)
     home.call("switch", "turn_off", entity_id=switch)
@@ -171,14 +173,14 @@ def it_is_commanded(home, node):
     assert json.loads((node.state / "switches.json").read_text()) == {"listening": False, "thresholds": {"siren": 0.33}}
 
 
-def it_is_unavailable(home, node):
-    """When the daemon is killed, every entity is unavailable."""
+def check_unavailable(home, node):
+    """Every entity is unavailable after the daemon is killed."""
     node.kill()
     wait_until(lambda: all(home.state(each) == "unavailable" for each in node.entities), 60, "unavailability")
 
 
-def it_survives_restarts(home, node):
-    """After a restart of both, all is there again, as it was set."""
+def check_restarts(home, node):
+    """After a restart of both, all entities are available, and the settings are unchanged."""
     home.stop()
     node.start()
     home.start()
@@ -189,27 +191,29 @@ def it_survives_restarts(home, node):
     assert missing == []
 
 
-def nothing_is_complained_about(home, node):
-    """Neither Home Assistant nor the daemon had anything to complain about."""
+def check_logs(home, node):
+    """The logs contain no warning of Home Assistant's MQTT integration, and no traceback of the daemon."""
     lines = [line for log in home.logs() for line in log.read_text().splitlines()]
-    assert any("binary_sensor.earshot_balkon_sud_dog_bark" in line for line in lines), "the log does not tell of us"
-    log_throttle = [line for line in lines if "mqtt" in line and (" WARNING " in line or " ERROR " in line)]
-    assert log_throttle == [], "\n".join(log_throttle)
+    assert any("binary_sensor.earshot_balkon_sud_dog_bark" in line for line in lines), (
+        "the log does not contain the node"
+    )
+    warnings = [line for line in lines if "mqtt" in line and (" WARNING " in line or " ERROR " in line)]
+    assert warnings == [], "\n".join(warnings)
     log = node.log.read_text()
     assert "Traceback" not in log, log
 
 
 STEPS = (
-    an_earlier_bundle,
-    every_entity_appears,
-    the_owl_is_gone,
-    it_follows_an_event,
-    the_examples_work,
-    it_tells_how_it_is,
-    it_is_commanded,
-    it_is_unavailable,
-    it_survives_restarts,
-    nothing_is_complained_about,
+    publish_earlier_bundle,
+    check_entities,
+    check_removed_label,
+    check_event,
+    check_examples,
+    check_health,
+    check_commands,
+    check_unavailable,
+    check_restarts,
+    check_logs,
 )
 
 if __name__ == "__main__":

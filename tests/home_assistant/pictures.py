@@ -1,10 +1,10 @@
-"""Takes the pictures of docs/ in a real Home Assistant: the device's page and the example dashboard, as they look.
+"""Screenshots for docs/ from a real Home Assistant: the device's page and the example dashboard.
 
-    sudo tests/home_assistant/run.sh              # once: makes the Debian that Home Assistant lives in
-    pip install playwright pillow                 # and Debian's chromium; neither is a part of the project
+    sudo tests/home_assistant/run.sh              # once: creates the Debian for Home Assistant
+    pip install playwright pillow                 # and Debian's chromium; neither belongs to the project
     sudo python tests/home_assistant/pictures.py FOLDER docs/pictures
 
-FOLDER is run.sh's. The daemon hears the demo's recording in real time meanwhile.
+FOLDER is the folder of run.sh. Meanwhile the daemon runs on the demo's recording in real time.
 """
 
 import json
@@ -24,23 +24,23 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 from server import HomeAssistant  # noqa: E402
 from support import Mosquitto, wait_until  # noqa: E402
 
-STREET = ROOT / "deploy" / "demo" / "street.flac"
+DEMO_RECORDING = ROOT / "deploy" / "demo" / "street.flac"
 JACKHAMMER = "binary_sensor.earshot_balcony_jackhammer"
-INTERFACE = "frontend:\nconfig:\nhistory:\nlogbook:\nlovelace:\n  mode: yaml\n"
-COLOURS = 64
+CONFIGURATION = "frontend:\nconfig:\nhistory:\nlogbook:\nlovelace:\n  mode: yaml\n"
+COLORS = 64
 
 
 def main(root, pictures):
-    """Let it hear a minute, and take each picture when there is something to see on it."""
+    """Run the daemon on the recording, and take each screenshot when its entities have values."""
     with tempfile.TemporaryDirectory() as folder:
         broker = Mosquitto(Path(folder))
-        home = HomeAssistant(root, broker.port, "", "", INTERFACE)
+        home = HomeAssistant(root, broker.port, "", "", CONFIGURATION)
         dashboard = (ROOT / "deploy" / "home_assistant" / "dashboard.yaml").read_text()
-        # The picture shows minutes, not a day.
+        # The screenshot contains minutes, not a day.
         (root / "config" / "ui-lovelace.yaml").write_text(dashboard.replace("hours_to_show: 24", "hours_to_show: 0.05"))
         broker.start()
         home.start()
-        command = [sys.executable, "-m", "device", "run", "--input", STREET, "--speed", "realtime"]
+        command = [sys.executable, "-m", "device", "run", "--input", DEMO_RECORDING, "--speed", "realtime"]
         command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=balcony"]
         node = subprocess.Popen(
             command,
@@ -64,7 +64,7 @@ def main(root, pictures):
 
 
 def take(home, page, pictures):
-    """The dashboard while the jackhammer sounds, then the device's page."""
+    """Take the dashboard while the jackhammer sounds, then the device's page."""
     page.goto(f"{home.url}/lovelace/0")
     wait_until(lambda: home.state(JACKHAMMER) == "on", 120, "the jackhammer")
     time.sleep(3)  # until the graphs are drawn
@@ -76,10 +76,10 @@ def take(home, page, pictures):
 
 
 def save(page, path):
-    """What the page shows, in few colours: small enough for a repository."""
+    """Save a screenshot with few colors, so that the file is small."""
     page.screenshot(path=path)
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+        picture.convert("RGB").quantize(COLORS).save(path, optimize=True)
 
 
 if __name__ == "__main__":

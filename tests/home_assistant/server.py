@@ -1,4 +1,4 @@
-"""A Home Assistant of our own in a chroot, set up so that nobody has to click, and spoken to over its REST API."""
+"""Home Assistant in a chroot: set up without its web pages, and used over its REST API."""
 
 import base64
 import hashlib
@@ -18,17 +18,17 @@ _NOW = "2026-01-01T00:00:00+00:00"
 
 
 class HomeAssistant:
-    """Started and stopped as often as one likes; it keeps its memory meanwhile.
+    """Home Assistant that can be started and stopped repeatedly, and keeps its state.
 
     Args:
-        root: the Debian that it lives in, as run.sh makes it.
-        mqtt_port: of the broker on this machine.
-        automations: text of its automations.yaml.
-        scripts: text of its scripts.yaml.
-        more: further lines of its configuration.yaml.
+        root: root folder of the Debian that run.sh creates.
+        mqtt_port: port of the broker on this machine.
+        automations: text of automations.yaml.
+        scripts: text of scripts.yaml.
+        more: further lines of configuration.yaml.
 
     Attributes:
-        url: of its pages.
+        url: address of its web pages.
     """
 
     def __init__(self, root, mqtt_port, automations, scripts, more=""):
@@ -50,46 +50,46 @@ class HomeAssistant:
         self._store("core.config_entries", 1, {"entries": [_mqtt_entry(mqtt_port)]}, minor_version=5)
 
     def start(self):
-        """Start it and wait until it has."""
+        """Start Home Assistant, and wait until it runs."""
         program = ["chroot", self._root, "/ha/bin/hass", "-c", "/config"]
         self._process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(lambda: self._running(), 180, "Home Assistant's start")
 
     def stop(self):
-        """End it as a user's restart does."""
+        """Stop Home Assistant, as a restart by the user would."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(timeout=60)
             self._process = None
 
     def states(self):
-        """Of all entities: entity_id -> {"state": ..., "attributes": {...}}."""
+        """Return the states of all entities: entity_id -> {"state": ..., "attributes": {...}}."""
         return {state["entity_id"]: state for state in json.loads(self.get("/api/states"))}
 
     def state(self, entity_id):
-        """Of one entity; None where there is none."""
+        """Return the state of an entity; None if it does not exist."""
         return self.states().get(entity_id, {}).get("state")
 
     def call(self, domain, service, **data):
-        """Do what a click in the dashboard does."""
+        """Call a service, as a click in the dashboard would."""
         self._request(f"/api/services/{domain}/{service}", json.dumps(data).encode())
 
     def devices(self, name):
-        """The ids of the devices of that name."""
+        """Return the ids of the devices with a name."""
         registry = json.loads((self._root / "config" / ".storage" / "core.device_registry").read_text())
         return [device["id"] for device in registry["data"]["devices"] if device["name"] == name]
 
     def tokens(self):
-        """What a browser that has logged in keeps."""
+        """Return the login that a browser stores."""
         expires = {"expires_in": 86400, "expires": round((time.time() + 86400) * 1000)}
         return {"hassUrl": self.url, "access_token": self._token, "refresh_token": "", **expires}
 
     def logs(self):
-        """The files that it writes its log to, one a run."""
+        """Return the log files, one a run."""
         return sorted((self._root / "config").glob("home-assistant.log*"))
 
     def get(self, path):
-        """The body of an answer."""
+        """Return the body of a response."""
         return self._request(path)
 
     def _running(self):
@@ -101,15 +101,15 @@ class HomeAssistant:
     def _request(self, path, body=None):
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}{path}", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.read()
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read()
 
     def _store(self, key, version, data, minor_version=1):
         content = {"version": version, "minor_version": minor_version, "key": key, "data": data}
         (self._root / "config" / ".storage" / key).write_text(json.dumps(content))
 
     def _authorization(self):
-        """An owner with a long-lived token, as its profile page would have made it."""
+        """Return an owner with a long-lived token, as made by the profile page."""
         user, token = "a" * 32, "b" * 32
         key = "c" * 128
         claims = {"iss": token, "iat": int(time.time()) - 60, "exp": int(time.time()) + 86400}

@@ -15,6 +15,7 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
+from training.models.checkpoint import load_ensemble
 from training.models.efficientat import array_shapes
 from training.models.tf import import_tensorflow
 from training.workflow.experiment_data import ExperimentConfig
@@ -134,6 +135,18 @@ def trained(urbansound8k, negatives, experiment_config, tmp_path_factory) -> Run
     run.evaluate()
     run.export("tiny", "0.1.0")
     return run
+
+
+@pytest.fixture(scope="session")
+def load_inception():
+    """The function that loads the network `inception` of a run, with its test fold and its Keras model."""
+
+    def load(run: Run, name: str) -> tuple:
+        ensemble = load_ensemble(run.output / "networks" / name)
+        network, fold = ensemble.networks["inception"], ensemble.settings["test_fold"]
+        return network, fold, run.data.inception.to_keras(network, fold)
+
+    return load
 
 
 @pytest.fixture(scope="session")

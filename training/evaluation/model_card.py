@@ -21,7 +21,7 @@ def write_model_card(
         agreement: share of training windows on which each network decides like its float network, 0 to 1.
         command: command line of the run.
     """
-    pooled = evaluation["pooled"]
+    pooled, training = evaluation["pooled"], bundle.manifest.training
     card = render(
         "model_card.md.jinja",
         bundle=bundle,
@@ -29,6 +29,7 @@ def write_model_card(
         model_bytes={name: bundle.model_path(name).stat().st_size for name in bundle.manifest.networks},
         evaluation=evaluation,
         folds={**evaluation["folds"], "pooled": pooled},
+        inception=training.get("networks", {}).get("inception", training),  # of bundles up to 7.0.0, without networks
         agreement=agreement,
         command=command,
         urbansound8k=bundle.manifest.training["data"].startswith(URBANSOUND8K),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.model.classifier import softmax
-from device.model.manifest import ClipRule, LiveRule, Scoring
+from device.model.manifest import ClipScoring, LiveScoring, Scoring
 from training.fitting.calibration import clip_means
 
 FIRST_WEIGHTS = (0.75, 0.7, 0.6, 0.5, 0.4)
@@ -45,13 +45,13 @@ def single_scoring(name: str) -> Scoring:
     weights = {name: 1.0}
     return Scoring(
         order=(name,),
-        clip=ClipRule(weights=weights, ask_below=None),
-        live=LiveRule(weights=weights, ask_above=None),
+        clip=ClipScoring(weights=weights, ask_below=None),
+        live=LiveScoring(weights=weights, ask_above=None),
     )
 
 
 def fuse_windows(
-    probabilities: Sequence[NDArray[np.float32]], labels: int, rule: ClipRule | LiveRule
+    probabilities: Sequence[NDArray[np.float32]], labels: int, rule: ClipScoring | LiveScoring
 ) -> NDArray[np.float32]:
     """Return the probabilities of windows by several networks, shape (n, outputs).
 
@@ -65,7 +65,7 @@ def fuse_windows(
         return first
     logarithms = np.log(np.maximum(np.stack(list(probabilities)), np.float32(_LEAST)))
     fused = softmax(np.tensordot(np.array(list(rule.weights.values()), np.float32), logarithms, axes=1))
-    if isinstance(rule, ClipRule):
+    if isinstance(rule, ClipScoring):
         asked = first.max(axis=1) < (np.inf if rule.ask_below is None else rule.ask_below)
     else:
         asked = 1.0 - first[:, labels:].sum(axis=1) >= (-np.inf if rule.ask_above is None else rule.ask_above)
@@ -78,7 +78,7 @@ def choose_clip_rule(
     clip: NDArray[np.int32],
     targets: NDArray[np.int64],
     labels: int,
-) -> ClipRule:
+) -> ClipScoring:
     """Choose the weights with the highest accuracy on labelled validation clips, then the least share of questions.
 
     Args:
@@ -89,7 +89,7 @@ def choose_clip_rule(
         labels: number of labels.
     """
 
-    def quality(rule: ClipRule) -> tuple[float, float]:
+    def quality(rule: ClipScoring) -> tuple[float, float]:
         clips, means = clip_means(fuse_windows(probabilities, labels, rule), clip)
         target = targets[clips]
         rows = target < labels
@@ -97,7 +97,7 @@ def choose_clip_rule(
         accuracy = float((means.argmax(axis=1) == target)[rows].mean())
         return accuracy, float(np.log(np.maximum(correct, _LEAST)).mean())
 
-    rules = [ClipRule(weights=_weights(names, weight), ask_below=None) for weight in FIRST_WEIGHTS]
+    rules = [ClipScoring(weights=_weights(names, weight), ask_below=None) for weight in FIRST_WEIGHTS]
     best = max(rules, key=quality)
     asking = [best.model_copy(update={"ask_below": bound}) for bound in ASK_BELOW]
     return next(rule for rule in asking if quality(rule)[0] >= quality(best)[0] - _TOLERANCE)
@@ -105,7 +105,7 @@ def choose_clip_rule(
 
 def choose_live_rule(
     names: Sequence[str], sounds: LiveWindows, ambience: Sequence[NDArray[np.float32]], labels: int
-) -> LiveRule:
+) -> LiveScoring:
     """Choose the rule with the highest recall of labelled windows at equal shares of ambience that passes.
 
     Args:
@@ -115,14 +115,14 @@ def choose_live_rule(
         labels: number of labels.
     """
 
-    def quality(rule: LiveRule) -> float:
+    def quality(rule: LiveScoring) -> float:
         passed = label_evidence(fuse_windows(ambience, labels, rule), labels)[1]
         number, evidence = label_evidence(fuse_windows(sounds.probabilities, labels, rule), labels)
         limits = np.quantile(passed, 1.0 - np.array(PASSED_SHARES)) if len(passed) else np.zeros(1)
         return float(((number == sounds.target) & (evidence > limits[:, np.newaxis])).mean())
 
     rules = [
-        LiveRule(weights=_weights(names, weight), ask_above=bound) for bound in ASK_ABOVE for weight in FIRST_WEIGHTS
+        LiveScoring(weights=_weights(names, weight), ask_above=bound) for bound in ASK_ABOVE for weight in FIRST_WEIGHTS
     ]
     qualities = [quality(rule) for rule in rules]
     return next(rule for rule, each in zip(rules, qualities, strict=True) if each >= max(qualities) - _TOLERANCE)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.manifest import LiveRule, Scoring
+from device.model.manifest import LiveScoring, Scoring
 from training.data.windows import SampleWindows
 from training.fitting import thresholds
 from training.fitting.fusion import (
@@ -96,7 +96,7 @@ class EnsembleFitter:
         return self._kinds[0].trainers["clip"].validation_folds(fold)
 
 
-def _live_odds(fitted: Mapping[str, FittedHeads], rule: LiveRule) -> float:
+def _live_odds(fitted: Mapping[str, FittedHeads], rule: LiveScoring) -> float:
     """Return the initial live odds of the fusion.
 
     Odds are a factor on the probability of `unknown`, so the fusion adds their logarithms by weight.

@@ -76,6 +76,19 @@ def test_the_spectrogram_has_frequency_up_and_time_to_the_right():
     assert bright not in spectrogram[-1]
 
 
+def test_audioset_classes_are_shown_where_there_is_room():
+    """With the AudioSet network, one line has the three likeliest classes; a low terminal leaves it out."""
+    view = busy_view()
+    view.classes = ("Speech", "Dog", "Bark", "Siren")
+    audioset = np.array([0.1, 0.9, 0.6, 0.05], np.float32)
+    view.on_window(
+        ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), np.zeros((8, 4), np.float32), np.zeros(6), audioset=audioset)
+    )
+    assert "AudioSet: Dog 90%, Bark 60%, Speech 10%" in view.render(80, 40)
+    assert len(view.render(80, 12)) == 12
+    assert not any("AudioSet" in line for line in view.render(80, 11))
+
+
 @given(columns=st.integers(1, 300), rows=st.integers(1, 120))
 def test_the_view_fits_into_any_terminal(columns, rows):
     """No line is wider than the terminal, and there are no more lines than rows, from one character on."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from support import free_port
+from tiny_bundle import write_tiny_bundle
 
 from device.cli.main import main
 
@@ -51,6 +52,19 @@ def test_classify_prints_one_json_object_a_file(bundle_path, tone_file, capsys):
     assert len(result["scores"]) == 10
     assert result["confidence"] == max(result["scores"].values())
     assert result["label"] in {*result["scores"], "unknown"}
+
+
+def test_classify_lists_audioset_classes(tone_file, tmp_path, capsys):
+    """With the AudioSet network, each line contains the five likeliest classes, the likeliest first."""
+    folder = write_tiny_bundle(tmp_path / "bundle")
+    assert main(["classify", str(tone_file), "--json", "--bundle", str(folder)]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result) == ["file", "label", "confidence", "scores", "audioset"]
+    assert list(result["scores"]) == ["low", "high"]
+    probabilities = list(result["audioset"].values())
+    assert len(probabilities) == 5
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert result["audioset"]["Typewriter"] == pytest.approx(0.88, abs=0.01)
 
 
 def test_classify_continues_after_a_bad_file(bundle_path, tone_file, tmp_path, capsys):

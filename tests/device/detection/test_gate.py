@@ -159,7 +159,7 @@ def test_speech_opens_the_gate_by_voice(shared):
     assert sum(span.end - span.start for span in spans) > 0.7 * len(samples)
 
 
-def test_each_sound_of_the_street_opens_the_gate(demo_recording):
+def test_each_sound_of_the_demo_opens_the_gate(demo_recording):
     """Each of the five sounds in the demo's recording opens the gate."""
     samples = read_samples(demo_recording, RATE)
     spans = spans_of(samples, GateConfig())

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tiny_bundle import fake_bundle, golden_waveforms, write_tiny_bundle
 
 from device.model.ensemble import Ensemble, asks_others, fuse
-from device.model.manifest import ClipRule, LiveRule
+from device.model.manifest import ClipScoring, LiveScoring
 from device.service.runtime import open_bundle
 
 WINDOW = golden_waveforms(48000)[0]
@@ -70,12 +70,12 @@ def test_the_rules_ask_the_second_network(first, second):
 def test_the_second_network_is_asked_at_the_limits():
     """`ask_below` excludes its value, `ask_above` includes it, and null means always."""
     sure, unsure = np.array([0.5, 0.25, 0.25], np.float32), np.array([0.25, 0.25, 0.5], np.float32)
-    assert not asks_others(sure, 2, ClipRule(weights={}, ask_below=0.5))
-    assert asks_others(sure, 2, ClipRule(weights={}, ask_below=0.51))
-    assert asks_others(sure, 2, LiveRule(weights={}, ask_above=0.75))
-    assert not asks_others(unsure, 2, LiveRule(weights={}, ask_above=0.75))
-    assert asks_others(sure, 2, ClipRule(weights={}, ask_below=None))
-    assert asks_others(unsure, 2, LiveRule(weights={}, ask_above=None))
+    assert not asks_others(sure, 2, ClipScoring(weights={}, ask_below=0.5))
+    assert asks_others(sure, 2, ClipScoring(weights={}, ask_below=0.51))
+    assert asks_others(sure, 2, LiveScoring(weights={}, ask_above=0.75))
+    assert not asks_others(unsure, 2, LiveScoring(weights={}, ask_above=0.75))
+    assert asks_others(sure, 2, ClipScoring(weights={}, ask_below=None))
+    assert asks_others(unsure, 2, LiveScoring(weights={}, ask_above=None))
 
 
 def test_all_networks_can_be_asked():

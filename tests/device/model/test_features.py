@@ -40,7 +40,7 @@ def windows_of(path, config):
     [CONFIG, dataclasses.replace(CONFIG, sample_rate=32000, fmax=14000.0, mel_bands=64)],
     ids=["16 kHz", "32 kHz"],
 )
-def test_agrees_with_librosa_on_the_street(demo_recording, config):
+def test_agrees_with_librosa_on_the_demo_recording(demo_recording, config):
     """On a real recording, the log-mel equals that of librosa within 1e-4."""
     for window in windows_of(demo_recording, config):
         np.testing.assert_allclose(log_mel(window, config), librosa_log_mel(window, config), rtol=1e-4, atol=1e-4)

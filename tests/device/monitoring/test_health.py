@@ -1,5 +1,6 @@
 """Tests of health and its reporter."""
 
+import dataclasses
 import logging
 import threading
 
@@ -84,6 +85,14 @@ def test_the_trace_has_the_reason_of_a_refusal(caplog, reason, text):
     Health().on_refusal(refusal(reason))
     (record,) = caplog.records
     assert text in record.getMessage()
+
+
+def test_the_trace_names_an_unknown_sound(caplog):
+    """A refusal of an unknown sound has the AudioSet classes that it resembles most."""
+    caplog.set_level(logging.DEBUG, TRACE.name)
+    classes = (("Typewriter", 0.884), ("Typing", 0.31))
+    Health().on_refusal(dataclasses.replace(refusal("unknown"), audioset=classes))
+    assert caplog.records[0].getMessage().endswith("none of its labels; AudioSet: Typewriter 0.88, Typing 0.31")
 
 
 def test_the_trace_has_one_line_for_each_state_of_the_gate(caplog):

@@ -41,6 +41,17 @@ def test_a_node_is_a_device_with_all_its_entities():
     }
 
 
+def test_unknown_sounds_have_a_sensor():
+    """With unknown sounds published, a sensor shows the last one; it is removed when they are no longer published."""
+    components = discovery_message(
+        "balcony", LABELS, version="0.1.0", bundle="b@1", published={}, spectrogram=True, unknown=True
+    )["components"]
+    sensor = components["unknown_sound"]
+    assert (sensor["platform"], sensor["name"]) == ("sensor", "Unknown sound")
+    assert sensor["state_topic"] == "earshot/balcony/unknown/last"
+    assert message(published={"unknown_sound": "sensor"})["components"]["unknown_sound"] == {"platform": "sensor"}
+
+
 def test_long_names_and_no_object_id():
     """The keys are not abbreviated, and `object_id`, which Home Assistant 2026.4 removed, is absent."""
     keys = set(keys_of(message()))

@@ -9,7 +9,7 @@ from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_png
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
-from device.types import ClassifiedWindow, Event
+from device.types import ClassifiedWindow, Event, Refusal
 from device.util.json_store import JsonStore
 
 TOPIC = "homeassistant/device/earshot_balcony/config"
@@ -23,8 +23,8 @@ def publisher(mosquitto, tmp_path):
         yield publisher
 
 
-def states(publisher, folder, labels=("siren", "dog_bark"), encode_spectrogram=encode_png, **config):
-    topics = StateTopics(publisher, "balcony", labels, "urban@1", encode_spectrogram)
+def states(publisher, folder, labels=("siren", "dog_bark"), encode_spectrogram=encode_png, unknown=False, **config):
+    topics = StateTopics(publisher, "balcony", labels, "urban@1", encode_spectrogram, unknown=unknown)
     store = JsonStore(folder / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(HomeAssistantConfig(**config), store)
     return topics
@@ -97,3 +97,41 @@ def test_a_node_can_be_removed_from_home_assistant(peer, publisher, tmp_path):
     wait_until(lambda: peer.last(TOPIC.replace("homeassistant", "ha")), 10, "the message under the new prefix")
     states(publisher, tmp_path, enabled=False)
     peer.until(TOPIC.replace("homeassistant", "ha"), b"")
+
+
+UNKNOWN = "earshot/balcony/unknown/last"
+
+
+def refusal(name, probability=0.9, time=1000.0, reason="unknown"):
+    return Refusal(reason, "siren", 0.1, 0.5, time, ((name, probability), ("Speech", 0.05)))
+
+
+def test_the_last_unknown_sound_is_published(peer, publisher, tmp_path):
+    """The likeliest class from 0.2 on is published, at most every 10 s of sound, also after a step of the clock."""
+    node = states(publisher, tmp_path, unknown=True)
+    node.on_refusal(refusal("Crow"))
+    peer.until(UNKNOWN, b"Crow")
+    node.on_refusal(refusal("Rain", time=1009.9))
+    node.on_refusal(refusal("Wind", probability=0.19, time=1011.0))
+    node.on_refusal(refusal("Siren", time=1011.0, reason="below_threshold"))
+    node.on_refusal(Refusal("unknown", "siren", 0.1, 0.5, 1011.0))
+    node.on_event(event("siren"))
+    peer.until("earshot/balcony/sound/siren", b"ON")
+    assert peer.payloads(UNKNOWN) == [b"Crow"]
+    for name, probability, time in (("Typewriter", 0.2, 1012.0), ("Cow", 0.9, 5.0)):
+        node.on_refusal(refusal(name, probability, time))
+        peer.until(UNKNOWN, name.encode())
+
+
+def test_unknown_sounds_that_are_no_longer_published_are_deleted(peer, publisher, tmp_path):
+    """Without the key or the network, the retained state and Home Assistant's sensor of earlier runs are deleted."""
+    states(publisher, tmp_path, unknown=True).on_refusal(refusal("Crow"))
+    peer.until(UNKNOWN, b"Crow")
+    node = states(publisher, tmp_path)
+    peer.until(UNKNOWN, b"")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
+    assert json.loads(peer.last(TOPIC))["components"]["unknown_sound"] == {"platform": "sensor"}
+    node.on_refusal(refusal("Crow"))
+    states(publisher, tmp_path)
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 3, 10, "the third discovery message")
+    assert peer.payloads(UNKNOWN) == [b"Crow", b""]
