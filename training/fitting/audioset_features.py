@@ -35,10 +35,14 @@ class AudioSetConfig:
     copies: int = 4
     """Copies of each clip that the head for live sound is fitted on, one window each; 0 for a single head."""
     clip_head: HeadConfig = field(
-        default_factory=lambda: HeadConfig(shrinkages=(0.1, 0.2, 0.4), unknown_cost=0.02, unknown_regression=True)
+        default_factory=lambda: HeadConfig(
+            shrinkages=(0.1, 0.2, 0.4), unknown_cost=0.02, unknown_regression=True, ambience_with_labels=True
+        )
     )
     live_head: HeadConfig = field(
-        default_factory=lambda: HeadConfig(shrinkages=(0.1, 0.2, 0.4), unknown_regression=True, validate_on_copies=True)
+        default_factory=lambda: HeadConfig(
+            shrinkages=(0.1, 0.2, 0.4), unknown_regression=True, ambience_with_labels=True, validate_on_copies=True
+        )
     )
 
 

@@ -47,6 +47,9 @@ class HeadConfig:
     because heads differ in how readily they classify other sounds as `unknown`."""
     unknown_regression: bool = False
     """Logit of `unknown` by logistic regression (see `training.fitting.unknown_regression`), not by a mean."""
+    ambience_with_labels: bool = False
+    """Ambience of a fold is scored by a head that was fitted without the fold's negatives, but with its labelled clips.
+    Such a head is as good as the one that ships. If False, the labelled clips are left out too."""
     validate_on_copies: bool = False
     """Validation on augmented copies instead of the original clips: for a head for live sound."""
 
@@ -109,6 +112,7 @@ class HeadTrainer:
         self._config = config
         self._cache = cache
         self.targets = label_indices(dataset)
+        self._is_negative = self.targets == len(dataset.labels)
         self._folds = dataset.clip_folds
         labelled = [f"{clip.label}/{clip.recording}" for clip in dataset.clips]
         self._recordings = np.unique(labelled, return_inverse=True)[1]
@@ -150,6 +154,8 @@ class HeadTrainer:
     ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         """Predict other windows of the validation folds with the heads that were fitted without their fold.
 
+        The windows are ambience if `HeadConfig.ambience_with_labels` is set and all of them are negatives.
+
         Args:
             test_fold: test fold of the network; None for the network of all folds.
             fitted: result of `fit` for this test fold.
@@ -160,10 +166,11 @@ class HeadTrainer:
             Rows of the windows in validation folds, sorted, and their probabilities, shape (rows, outputs).
         """
         logits = np.full((len(windows.clip), len(fitted.head.bias)), np.nan, np.float32)
+        with_labels = self._config.ambience_with_labels and bool(np.all(self._is_negative[windows.clip]))
         for fold in self.validation_folds(test_fold):
             rows = np.flatnonzero(self._folds[windows.clip] == fold)
             features = self._fold_features(fold).window_features(windows, rows, description)
-            logits[rows] = self.head(fold, test_fold, fitted.shrinkage)(features)
+            logits[rows] = self.head(fold, test_fold, fitted.shrinkage, with_labels=with_labels)(features)
         predicted = np.flatnonzero(~np.isnan(logits[:, 0]))
         return predicted, self._probabilities(logits[predicted], fitted)
 
@@ -194,20 +201,27 @@ class HeadTrainer:
         rows = ((examples.copy > 0) == self._config.validate_on_copies) & (self._folds[examples.clip] == fold)
         return HeldOutLogits(self.head(fold, test_fold, shrinkage)(examples.features[rows]), examples.clip[rows])
 
-    def head(self, held_out_fold: int | None, other_fold: int | None, shrinkage: float) -> Head:
+    def head(
+        self, held_out_fold: int | None, other_fold: int | None, shrinkage: float, *, with_labels: bool = False
+    ) -> Head:
         """Return the head for the network of `held_out_fold`, fitted on all folds but the two given.
 
-        None leaves no fold out.
+        None leaves no fold out. With `with_labels`, only the negatives of `held_out_fold` are left out.
         """
         without = [fold for fold in {held_out_fold, other_fold} if fold is not None]
         fold_features = self._fold_features(held_out_fold)
         key = {**self._key, "sight": fold_features.key, "without": sorted(without), "shrinkage": shrinkage}
+        if with_labels:
+            key["negatives of"] = held_out_fold
         if self._config.unknown_regression:
             key["unknown"] = [PENALTY, GAIN]
 
         def compute() -> dict[str, NDArray[np.float32]]:
             examples = fold_features.examples
-            rows = ~self._left_out(examples.clip, examples.copy, without)
+            whole = [fold for fold in without if fold == other_fold or not with_labels]
+            rows = ~self._left_out(examples.clip, examples.copy, whole)
+            if with_labels:
+                rows &= ~(self._is_negative & self._dataset.belongs_to(without))[examples.clip]
             features, clip, copy = examples.features[rows], examples.clip[rows], examples.copy[rows]
             weights = window_weights(clip, copy, self._recordings[clip], self._config.recording_power)
             target, labels = self.targets[clip], len(self._dataset.labels)

@@ -54,6 +54,7 @@ class EnsembleFitter:
             float(ambience.seconds[validated].sum()) / 3600,
             self._data.window_length,
             _live_odds(fitted, scoring.live),
+            self._data.live_limits,
         )
         networks = {kind.name: kind.trained(fold, fitted[kind.name]) for kind in self._kinds}
         clips = self._data.dataset.clips

@@ -1,7 +1,7 @@
 """Data of an experiment: dataset and configuration, ambience, and windows of live sound. All steps share it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.audioset_features import BACKGROUND_COPIES, AudioSetConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
+from training.fitting.thresholds import ENSEMBLE_LIMITS, INCEPTION_LIMITS, LiveLimits
 from training.models.backbone import BackboneConfig
 from training.workflow.audioset_kind import AudioSetKind
 from training.workflow.inception_kind import InceptionKind
@@ -77,9 +78,13 @@ class ExperimentData:
     def inception(self) -> InceptionKind:
         """Inception on this dataset."""
         config = self.config
-        return InceptionKind(
-            self.dataset, config.spectrograms, config.backbone, config.head, config.fine_tune, self.cache
-        )
+        head = replace(config.head, ambience_with_labels=AUDIOSET in config.networks)
+        return InceptionKind(self.dataset, config.spectrograms, config.backbone, head, config.fine_tune, self.cache)
+
+    @property
+    def live_limits(self) -> LiveLimits:
+        """Limits within which the live rule is chosen."""
+        return ENSEMBLE_LIMITS if AUDIOSET in self.config.networks else INCEPTION_LIMITS
 
     @cached_property
     def ambience(self) -> Ambience:

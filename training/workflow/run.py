@@ -176,7 +176,8 @@ class Run:
     def _learning(self, name: str) -> NetworkCurves:
         ensemble = load_ensemble(self.output / "networks" / name)
         thresholds = {label: each.threshold for label, each in ensemble.thresholds.items()}
-        return NetworkCurves(thresholds, ensemble.false_alarms, read_curves(self.output / "summaries" / name))
+        curves = read_curves(self.output / "summaries" / name)
+        return NetworkCurves(thresholds, ensemble.false_alarms, curves, self.data.live_limits.false_alarms_per_hour)
 
     def _export(
         self,
