@@ -42,7 +42,18 @@ def main() -> int:
             for path in drawn:
                 shutil.copy(path, data / label)
         started = time.monotonic()
-        command = [sys.executable, "-m", "training.cli.main", "retrain", "--data", data, "--output", run]
+        command = [
+            sys.executable,
+            "-m",
+            "training.cli.main",
+            "retrain",
+            "--data",
+            data,
+            "--output",
+            run,
+            "--networks",
+            "inception",
+        ]
         subprocess.run([*command, "--weights", options.weights], check=True)
         minutes = (time.monotonic() - started) / 60
         mean = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["mean"]["int8"]

@@ -15,6 +15,8 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
 from training.models.backbone import BackboneConfig
+from training.models.checkpoint import load_ensemble
+from training.models.efficientat import array_shapes
 from training.models.tf import import_tensorflow
 from training.workflow.experiment_data import ExperimentConfig
 from training.workflow.run import Run
@@ -136,6 +138,18 @@ def trained(urbansound8k, negatives, experiment_config, tmp_path_factory) -> Run
 
 
 @pytest.fixture(scope="session")
+def load_inception():
+    """The function that loads the network `inception` of a run, with its test fold and its Keras model."""
+
+    def load(run: Run, name: str) -> tuple:
+        ensemble = load_ensemble(run.output / "networks" / name)
+        network, fold = ensemble.networks["inception"], ensemble.settings["test_fold"]
+        return network, fold, run.data.inception.to_keras(network, fold)
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def small_features() -> FeatureConfig:
     """Features at 16 kHz, slightly larger than the smallest spectrogram that Inception V3 accepts."""
     return FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
@@ -184,3 +198,29 @@ def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
         FineTuneConfig(),
     )
     return Run(load_dataset(urbansound8k, [negatives]), config, tmp_path_factory.mktemp("street"), "")
+
+
+@pytest.fixture(scope="session")
+def audioset_weights(tmp_path_factory) -> Path:
+    """Random weights with the names and shapes of EfficientAT mn04, scaled so that the signal keeps its size.
+
+    They are exact in float16, and normalization has a factor of 1. So rounding changes the features little, although
+    those of a random network hardly differ between sounds.
+    """
+    rng = np.random.default_rng(4)
+    arrays = {}
+    for name, shape in array_shapes().items():
+        if name.endswith(".weight") and len(shape) > 1:
+            arrays[name] = rng.normal(0.0, np.sqrt(1.0 / np.prod(shape[1:])), shape)
+        elif name.endswith(".running_var"):
+            arrays[name] = np.full(shape, 1.0 - 1e-3)
+        elif name.endswith(".1.weight"):
+            arrays[name] = np.ones(shape)
+        else:
+            arrays[name] = np.zeros(shape)
+    path = tmp_path_factory.mktemp("audioset") / "mn04.npz"
+    exact = {
+        name: array if name.endswith(".running_var") else array.astype(np.float16) for name, array in arrays.items()
+    }
+    np.savez(path, **{name: array.astype(np.float32) for name, array in exact.items()})
+    return path

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.errors import EXIT_DONE, EarshotError
-from training.cli.options import add_data_options, add_distillation_options, add_step, non_negative
+from training.cli.options import (
+    NETWORKS,
+    add_data_options,
+    add_distillation_options,
+    add_network_options,
+    add_step,
+    non_negative,
+)
 
 if TYPE_CHECKING:
     from training.workflow.run import Run
@@ -56,11 +63,12 @@ def _run(options: argparse.Namespace, command: str) -> None:
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
     _print(run.dataset.description)
     if "prepare" in steps:
-        examples = run.prepare()
-        _print(f"prepared {len(examples.clip)} windows, {examples.features.shape[1]} features each")
+        for name, (windows, features) in run.prepare().items():
+            _print(f"prepared {name}: {windows} windows, {features} features each")
     if "train" in steps:
-        for name, accuracy in run.train().items():
-            _print(f"trained {name}: {accuracy:.1%} of validation clips correct")
+        for name, accuracies in run.train().items():
+            each = ", ".join(f"{network} {accuracy:.1%}" for network, accuracy in accuracies.items())
+            _print(f"trained {name}: validation clips correct: {each}")
     if "evaluate" in steps:
         from training.evaluation.summary import summary
 
@@ -107,30 +115,43 @@ def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _open_run(options: argparse.Namespace, command: str) -> "Run":
     """Create the run of the options. TensorFlow is imported first, to report a missing one before long steps."""
+    from device.errors import InputError
     from training.data.loading import load_dataset
     from training.data.spectrograms import SpectrogramConfig
+    from training.fitting.audioset_features import AudioSetConfig
     from training.fitting.fine_tuning import FineTuneConfig
     from training.fitting.head_trainer import HeadConfig
     from training.models.backbone import BackboneConfig
+    from training.models.efficientat import CHECKPOINT, load_arrays
     from training.models.tf import import_tensorflow
     from training.workflow.experiment_data import ExperimentConfig
     from training.workflow.run import Run
 
+    audioset = None
+    if NETWORKS[0] in options.networks:
+        if options.audioset_weights is None:
+            raise InputError(f"no weights of the network audioset. {CHECKPOINT}. Or pass --networks inception")
+        load_arrays(options.audioset_weights)  # report wrong weights before long steps
+        audioset = AudioSetConfig(options.audioset_weights)
     if options.download:
         from training.data.download import download_urbansound8k
 
         download_urbansound8k(options.data)
-    dataset = load_dataset(options.data, options.negatives, options.seed, options.on_top_of)
+    dataset = load_dataset(options.data, options.negatives, options.seed, options.on_top_of, options.also)
     for warning in dataset.warnings:
         print(f"earshot-train: warning: {warning}", file=sys.stderr)
     import_tensorflow()
     layers = tuple(options.layers.split(",")) if options.layers else ()
     copies = {} if options.copies is None else {"copies": options.copies}
+    if audioset is not None:
+        audioset = replace(audioset, **copies)
     config = ExperimentConfig(
         SpectrogramConfig(seed=options.seed, **copies),
         BackboneConfig(options.weights, layers, options.backbone),
         HeadConfig(),
         FineTuneConfig(epochs=options.fine_tune),
+        networks=options.networks,
+        audioset=audioset,
     )
     return Run(dataset, config, options.output, command)
 
@@ -144,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in _STEPS.items():
         step = add_step(steps, name, text)
         add_data_options(step)
+        add_network_options(step)
         add = step.add_argument
         add(
             "--backbone",
@@ -177,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     add_distillation_options(distil, windows="30,000", passes="3")
     adapt = add_step(steps, "adapt", "continue with the clips, without labels, and write weights for each fold (hours)")
     add_data_options(adapt)
-    adapt.set_defaults(backbone="InceptionV3", fine_tune=0)
+    adapt.set_defaults(backbone="InceptionV3", fine_tune=0, networks=NETWORKS[1:])
     add_distillation_options(adapt, windows="10,000", passes="2")
     return parser
 

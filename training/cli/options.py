@@ -4,6 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+NETWORKS = ("audioset", "inception")
+"""Networks of a bundle, in the order of scoring."""
+
 
 def add_step(steps: Any, name: str, text: str) -> argparse.ArgumentParser:
     """Add a step with the options of every step; `text` is its help."""
@@ -43,8 +46,34 @@ def add_data_options(step: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of sounds that are none of the classes; can be repeated",
     )
+    add(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder of clips that only train: ESC-50, or rebuilt clips with table.csv; can be repeated",
+    )
     add("--copies", type=non_negative, metavar="N", help="augmented copies of each clip (8)")
     add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")
+
+
+def add_network_options(step: argparse.ArgumentParser) -> None:
+    """Add the options that choose the networks of the bundle."""
+    add = step.add_argument
+    add(
+        "--networks",
+        type=network_names,
+        default=NETWORKS,
+        metavar="NAMES",
+        help="audioset,inception (default), audioset, or inception; the first one scores every window",
+    )
+    add(
+        "--audioset-weights",
+        type=Path,
+        metavar="FILE",
+        help="EfficientAT mn04 (mn04_as_mAP_432.pt) as npz, for the network audioset; see docs/training.md",
+    )
 
 
 def add_distillation_options(step: argparse.ArgumentParser, windows: str, passes: str) -> None:
@@ -61,6 +90,14 @@ def add_distillation_options(step: argparse.ArgumentParser, windows: str, passes
     add("--teacher", type=Path, required=True, metavar="FILE", help="yamnet.tflite")
     add("--windows", type=positive, metavar="N", help=f"number of windows drawn from the sounds ({windows})")
     add("--passes", type=positive, metavar="N", help=f"passes over the windows ({passes})")
+
+
+def network_names(text: str) -> tuple[str, ...]:
+    """Parse the names of one or two networks, in the order of scoring."""
+    names = tuple(text.split(","))
+    if names not in (NETWORKS, NETWORKS[:1], NETWORKS[1:]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {','.join(NETWORKS)}, {' or '.join(NETWORKS)}")
+    return names
 
 
 def non_negative(text: str) -> int:

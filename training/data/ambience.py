@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.config.models import Config
 from device.model.bundle import Bundle
-from device.model.features import FeatureConfig, log_mel
+from device.model.features import FeatureConfig
 from device.model.manifest import Threshold, Unknown
 from device.model.manifest_network import Quantization
 from device.model.manifest_v1 import Calibration, ManifestV1
 from device.pipeline import Classify, Pipeline
 from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples, WindowScores
 from training.data.array_cache import Arrays, Cache
-from training.data.dataset import Dataset
 from training.data.progress import progress
-from training.data.spectrograms import AMBIENCE_SECONDS, Spectrograms, quantize
+from training.data.windows import AMBIENCE_SECONDS, SampleWindows, WindowCutter
 
 
 @dataclass(frozen=True)
@@ -27,53 +26,47 @@ class Ambience:
     """Windows of all ambience of a dataset, in order, with their positions.
 
     Attributes:
-        windows: log-mels of the n windows.
+        windows: the n windows.
         span_start: shape (n,), int64, sample at which the gate opened; windows of one span share it.
         start: shape (n,), int64, first sample of each window.
         rise_db: shape (n,), float64, rise above the noise floor, dB.
         seconds: shape (clips,), float64, duration of each clip of the dataset; 0 for a clip that is not ambience.
     """
 
-    windows: Spectrograms
+    windows: SampleWindows
     span_start: NDArray[np.int64]
     start: NDArray[np.int64]
     rise_db: NDArray[np.float64]
     seconds: NDArray[np.float64]
 
 
-def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: dict[str, object]) -> Ambience:
+def gate_ambience(cutter: WindowCutter, cache: Cache) -> Ambience:
     """Run each ambience through the gate of a fresh install and return the windows that it lets through.
 
     No network is needed: the gate works before classification.
 
     Args:
-        dataset: its negatives of at least 10 s are the ambience.
-        features: configuration of the log-mels.
-        cache: stores the windows.
-        key: everything that the windows depend on, as JSON.
+        cutter: dataset, sample rate and length of a window. The dataset's negatives of at least 10 s are the ambience.
+        cache: stores the windows' positions.
 
     Raises:
         InputError: a clip is unreadable.
     """
+    dataset, rate, length = cutter.dataset, cutter.sample_rate, cutter.window_length
     negatives = [number for number, clip in enumerate(dataset.clips) if clip.label == UNKNOWN]
 
     def compute() -> Arrays:
         seconds = np.zeros(len(dataset.clips))
         windows: list[tuple[int, ClassifiedWindow]] = []
-        bundle = _placeholder_bundle(features)
-
-        def classify(samples: Samples) -> WindowScores:
-            return WindowScores(np.zeros(1, np.float32), log_mel(samples, features))
-
+        bundle = _placeholder_bundle(rate, length)
+        silence = WindowScores(np.zeros(1, np.float32), np.zeros((1, 1), np.float32))
         for number in progress(negatives, len(negatives), "ambience through the gate"):
-            samples = read_samples(dataset.clips[number].path, features.sample_rate)
-            if len(samples) >= AMBIENCE_SECONDS * features.sample_rate:
-                seconds[number] = len(samples) / features.sample_rate
-                _, classified_windows = run_pipeline(samples, bundle, classify)
+            samples = read_samples(dataset.clips[number].path, rate)
+            if len(samples) >= AMBIENCE_SECONDS * rate:
+                seconds[number] = len(samples) / rate
+                _, classified_windows = run_pipeline(samples, bundle, lambda _: silence)
                 windows += [(number, window) for window in classified_windows]
-        log_mels = [quantize(window.log_mel) for _, window in windows]
         return {
-            "quantized": np.stack(log_mels) if windows else np.zeros((0, *features.shape), np.int8),
             "clip": np.array([number for number, _ in windows], np.int32),
             "sound": np.array([window.span_start for _, window in windows], np.int64),
             "start": np.array([window.start for _, window in windows], np.int64),
@@ -81,11 +74,19 @@ def gate_ambience(dataset: Dataset, features: FeatureConfig, cache: Cache, key: 
             "seconds": seconds,
         }
 
-    key = {**key, "negatives": negatives}
+    key = {"clips": cutter.digests, "negatives": negatives, "rate": rate, "length": length}
     arrays = cache.arrays("ambience", key, compute)
-    clip = arrays["clip"]
-    windows = Spectrograms(arrays["quantized"], clip, np.zeros_like(clip), {"ambience": key})
-    return Ambience(windows, arrays["sound"], arrays["start"], arrays["rise_db"], arrays["seconds"])
+    clip, start = arrays["clip"], arrays["start"]
+
+    def samples(rows: NDArray[np.intp]) -> Iterator[Samples]:
+        for number in np.unique(clip[rows]):
+            recording = np.pad(read_samples(dataset.clips[number].path, rate), (length, length))
+            for row in rows[clip[rows] == number]:
+                yield recording[start[row] + length :][:length]
+
+    return Ambience(
+        SampleWindows(clip, samples, {"ambience": key}), arrays["sound"], start, arrays["rise_db"], arrays["seconds"]
+    )
 
 
 def run_pipeline(
@@ -102,9 +103,8 @@ def run_pipeline(
         Event messages, with times in seconds since the first sample; and the classified windows.
     """
     recorder = _WindowRecorder()
-    return list(
-        Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.sample_rate))
-    ), recorder.windows
+    events = Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.sample_rate))
+    return list(events), recorder.windows
 
 
 class _WindowRecorder(Observer):
@@ -115,13 +115,13 @@ class _WindowRecorder(Observer):
         self.windows.append(look)
 
 
-def _blocks(samples: Samples, sample_rate: int) -> Iterator[Block]:
-    length = round(BLOCK_SECONDS * sample_rate)
+def _blocks(samples: Samples, rate: int) -> Iterator[Block]:
+    length = round(BLOCK_SECONDS * rate)
     for start in range(0, len(samples) - length + 1, length):
-        yield Block(samples[start : start + length], start, start / sample_rate)
+        yield Block(samples[start : start + length], start, start / rate)
 
 
-def _placeholder_bundle(features: FeatureConfig) -> Bundle:
+def _placeholder_bundle(rate: int, window_length: int) -> Bundle:
     """Return a bundle without files, for the gate alone: its network is not trained yet."""
     return Bundle(
         Path(),
@@ -130,7 +130,7 @@ def _placeholder_bundle(features: FeatureConfig) -> Bundle:
             name="placeholder",
             version="0",
             labels=("none",),
-            features=features,
+            features=FeatureConfig(sample_rate=rate, window_seconds=window_length / rate, fmax=rate / 2),
             input=Quantization(scale=1.0, zero_point=0),
             output=Quantization(scale=1.0, zero_point=0),
             calibration=Calibration(temperature=1.0),

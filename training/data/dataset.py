@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from device.types import UNKNOWN
 
 DEFAULT_FOLD_COUNT = 5
 """Number of folds for recordings that have no fold yet."""
+TRAINING_FOLD = 0
+"""Fold of clips that only train: they never test or validate (see `Clip.tied_folds`)."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Clip:
         recording: name of the original recording. Clips of one recording are never split between training and test.
         fold: the part of the dataset that the recording belongs to.
         foreground: whether the sound is in the foreground; None if the dataset does not state it.
+        tied_folds: further folds that share sound with the clip. The clip is left out with each of them.
     """
 
     path: Path
@@ -33,6 +36,7 @@ class Clip:
     recording: str
     fold: int
     foreground: bool | None = None
+    tied_folds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,33 @@ class Dataset:
         present: dict[int, set[str]] = defaultdict(set)
         for clip in self.clips:
             present[clip.fold].add(clip.label)
-        return tuple(sorted(fold for fold, labels in present.items() if labels.issuperset(self.labels)))
+        complete = {fold for fold, labels in present.items() if labels.issuperset(self.labels)}
+        return tuple(sorted(complete - {TRAINING_FOLD}))
+
+    @property
+    def core(self) -> "Dataset":
+        """The dataset without the clips that only train, which are its last ones."""
+        return replace(self, clips=tuple(clip for clip in self.clips if clip.fold != TRAINING_FOLD))
+
+    def belongs_to(self, folds: Collection[int]) -> NDArray[np.bool_]:
+        """Return the clips that are left out with some folds, as a mask, shape (clips,)."""
+        left_out = set(folds)
+        return np.array([clip.fold in left_out or bool(left_out & set(clip.tied_folds)) for clip in self.clips], bool)
+
+    def background_folds(self, copy: int) -> NDArray[np.int64]:
+        """Return the fold of the ambience that is mixed into each clip's augmented copy, shape (clips,).
+
+        It is the clip's own fold, so that no fold leaks into another. A clip that only trains gets an evaluation fold,
+        in turn. With that fold, the copy has to be left out.
+        """
+        turns = self.evaluation_folds
+        return np.array(
+            [
+                turns[(number + copy) % len(turns)] if clip.fold == TRAINING_FOLD else clip.fold
+                for number, clip in enumerate(self.clips)
+            ],
+            np.int64,
+        )
 
 
 def split_at_random(dataset: Dataset, seed: int) -> Dataset:
@@ -76,6 +106,7 @@ def split_at_random(dataset: Dataset, seed: int) -> Dataset:
     The seed article did so; the split reproduces its figures.
     """
     rng = random.Random(seed)
+    dataset = dataset.core
     folds: dict[int, int] = {}
     for label in (*dataset.labels, UNKNOWN):
         numbers = [number for number, clip in enumerate(dataset.clips) if clip.label == label]

@@ -12,10 +12,13 @@ from device.errors import InputError
 from device.types import UNKNOWN
 from training.data.class_folders import add_class_folders, load_folders, recording_name
 from training.data.dataset import Clip, Dataset, assign_folds, sound_files
+from training.data.training_clips import add_training_clips
 from training.data.urbansound8k import TABLE, load_urbansound8k
 
 
-def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0, base: Path | None = None) -> Dataset:
+def load_dataset(
+    data: Path, negatives: Sequence[Path] = (), seed: int = 0, base: Path | None = None, also: Sequence[Path] = ()
+) -> Dataset:
     """Read UrbanSound8K if its table exists, else one folder for each class; add the negatives.
 
     Args:
@@ -23,6 +26,7 @@ def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0, base
         negatives: folders of other sounds; a subfolder named like a label is skipped.
         seed: seed of the random assignment of recordings to folds.
         base: UrbanSound8K, to which the classes of `data` are added; None to use `data` alone.
+        also: folders of clips that only train (see `training.data.training_clips`).
 
     Raises:
         InputError: no clip was found, a file is not a sound file, the table is invalid, or there are fewer than two
@@ -42,6 +46,7 @@ def load_dataset(data: Path, negatives: Sequence[Path] = (), seed: int = 0, base
             f"validate, one to train. {dataset.description}. Add clips of other recordings"
         )
     dataset = replace(dataset, clips=dataset.clips + tuple(_negatives(negatives, dataset, random.Random(seed))))
+    dataset = add_training_clips(dataset, also)
     _check_readable(dataset.clips)
     return dataset
 

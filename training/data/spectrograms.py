@@ -1,27 +1,17 @@
 """Spectrograms of a dataset: every window of its clips and of their augmented copies, kept in the cache."""
 
-import os
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.audio.files import read_samples
 from device.model.features import FeatureConfig, log_mel
-from device.pipeline import clip_windows
-from device.types import UNKNOWN, LogMel, Samples
-from training.data.array_cache import Arrays, Cache, file_digest
-from training.data.augmentation import AugmentConfig, augment
-from training.data.dataset import Clip, Dataset
-from training.data.progress import progress
-
-AMBIENCE_SECONDS = 10.0
-"""Duration from which a negative is ambience: a place, not a single sound. Ambience serves as background and to count
-false alarms."""
+from device.types import LogMel
+from training.data.array_cache import Arrays, Cache
+from training.data.augmentation import AugmentConfig
+from training.data.dataset import Dataset
+from training.data.windows import SampleWindows, WindowCutter
 
 _STEP = 127.0
 
@@ -78,16 +68,15 @@ class SpectrogramMaker:
     """
 
     def __init__(self, dataset: Dataset, config: SpectrogramConfig, cache: Cache) -> None:
-        self._dataset = dataset
         self._config = config
         self._cache = cache
+        features = config.features
+        self.cutter = WindowCutter(dataset, features.sample_rate, features.window_length, config.augment, config.seed)
 
-    @cached_property
+    @property
     def key(self) -> dict[str, object]:
         """Everything that all parts depend on: the clips' content and the features."""
-        with ThreadPoolExecutor() as pool:
-            digests = list(pool.map(file_digest, [clip.path for clip in self._dataset.clips]))
-        return {"clips": digests, "features": asdict(self._config.features)}
+        return {"clips": self.cutter.digests, "features": asdict(self._config.features)}
 
     def original(self) -> Spectrograms:
         """Return every window of every clip, cut like on the device.
@@ -97,7 +86,7 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            parts = self._each("windows", self._cutter(0))
+            parts = self.cutter.each(0, self._quantized, "windows")
             numbers = [np.full(len(part), number, np.int32) for number, part in enumerate(parts)]
             return {"quantized": np.concatenate(parts), "clip": np.concatenate(numbers)}
 
@@ -114,17 +103,10 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            parts = self._each(f"copy {copy} of {self._config.copies}", self._cutter(copy))
+            parts = self.cutter.each(copy, self._quantized, f"copy {copy} of {self._config.copies}")
             return {"quantized": np.concatenate(parts)}
 
-        folds = [(clip.fold, clip.label == UNKNOWN) for clip in self._dataset.clips]
-        key = {
-            **self.key,
-            "augment": asdict(self._config.augment),
-            "copy": copy,
-            "seed": self._config.seed,
-            "folds": folds,
-        }
+        key = {**self.key, **self.cutter.copy_key(copy)}
         quantized = self._cache.arrays("copy", key, compute)["quantized"]
         clip = np.arange(len(quantized), dtype=np.int32)
         return Spectrograms(quantized, clip, np.full_like(clip, copy), key)
@@ -133,52 +115,20 @@ class SpectrogramMaker:
         """Return the windows of the original clips, then the copies."""
         return [self.original(), *(self.augmented(copy) for copy in range(1, self._config.copies + 1))]
 
-    def samples(self, copy: int) -> Iterator[Samples]:
-        """Yield the samples of each window of `all()[copy]`, in order: shape (window_length,), int16."""
-        cut = self._cutter(copy)
-        for number, clip in enumerate(self._dataset.clips):
-            yield from cut(number, clip)
+    def of_samples(self, windows: SampleWindows, rows: NDArray[np.intp]) -> Spectrograms:
+        """Return the spectrograms of some rows of other windows of the dataset."""
+        quantized = self._quantized(np.stack(list(windows.samples(rows)))) if rows.size else self._none
+        clip = windows.clip[rows]
+        key = {"windows": dict(windows.key), "rows": rows.tolist(), "features": asdict(self._config.features)}
+        return Spectrograms(quantized, clip, np.zeros_like(clip), key)
 
-    def _cutter(self, copy: int) -> Callable[[int, Clip], NDArray[np.int16]]:
-        """Return the function that cuts a clip, given with its number, to windows, shape (n, window_length).
+    def _quantized(self, windows: NDArray[np.int16]) -> NDArray[np.int8]:
+        """Return the log-mels of windows, shape (n, window_length), as int8."""
+        return np.stack([quantize(log_mel(window, self._config.features)) for window in windows])
 
-        Copy 0 is the original clip.
-        """
-        features, seed = self._config.features, self._config.seed
-        if not copy:
-            return lambda _, clip: clip_windows(read_samples(clip.path, features.sample_rate), features.window_length)
-        backgrounds = self._backgrounds()
-
-        def augmented_window(number: int, clip: Clip) -> NDArray[np.int16]:
-            samples, rng = read_samples(clip.path, features.sample_rate), np.random.default_rng((seed, copy, number))
-            window = augment(samples, features.window_length, backgrounds[clip.fold], self._config.augment, rng)
-            return window[np.newaxis]
-
-        return augmented_window
-
-    def _backgrounds(self) -> dict[int, list[Samples]]:
-        """Return the ambience of each fold."""
-        found: dict[int, list[Samples]] = defaultdict(list)
-        rate = self._config.features.sample_rate
-        for clip in self._dataset.clips:
-            if clip.label == UNKNOWN:
-                samples = read_samples(clip.path, rate)
-                if len(samples) >= AMBIENCE_SECONDS * rate:
-                    found[clip.fold].append(samples)
-        return found
-
-    def _each(self, description: str, cut: Callable[[int, Clip], NDArray[np.int16]]) -> list[NDArray[np.int8]]:
-        """Return the log-mels of each clip's windows, computed on all cores.
-
-        Decoding, resampling and transforms release Python's lock.
-        """
-        clips = self._dataset.clips
-
-        def make(number: int, clip: Clip) -> NDArray[np.int8]:
-            return np.stack([quantize(log_mel(window, self._config.features)) for window in cut(number, clip)])
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(progress(pool.map(make, range(len(clips)), clips), len(clips), description))
+    @property
+    def _none(self) -> NDArray[np.int8]:
+        return np.zeros((0, *self._config.features.shape), np.int8)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def embed_clips(maker: SpectrogramMaker, teacher: Path, cache: Cache) -> Distill
 
     def part(teacher_model: Teacher, copy: int) -> NDArray[np.float16]:
         def compute() -> Arrays:
-            return {"embeddings": _embeddings(teacher_model, map(normalize_peak, maker.samples(copy)))}
+            return {"embeddings": _embeddings(teacher_model, map(normalize_peak, maker.cutter.samples(copy)))}
 
         return cache.arrays("heard", {**key, "windows": dict(parts[copy].key)}, compute)["embeddings"]
 

@@ -33,11 +33,13 @@ class NetworkCurves:
         thresholds: threshold of each label.
         false_alarms: false alarms of each label per hour of ambience, at each of `thresholds.THRESHOLD_CANDIDATES`.
         curves: name -> step -> value, from `tensorboard.read_curves`.
+        limit: allowed false alarms of all labels together per hour.
     """
 
     thresholds: Mapping[str, float]
     false_alarms: Mapping[str, NDArray[np.float64]]
     curves: Mapping[str, Mapping[int, float]]
+    limit: float = FALSE_ALARMS_PER_HOUR
 
 
 def write_report(
@@ -61,8 +63,8 @@ def write_report(
         command: command line of the run.
     """
     target = np.concatenate([each.target for each in predictions])
-    decisions = np.concatenate([each.int8_decisions for each in predictions])
-    scores = np.concatenate([each.int8_scores for each in predictions])
+    decisions = np.concatenate([each.shipped_decisions for each in predictions])
+    scores = np.concatenate([each.shipped_scores for each in predictions])
     labels, labelled = dataset.labels, target < len(dataset.labels)
     outcomes = (*labels, UNKNOWN)
     counts = np.zeros((len(outcomes), len(outcomes)), np.int64)
@@ -77,7 +79,7 @@ def write_report(
         "reliability": plots.reliability(*reliability(scores[labelled], target[labelled])),
         "pipeline": plots.bars(pipeline["per_label"]) if pipeline else "",
         "false_alarms": plots.false_alarms(
-            THRESHOLD_CANDIDATES, shipped.false_alarms, shipped.thresholds, FALSE_ALARMS_PER_HOUR / len(labels)
+            THRESHOLD_CANDIDATES, shipped.false_alarms, shipped.thresholds, shipped.limit / len(labels)
         ),
         "learning": {name: plots.curves(each.curves) for name, each in learning.items() if each.curves},
     }

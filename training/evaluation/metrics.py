@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from device.audio.files import read_samples
 from device.model.bundle import Bundle
-from device.model.classifier import softmax
+from device.model.ensemble import Ensemble
 from device.model.manifest import Unknown
 from device.model.scoring import decide
-from device.pipeline import Classify, classify_clip
+from device.pipeline import classify_clip
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
 from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import PipelineResult, pipeline_figures
-from training.export.bundle_writer import load_ensemble
 from training.fitting.calibration import clip_means
 from training.fitting.head_trainer import label_indices
 
@@ -40,14 +39,14 @@ class Predictions:
         clip: shape (n,), numbers in the dataset.
         target: shape (n,), number of the true label; the number after the labels' is `unknown`.
         float_scores: shape (n, labels), of the float network.
-        int8_scores: shape (n, labels), of the bundle, by `device`.
+        shipped_scores: shape (n, labels), of the bundle, by `device`.
         unknown: the bundle's rule for `unknown`.
     """
 
     clip: NDArray[np.int64]
     target: NDArray[np.int64]
     float_scores: NDArray[np.float32]
-    int8_scores: NDArray[np.float32]
+    shipped_scores: NDArray[np.float32]
     unknown: Unknown
 
     @property
@@ -56,38 +55,39 @@ class Predictions:
         return decide(self.float_scores, self.unknown)
 
     @property
-    def int8_decisions(self) -> NDArray[np.intp]:
+    def shipped_decisions(self) -> NDArray[np.intp]:
         """Label numbers, shape (n,)."""
-        return decide(self.int8_scores, self.unknown)
+        return decide(self.shipped_scores, self.unknown)
 
 
-def predict_fold(logits: NDArray[np.float32], clip: NDArray[np.int32], bundle: Bundle, dataset: Dataset) -> Predictions:
-    """Predict the clips of a fold with the float network and the bundle.
+def predict_fold(
+    clip: NDArray[np.int32], probabilities: NDArray[np.float32], bundle: Bundle, dataset: Dataset
+) -> Predictions:
+    """Predict the clips of a fold with the float networks and the bundle.
 
-    The float logits come from cached windows. The bundle classifies the files, like `earshot classify`.
+    The float probabilities come from cached windows. The bundle classifies the files, like `earshot classify`.
 
     Args:
-        logits: logits of the float network, shape (n, outputs), of all windows of the fold's clips and negatives.
-        clip: number of each window's clip, shape (n,).
-        bundle: bundle of the same network.
+        clip: number of each window's clip, shape (n,), for all windows of the fold's clips and negatives.
+        probabilities: probabilities of these windows by the float networks, shape (n, outputs).
+        bundle: bundle of the same networks.
         dataset: dataset of the clips.
     """
-    probabilities = softmax(logits / bundle.manifest.first.temperature["clip"])
     clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
-    int8_scores = classify_files([dataset.clips[number] for number in clips], bundle)
+    shipped_scores = classify_files([dataset.clips[number] for number in clips], bundle)
     targets = label_indices(dataset)[clips]
-    return Predictions(clips.astype(np.int64), targets, float_scores, int8_scores, bundle.manifest.unknown)
+    return Predictions(clips.astype(np.int64), targets, float_scores, shipped_scores, bundle.manifest.unknown)
 
 
 def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:
     """Return scores of clips, shape (clips, labels), float32, like `earshot classify`."""
 
-    def classify(classifier: Classify, clip: Clip) -> NDArray[np.float32]:
+    def classify(ensemble: Ensemble, clip: Clip) -> NDArray[np.float32]:
         samples = read_samples(clip.path, bundle.sample_rate)
-        return classify_clip(samples, bundle.window_length, classifier)[0]
+        return classify_clip(samples, bundle.window_length, ensemble.classify_clip)[0]
 
-    scores = parallel_map(lambda: load_ensemble(bundle).classify_clip, classify, clips)
-    return np.stack(list(progress(scores, len(clips), "clips through the int8 network")))
+    scores = parallel_map(lambda: Ensemble(bundle), classify, clips)
+    return np.stack(list(progress(scores, len(clips), "clips through the bundle")))
 
 
 def accuracy_figures(predictions: Sequence[Predictions], dataset: Dataset) -> dict[str, Any]:
@@ -101,9 +101,9 @@ def accuracy_figures(predictions: Sequence[Predictions], dataset: Dataset) -> di
     """
     target = np.concatenate([each.target for each in predictions])
     labelled = target < len(dataset.labels)
-    decisions = np.concatenate([each.int8_decisions for each in predictions])
+    decisions = np.concatenate([each.shipped_decisions for each in predictions])
     float_decisions = np.concatenate([each.float_decisions for each in predictions])
-    scores = np.concatenate([each.int8_scores for each in predictions])
+    scores = np.concatenate([each.shipped_scores for each in predictions])
     clips = [dataset.clips[number] for each in predictions for number in each.clip]
     correct = decisions == target
     foreground = np.array([clip.foreground is True for clip in clips])

@@ -10,23 +10,26 @@ from training.evaluation.summary import false_events
 from training.evaluation.templates import render
 
 
-def write_model_card(bundle: Bundle, evaluation: Mapping[str, Any], agreement: float, command: str) -> None:
+def write_model_card(
+    bundle: Bundle, evaluation: Mapping[str, Any], agreement: Mapping[str, float], command: str
+) -> None:
     """Write MODEL_CARD.md into a bundle's folder.
 
     Args:
         bundle: bundle with its network and manifest.
         evaluation: content of evaluation.json.
-        agreement: share of training windows on which int8 and float network decide alike, 0 to 1.
+        agreement: share of training windows on which each network decides like its float network, 0 to 1.
         command: command line of the run.
     """
-    pooled = evaluation["pooled"]
+    pooled, training = evaluation["pooled"], bundle.manifest.training
     card = render(
         "model_card.md.jinja",
         bundle=bundle,
         manifest=bundle.manifest,
-        model_bytes=sum(bundle.model_path(name).stat().st_size for name in bundle.manifest.networks),
+        model_bytes={name: bundle.model_path(name).stat().st_size for name in bundle.manifest.networks},
         evaluation=evaluation,
         folds={**evaluation["folds"], "pooled": pooled},
+        inception=training.get("networks", {}).get("inception", training),  # of bundles up to 7.0.0, without networks
         agreement=agreement,
         command=command,
         urbansound8k=bundle.manifest.training["data"].startswith(URBANSOUND8K),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from device.model.bundle import Bundle
+from device.model.ensemble import Ensemble
 from device.pipeline import Classify
 from device.types import Event, Samples
 from training.data.ambience import run_pipeline
@@ -14,7 +15,6 @@ from training.data.dataset import Dataset
 from training.data.parallel import parallel_map
 from training.data.progress import progress
 from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
-from training.export.bundle_writer import load_ensemble
 
 TOLERANCE_SECONDS = 2.0
 """Largest distance between an event's start and the clip, seconds."""
@@ -59,7 +59,7 @@ def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig
     clips = draw_clips(dataset, fold, config.clips_per_label, np.random.default_rng((seed, fold)))
 
     def classifier() -> Classify:
-        return load_ensemble(bundle).classify_live
+        return Ensemble(bundle).classify_live
 
     def scene(classify: Classify, number: int) -> tuple[bool, bool]:
         drawn_scene = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
@@ -111,9 +111,10 @@ def _score_scene(
     scene: Scene, events: Sequence[Event], window_ends: Sequence[int], bundle: Bundle
 ) -> tuple[bool, bool]:
     """Return whether the clip was classified (half of it, or a second), and whether it became an event of its label."""
-    required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * bundle.sample_rate)
-    overlaps = (min(end, scene.end) - max(end - bundle.window_length, scene.start) for end in window_ends)
-    starts = scene.start / bundle.sample_rate - TOLERANCE_SECONDS, scene.end / bundle.sample_rate
+    rate, length = bundle.sample_rate, bundle.window_length
+    required = min((scene.end - scene.start) / 2, _CLASSIFIED_SECONDS * rate)
+    overlaps = (min(end, scene.end) - max(end - length, scene.start) for end in window_ends)
+    starts = scene.start / rate - TOLERANCE_SECONDS, scene.end / rate
     detected = any(
         event.type == "start"
         and event.label == scene.label

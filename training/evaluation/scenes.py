@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.types import UNKNOWN, Samples, to_float, to_int16
 from training.data.dataset import Clip, Dataset
-from training.data.spectrograms import AMBIENCE_SECONDS
+from training.data.windows import AMBIENCE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from training.evaluation.templates import percent
 def summary(evaluation: Mapping[str, Any]) -> str:
     """Return accuracy by fold and by label, as text."""
     lines = [evaluation["protocol"], ""] if evaluation["leaks"] else []
-    lines += [evaluation["data"], "", "fold        clips   float    int8  agree  front   back  unknown"]
+    lines += [evaluation["data"], "", "fold        clips   float shipped  agree  front   back  unknown"]
     for name, each in [*evaluation["folds"].items(), ("pooled", evaluation["pooled"])]:
         values = (each["float"], each["int8"], each["agreement"], each["foreground"], each["background"])
         cells = " ".join(f"{percent(value):>6}" for value in (*values, each["unknown_recall"]))
@@ -18,7 +18,7 @@ def summary(evaluation: Mapping[str, Any]) -> str:
     lines.append(f"mean of folds     {percent(mean['float']):>7} {percent(mean['int8']):>7}")
     lines.append(f"spread (std)      {percent(spread['float']):>7} {percent(spread['int8']):>7}")
     pooled = evaluation["pooled"]
-    lines += ["", "int8, all folds pooled:"]
+    lines += ["", "as shipped, all folds pooled:"]
     lines += [f"  {'macro-F1':<20} {percent(pooled['macro_f1'])}"]
     lines += [f"  {'calibration error':<20} {percent(pooled['calibration_error'])}"]
     lines += [f"  {label:<20} {percent(share)}" for label, share in evaluation["pooled"]["per_label"].items()]

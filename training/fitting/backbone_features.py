@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.array_cache import Arrays, Cache
-from training.data.spectrograms import Spectrograms, draw_windows
+from training.data.spectrograms import SpectrogramMaker, Spectrograms, draw_windows
+from training.data.windows import SampleWindows
 from training.models.backbone import BackboneConfig, build_backbone
 from training.models.head import extract_features
 from training.quantization.feature_noise import quantization_errors
@@ -47,13 +48,22 @@ class BackboneFeatures:
     Args:
         backbone: backbone with weights in a file, not in a folder.
         parts: windows of the original clips, and of their copies.
+        maker: computes the spectrograms of other windows.
         seed: seed of the draw of windows.
         cache: stores features and quantization errors.
     """
 
-    def __init__(self, backbone: BackboneConfig, parts: Sequence[Spectrograms], seed: int, cache: Cache) -> None:
+    def __init__(
+        self,
+        backbone: BackboneConfig,
+        parts: Sequence[Spectrograms],
+        maker: SpectrogramMaker,
+        seed: int,
+        cache: Cache,
+    ) -> None:
         self.backbone = backbone
         self._parts = parts
+        self._maker = maker
         self._seed = seed
         self._cache = cache
 
@@ -80,6 +90,10 @@ class BackboneFeatures:
         clip = np.concatenate([part.clip for part in self._parts])
         copy = np.concatenate([part.copy for part in self._parts])
         return Examples(features, clip, copy, self._noise(features, clip))
+
+    def window_features(self, windows: SampleWindows, rows: NDArray[np.intp], description: str) -> NDArray[np.float16]:
+        """Return the features of some rows of other windows, shape (rows, features), computed or from the cache."""
+        return self.features(self._maker.of_samples(windows, rows), description)
 
     def features(self, windows: Spectrograms, description: str) -> NDArray[np.float16]:
         """Return features of windows, shape (n, features), computed or from the cache.

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.config.models import EventsConfig
-from device.model.features import FeatureConfig
 from device.model.manifest import Threshold, Unknown
 from device.model.scoring import decide, independent_windows, pool_scores
 from training.data.ambience import Ambience
 
 FALSE_ALARMS_PER_HOUR = 5.0
 """Allowed false alarms of all labels together, behind the gate, by heads fitted on one fold less than the network that
-ships."""
+ships. Of Inception alone."""
 CLEAR_DB, FAINT_ODDS = 20.0, 1.35
 """See `device.model.bundle.Unknown`; chosen on the street benchmark of the evaluation folds (docs/trials.md)."""
 THRESHOLD_CANDIDATES = np.round(np.arange(0.40, 0.985, 0.01), 2)
@@ -25,9 +24,28 @@ ODDS_CANDIDATES = np.exp(np.arange(6.5, 15.25, 0.25))
 """Candidates of the factor on the initial live odds of `unknown`. Half an hour of ambience can be silent by chance, so
 the lowest candidate, too, was chosen on the street benchmark of the evaluation folds."""
 
+ENSEMBLE_ODDS_CANDIDATES = np.exp(np.arange(4.0, 20.25, 0.25))
+"""Candidates of the live odds themselves, for a bundle with the AudioSet network."""
+
 
 @dataclass(frozen=True)
-class LiveScoring:
+class LiveLimits:
+    """Limits within which the live rule is chosen."""
+
+    false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
+    """Allowed false alarms of all labels together, behind the gate."""
+    from_start: bool = True
+    """Candidates are `ODDS_CANDIDATES` times the initial odds; if False, `ENSEMBLE_ODDS_CANDIDATES`."""
+
+
+INCEPTION_LIMITS = LiveLimits()
+ENSEMBLE_LIMITS = LiveLimits(false_alarms_per_hour=2.0, from_start=False)
+"""Limits of a bundle with the AudioSet network. Its ambience is scored by heads that are as good as those that ship, so
+the limit is the intended one."""
+
+
+@dataclass(frozen=True)
+class LiveRule:
     """Parameters with which the device turns scores into events.
 
     Attributes:
@@ -97,9 +115,14 @@ def ambience_spans(ambience: Ambience, rows: NDArray[np.intp], scores: NDArray[n
 
 
 def choose_live_rule(
-    labels: Sequence[str], spans: Sequence[AmbienceSpan], hours: float, features: FeatureConfig, start: float = 1.0
-) -> LiveScoring:
-    """Choose the lowest odds that allow the lowest thresholds within `FALSE_ALARMS_PER_HOUR`, then the thresholds.
+    labels: Sequence[str],
+    spans: Sequence[AmbienceSpan],
+    hours: float,
+    window_length: int,
+    start: float = 1.0,
+    limits: LiveLimits = INCEPTION_LIMITS,
+) -> LiveRule:
+    """Choose the lowest odds that allow the lowest thresholds within the limit, then the thresholds.
 
     The odds weigh `unknown` against the labels. Their ratio between labels comes from the number of false alarms of
     each label at the initial odds, where there are enough to count. Their common factor comes from the false alarms of
@@ -114,33 +137,32 @@ def choose_live_rule(
         labels: labels of the network.
         spans: classified windows of ambience.
         hours: duration of the ambience, hours.
-        features: configuration with the window's length.
+        window_length: samples in a window.
         start: initial odds (see `training.fitting.head_trainer.FittedHead.live_odds`).
+        limits: allowed false alarms, and the candidates of the odds.
     """
-    odds, label_odds = 1.0, np.ones(len(labels))
-    count = partial(_count_false_alarms, spans, features.window_length)
+    odds, label_odds, limit = 1.0, np.ones(len(labels)), limits.false_alarms_per_hour
+    count = partial(_count_false_alarms, spans, window_length)
     output = bool(spans) and spans[0].scores.shape[1] > len(labels)
     if output:
-        lowest, allowed = THRESHOLD_CANDIDATES[:1], FALSE_ALARMS_PER_HOUR * hours
+        lowest, allowed = THRESHOLD_CANDIDATES[:1], limit * hours
         # One is added because a label without a false alarm so far may have one later.
         false_alarms = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]
         label_odds = false_alarms / np.exp(np.log(false_alarms).mean())
-        candidates = start * ODDS_CANDIDATES
+        candidates = start * ODDS_CANDIDATES if limits.from_start else ENSEMBLE_ODDS_CANDIDATES
         quiet = (each for each in candidates if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
         odds = float(next(quiet, candidates[-1]))
     rates = count(unknown_rule(output, odds), label_odds, THRESHOLD_CANDIDATES) / (hours or 1.0)
     thresholds = {}
     for number, label in enumerate(labels):
-        allowed_rows = np.flatnonzero(
-            rates[:, number] <= max(FALSE_ALARMS_PER_HOUR / len(labels), 1.0 / (hours or 1.0))
-        )
+        allowed_rows = np.flatnonzero(rates[:, number] <= max(limit / len(labels), 1.0 / (hours or 1.0)))
         index = int(allowed_rows[0]) if allowed_rows.size else len(THRESHOLD_CANDIDATES) - 1
         thresholds[label] = Threshold(
             threshold=float(THRESHOLD_CANDIDATES[index]),
             false_alarms_per_hour=round(float(rates[index, number]), 2),
             live_odds=float(label_odds[number]),
         )
-    return LiveScoring(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
+    return LiveRule(odds, thresholds, {label: rates[:, n] for n, label in enumerate(labels)})
 
 
 def _count_false_alarms(

@@ -41,11 +41,12 @@ def adapt_backbone(
         )
     backbone.key()  # report missing weights before the embeddings, which take minutes
     mixtures = embed_mixtures(sounds, teacher, rehearsal, data.cache)
-    examples = data.examples  # report unreadable clips before the embeddings of all clips
-    targets = embed_clips(data.maker, teacher, data.cache) + mixtures
+    examples = data.inception.prepare(None)  # report unreadable clips before the embeddings of all clips
+    targets = embed_clips(data.inception.maker, teacher, data.cache) + mixtures
+    folds = data.dataset.core.clip_folds
     stem_outputs = stem_features(backbone, targets.windows)
     for fold in data.networks.values():
-        training_rows = np.flatnonzero(data.dataset.clip_folds[examples.clip] != fold)
+        training_rows = np.flatnonzero(folds[examples.clip] != fold)
         rows = np.concatenate([training_rows, np.arange(len(examples.clip), len(targets))])
         head = initial_head(examples.features[training_rows], targets.standardized(rows)[: len(training_rows)])
         train_backbone(targets, stem_outputs, backbone, config, folder, fold_weights_name(fold), rows, head)

@@ -1,19 +1,29 @@
-"""Data of an experiment: dataset and configuration, windows, and backbone features. All steps share it."""
+"""Data of an experiment: dataset and configuration, ambience, and windows of live sound. All steps share it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from device.errors import ConfigError
+from device.model.manifest_network import AUDIOSET, INCEPTION
+from device.types import UNKNOWN, Samples
 from training.data.ambience import Ambience, gate_ambience
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
-from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, WindowSample, draw_windows
+from training.data.spectrograms import SpectrogramConfig
+from training.data.windows import SampleWindows, WindowCutter
 from training.evaluation.scenes import SceneConfig
-from training.fitting.backbone_features import EXPORT_WINDOWS, BackboneFeatures, Examples
+from training.fitting.audioset_features import BACKGROUND_COPIES, AudioSetConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
+from training.fitting.thresholds import ENSEMBLE_LIMITS, INCEPTION_LIMITS, LiveLimits
 from training.models.backbone import BackboneConfig
+from training.workflow.audioset_kind import AudioSetKind
+from training.workflow.inception_kind import InceptionKind
+from training.workflow.network_kind import NetworkKind
 
 
 @dataclass(frozen=True)
@@ -25,10 +35,14 @@ class ExperimentConfig:
     head: HeadConfig
     fine_tune: FineTuneConfig
     scenes: SceneConfig = field(default_factory=SceneConfig)
+    networks: tuple[str, ...] = (INCEPTION,)
+    """Kinds of networks in the order of scoring."""
+    audioset: AudioSetConfig | None = None
+    """Configuration of the AudioSet network, if it is one of `networks`."""
 
 
 class ExperimentData:
-    """Windows of a dataset's clips, and their features by each network's backbone.
+    """Data of a dataset that all networks share.
 
     Args:
         dataset: clips.
@@ -40,46 +54,63 @@ class ExperimentData:
         self.dataset = dataset
         self.config = config
         self.cache = cache
-        self.maker = SpectrogramMaker(dataset, config.spectrograms, cache)
-        self._latest_features: BackboneFeatures | None = None
+        features = config.spectrograms.features
+        self.window_length = features.window_length
+        self._cutter = WindowCutter(
+            dataset.core, features.sample_rate, features.window_length, BACKGROUND_COPIES, config.spectrograms.seed
+        )
 
     @property
     def networks(self) -> dict[str, int | None]:
-        """Names of the networks to train, with the test fold of each; None for the one that ships."""
+        """Names of the ensembles to train, with the test fold of each; None for the one that ships."""
         return {**{f"fold-{fold}": fold for fold in self.dataset.evaluation_folds}, "all": None}
 
     @cached_property
-    def parts(self) -> list[Spectrograms]:
-        """Windows of the original clips, then of the augmented copies."""
-        return self.maker.all()
-
-    @property
-    def examples(self) -> Examples:
-        """Features of all windows and copies, by the backbone of the network that ships.
+    def kinds(self) -> tuple[NetworkKind, ...]:
+        """Kinds of networks, in the order of scoring.
 
         Raises:
-            InputError: a clip or the weights are unreadable.
+            ConfigError: a name is unknown, or the AudioSet network has no weights.
         """
-        return self.backbone_features(None).examples
+        return tuple(self._kind(name) for name in self.config.networks)
+
+    @cached_property
+    def inception(self) -> InceptionKind:
+        """Inception on this dataset."""
+        config = self.config
+        head = replace(config.head, ambience_with_labels=AUDIOSET in config.networks)
+        return InceptionKind(self.dataset, config.spectrograms, config.backbone, head, config.fine_tune, self.cache)
+
+    @property
+    def live_limits(self) -> LiveLimits:
+        """Limits within which the live rule is chosen."""
+        return ENSEMBLE_LIMITS if AUDIOSET in self.config.networks else INCEPTION_LIMITS
 
     @cached_property
     def ambience(self) -> Ambience:
         """Windows of the ambience that the device's gate lets through."""
-        return gate_ambience(self.dataset, self.config.spectrograms.features, self.cache, self.maker.key)
+        return gate_ambience(self._cutter, self.cache)
 
-    def backbone_features(self, fold: int | None) -> BackboneFeatures:
-        """Return the features by the backbone of a test fold. The latest ones stay in memory."""
-        backbone = self.config.backbone.for_test_fold(fold)
-        if self._latest_features is None or self._latest_features.backbone != backbone:
-            self._latest_features = BackboneFeatures(backbone, self.parts, self.config.spectrograms.seed, self.cache)
-        return self._latest_features
+    @cached_property
+    def live_windows(self) -> SampleWindows:
+        """One window over a background of each labelled clip."""
+        dataset = self._cutter.dataset
+        labelled = np.array([number for number, clip in enumerate(dataset.clips) if clip.label != UNKNOWN], np.int32)
 
-    def fold_windows(self, fold: int) -> WindowSample:
-        """Return all windows of a fold's original clips."""
-        rows = np.flatnonzero(self.dataset.clip_folds[self.parts[0].clip] == fold)
-        return WindowSample(self.parts[0].quantized[rows], rows)
+        def samples(rows: NDArray[np.intp]) -> Iterator[Samples]:
+            cut = self._cutter.cutter(_LIVE_COPY)
+            return (cut(int(number), dataset.clips[number])[0] for number in labelled[rows])
 
-    def training_windows(self, folds: list[int]) -> WindowSample:
-        """Return varied windows of some folds, for the calibration of an export."""
-        clips = np.isin(self.dataset.clip_folds, folds)
-        return draw_windows(self.parts, clips, EXPORT_WINDOWS, self.config.spectrograms.seed)
+        key = {"clips": self._cutter.digests, **self._cutter.copy_key(_LIVE_COPY)}
+        return SampleWindows(labelled, samples, {"live": key})
+
+    def _kind(self, name: str) -> NetworkKind:
+        if name == INCEPTION:
+            return self.inception
+        if name == AUDIOSET and self.config.audioset is not None:
+            return AudioSetKind(self.dataset, self.config.audioset, self.config.spectrograms.seed, self.cache)
+        raise ConfigError(f"no network {name}: choose {AUDIOSET} with its weights, {INCEPTION}, or both")
+
+
+_LIVE_COPY = 1000
+"""Number of the copy that live rules are compared on. No head is fitted on it."""

@@ -2,7 +2,7 @@
 
 OUTPUT/cache/             windows, features, quantization errors and fits, by content; can be deleted at any time
 OUTPUT/adapted/           weights of `adapt`: fold-K.npz without fold K, and backbone.npz
-OUTPUT/networks/fold-K/   network for test fold K, trained without it; networks/all/ is the one that ships
+OUTPUT/networks/fold-K/   networks for test fold K, trained without it; networks/all/ are those that ship
 OUTPUT/folds/K/           bundle of networks/fold-K
 OUTPUT/evaluation.json    figures; OUTPUT/report.html shows them
 OUTPUT/summaries/         training curves for TensorBoard
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
+from device.model.classifier import softmax
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset, split_at_random
-from training.data.spectrograms import WindowSample
 from training.distillation.targets import MixtureWindowsConfig
 from training.distillation.train_backbone import DistillationConfig
 from training.evaluation.html_report import NetworkCurves, write_report
@@ -32,13 +32,12 @@ from training.evaluation.model_card import write_model_card
 from training.evaluation.pipeline_evaluation import PipelineResult, play_scenes
 from training.evaluation.tensorboard import CurveWriter, read_curves
 from training.export.bundle_writer import BundleInfo, export_bundle
-from training.fitting.backbone_features import Examples
 from training.fitting.fine_tuning import FineTuneConfig
-from training.models.checkpoint import Network, load_network
-from training.models.head import predict_logits
+from training.fitting.fusion import fuse_windows
+from training.models.checkpoint import TrainedEnsemble, load_ensemble
 from training.workflow.adapt_backbone import adapt_backbone
+from training.workflow.ensemble_fitter import EnsembleFitter
 from training.workflow.experiment_data import ExperimentConfig, ExperimentData
-from training.workflow.network_fitter import NetworkFitter
 
 
 class Run:
@@ -61,15 +60,18 @@ class Run:
         self.data = ExperimentData(dataset, config, cache or Cache(output / "cache"))
         self._command = command
 
-    def prepare(self) -> Examples:
-        """Compute windows, and features by each network's backbone; return those of the network that ships.
+    def prepare(self) -> dict[str, tuple[int, int]]:
+        """Compute windows and features of each network; return the shape of those of the networks that ship.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        for fold in self.data.networks.values():
-            examples = self.data.backbone_features(fold).examples  # one at a time, as each may take hundreds of MB
-        return examples
+        shapes: dict[str, tuple[int, int]] = {}
+        for kind in self.data.kinds:
+            for fold in self.data.networks.values():  # one at a time, as each may take hundreds of MB
+                windows, features = kind.prepare(fold).features.shape
+                shapes[kind.name] = windows, features
+        return shapes
 
     def adapt(
         self, teacher: Path, sounds: Sequence[Path], rehearsal: MixtureWindowsConfig, config: DistillationConfig
@@ -79,18 +81,18 @@ class Run:
         adapt_backbone(self.data, teacher, sounds, rehearsal, config, folder)
         return folder
 
-    def train(self) -> dict[str, float]:
-        """Train a network without each evaluation fold, and one on all; return validation accuracies by name.
+    def train(self) -> dict[str, dict[str, float]]:
+        """Train networks without each evaluation fold, and on all; return validation accuracies by name.
 
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        fitter, accuracies = NetworkFitter(self.data), {}
+        fitter, accuracies = EnsembleFitter(self.data, self.data.kinds), {}
         for name, fold in self.data.networks.items():
-            network, tuned = fitter.fit(fold)
-            network.save(self.output / "networks" / name, tuned)
-            accuracies[name] = network.settings["validation_accuracy"]
-            self._write_curves(name, network)
+            ensemble = fitter.fit(fold)
+            ensemble.save(self.output / "networks" / name)
+            accuracies[name] = ensemble.settings["validation_accuracy"]
+            self._write_curves(name, ensemble)
         return accuracies
 
     def with_random_split(self) -> "Run":
@@ -100,15 +102,18 @@ class Run:
         """
         spectrograms = replace(self.config.spectrograms, copies=0)
         backbone = self.config.backbone.for_test_fold(None)
-        config = replace(self.config, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig())
+        audioset = replace(self.config.audioset, copies=0) if self.config.audioset else None
+        config = replace(
+            self.config, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig(), audioset=audioset
+        )
         dataset = split_at_random(self.dataset, spectrograms.seed)
         return Run(dataset, config, self.output / "random", self._command, self.data.cache)
 
     def evaluate(self) -> dict[str, Any]:
-        """Test each network on its test fold: float, int8 and through the pipeline. Write and return evaluation.json.
+        """Test networks on their test fold: float, as shipped, through the pipeline. Write and return evaluation.json.
 
         Raises:
-            ConfigError: a network is missing, or an int8 network disagrees with its float network.
+            ConfigError: a network is missing, or a converted network disagrees with its float network.
         """
         predictions: dict[int, Predictions] = {}
         pipeline_results: dict[int, PipelineResult | None] = {}
@@ -116,13 +121,11 @@ class Run:
         for name, fold in self.data.networks.items():
             if fold is None:
                 continue
-            network, keras = self._load(name)
+            ensemble = load_ensemble(self.output / "networks" / name)
             folder = self.output / "folds" / str(fold)
-            self._export(network, keras, folder, "0", {})
+            self._export(ensemble, folder, "0", {})
             bundle = load_bundle(folder)
-            drawn = self.data.fold_windows(fold)
-            logits = self._logits(network, keras, drawn)
-            predictions[fold] = predict_fold(logits, self.data.parts[0].clip[drawn.rows], bundle, self.dataset)
+            predictions[fold] = predict_fold(*self._float_probabilities(ensemble, fold), bundle, self.dataset)
             pipeline_results[fold] = (
                 None if self.dataset.leaks else play_scenes(bundle, self.dataset, fold, scenes, seed)
             )
@@ -141,10 +144,10 @@ class Run:
         return result
 
     def export(self, name: str, version: str) -> Bundle:
-        """Write the bundle of the network trained on all folds.
+        """Write the bundle of the networks trained on all folds.
 
         Raises:
-            ConfigError: training or evaluation is missing, the int8 network disagrees with the float network, or the
+            ConfigError: training or evaluation is missing, a converted network disagrees with its float network, or the
                 split leaks.
         """
         if self.dataset.leaks:
@@ -156,62 +159,66 @@ class Run:
                 f"no {self.output / 'evaluation.json'}, and a bundle contains its accuracy. "
                 "Run `earshot-train evaluate` first"
             ) from error
-        network, keras = self._load("all")
         folder = self.output / "bundle"
-        agreement = self._export(network, keras, folder, version, evaluation, name)
+        agreement = self._export(load_ensemble(self.output / "networks" / "all"), folder, version, evaluation, name)
         bundle = load_bundle(folder)
         write_model_card(bundle, evaluation, agreement, self._command)
         return bundle
 
-    def _write_curves(self, name: str, network: Network) -> None:
+    def _write_curves(self, name: str, ensemble: TrainedEnsemble) -> None:
         writer = CurveWriter(self.output / "summaries" / name)
-        writer.scalar("validation_accuracy/head", network.settings["validation_accuracy"], 0)
-        for number, curve in enumerate(network.settings.get("fine_tune_curves", ())):
-            writer.curve(f"validation_accuracy/fine_tune_{number}", curve)
+        for kind, network in ensemble.networks.items():
+            for head, trained in network.heads.items():
+                writer.scalar(f"validation_accuracy/{kind}_{head}", trained.settings["validation_accuracy"], 0)
+            for number, curve in enumerate(network.settings.get("fine_tune_curves", ())):
+                writer.curve(f"validation_accuracy/fine_tune_{number}", curve)
 
     def _learning(self, name: str) -> NetworkCurves:
-        network = load_network(self.output / "networks" / name)
-        thresholds = {label: each.threshold for label, each in network.thresholds.items()}
-        return NetworkCurves(thresholds, network.false_alarms, read_curves(self.output / "summaries" / name))
-
-    def _load(self, name: str) -> tuple[Network, Any]:
-        folder = self.output / "networks" / name
-        network = load_network(folder)
-        backbone = self.config.backbone.for_test_fold(network.settings["test_fold"])
-        return network, network.to_keras(backbone, self.config.spectrograms.features.shape, folder)
+        ensemble = load_ensemble(self.output / "networks" / name)
+        thresholds = {label: each.threshold for label, each in ensemble.thresholds.items()}
+        curves = read_curves(self.output / "summaries" / name)
+        return NetworkCurves(thresholds, ensemble.false_alarms, curves, self.data.live_limits.false_alarms_per_hour)
 
     def _export(
         self,
-        network: Network,
-        keras: Any,
+        ensemble: TrainedEnsemble,
         folder: Path,
         version: str,
         evaluation: Mapping[str, Any],
         name: str = "fold",
-    ) -> float:
+    ) -> dict[str, float]:
+        fold, train_folds = ensemble.settings["test_fold"], ensemble.settings["train_folds"]
+        parts = {kind.name: kind.part(ensemble.networks[kind.name], fold, train_folds) for kind in self.data.kinds}
+        networks = {
+            kind: {**network.settings, "heads": {head: dict(each.settings) for head, each in network.heads.items()}}
+            for kind, network in ensemble.networks.items()
+        }
         info = BundleInfo(
             name=name,
             version=version,
             labels=self.dataset.labels,
-            features=self.config.spectrograms.features,
-            temperature=network.temperature,
-            thresholds=network.thresholds,
-            unknown_output=len(network.head.bias) > len(self.dataset.labels),
-            live_odds=network.live_odds,
+            scoring=ensemble.scoring,
+            thresholds=ensemble.thresholds,
+            unknown_output=ensemble.settings["outputs"] > len(self.dataset.labels),
+            live_odds=ensemble.live_odds,
             training={
                 "data": self.dataset.name,
                 "found": self.dataset.description,
                 "command": self._command,
-                **network.settings,
+                **ensemble.settings,
+                "networks": networks,
             },
             accuracy=evaluation,
         )
-        drawn = self.data.training_windows(network.settings["train_folds"])
-        return export_bundle(keras, drawn.log_mels, self._logits(network, keras, drawn), info, folder)
+        return export_bundle(parts, info, folder)
 
-    def _logits(self, network: Network, keras: Any, drawn: WindowSample) -> NDArray[np.float32]:
-        """Return float logits of windows: from cached features, or from the network itself if it was fine-tuned."""
-        tuned = network.settings.get("fine_tune_epochs")
-        if tuned:
-            return predict_logits(keras, drawn.log_mels)
-        return network.head(self.data.backbone_features(network.settings["test_fold"]).examples.features[drawn.rows])
+    def _float_probabilities(
+        self, ensemble: TrainedEnsemble, fold: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the windows of a fold: number of the clip, and probabilities of the float networks together."""
+        probabilities = []
+        for kind in self.data.kinds:
+            network = ensemble.networks[kind.name]
+            clip, logits = kind.test_logits(network, fold)
+            probabilities.append(softmax(logits / network.heads["clip"].temperature))
+        return clip, fuse_windows(probabilities, len(self.dataset.labels), ensemble.scoring.clip)

@@ -7,6 +7,8 @@ import pytest
 
 from training.cli.main import main
 
+PREPARE = ["prepare", "--networks", "inception"]
+
 
 @pytest.mark.parametrize("step", ["prepare", "train", "evaluate", "export", "retrain", "adapt"])
 def test_each_step_has_help(step, capsys):
@@ -32,7 +34,7 @@ def test_wrong_arguments_end_with_2():
 
 def test_missing_data_is_one_line_and_2(tmp_path, capsys):
     """A wrong --data is one line with the path and the cure, without a traceback."""
-    assert main(["prepare", "--data", str(tmp_path / "none"), "--output", str(tmp_path / "run")]) == 2
+    assert main([*PREPARE, "--data", str(tmp_path / "none"), "--output", str(tmp_path / "run")]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert str(tmp_path / "none") in lines[0]
@@ -51,7 +53,7 @@ def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
     data = make_urbansound8k(tmp_path / "data", recordings=1, clips=1)
     bad = data / "audio" / "fold1" / "1000-0-0-0.wav"
     bad.write_text("not sound")
-    arguments = ["prepare", "--data", str(data), "--output", str(tmp_path / "run"), "--weights", "random"]
+    arguments = [*PREPARE, "--data", str(data), "--output", str(tmp_path / "run"), "--weights", "random"]
     assert main(arguments) == 2
     error = capsys.readouterr().err.splitlines()
     assert bad.name in error[-1]
@@ -61,7 +63,7 @@ def test_unreadable_clip_is_named(make_urbansound8k, tmp_path, capsys):
 def test_missing_tensorflow_is_reported_with_the_cure(urbansound8k, tmp_path, capsys, monkeypatch):
     """Without the training extra, the exit code is 69 and the line contains the command to install it."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    assert main(["prepare", "--data", str(urbansound8k), "--output", str(tmp_path)]) == 69
+    assert main([*PREPARE, "--data", str(urbansound8k), "--output", str(tmp_path)]) == 69
     assert "pip install 'earshot[training]'" in capsys.readouterr().err
 
 
@@ -71,3 +73,19 @@ def test_only_evaluate_has_the_protocol_that_leaks(capsys):
         main(["retrain", "--data", "x", "--output", "y", "--protocol", "random"])
     assert ended.value.code == 2
     assert "--protocol" in capsys.readouterr().err
+
+
+def test_the_audioset_network_needs_its_weights(urbansound8k, tmp_path, capsys):
+    """Without --audioset-weights, one line names the checkpoint, its licence, and the network that needs none."""
+    assert main(["retrain", "--data", str(urbansound8k), "--output", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "mn04_as_mAP_432.pt (MIT licence)" in line
+    assert "--networks inception" in line
+
+
+def test_unknown_networks_are_wrong_arguments(capsys):
+    """A name that is no network ends with 2 and the names that are."""
+    with pytest.raises(SystemExit) as ended:
+        main(["retrain", "--data", "x", "--output", "y", "--networks", "yamnet"])
+    assert ended.value.code == 2
+    assert "audioset,inception" in capsys.readouterr().err

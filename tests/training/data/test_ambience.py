@@ -4,13 +4,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from device.model.features import FeatureConfig
+from device.audio.files import read_samples
 from training.data.ambience import gate_ambience
 from training.data.array_cache import Cache
+from training.data.augmentation import AugmentConfig
 from training.data.dataset import Clip, Dataset
+from training.data.windows import WindowCutter
 
 RATE = 16000
-FEATURES = FeatureConfig(sample_rate=RATE)
+LENGTH = 3 * RATE
+
+
+def cutter_of(dataset):
+    """Return the windows of a dataset."""
+    return WindowCutter(dataset, RATE, LENGTH, AugmentConfig(), 0)
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def place(tmp_path) -> Dataset:
 
 def test_the_gate_opens_on_sounds_in_ambience(place, tmp_path):
     """Each hum is a span of windows a second apart, far above the noise floor; short negatives are skipped."""
-    found = gate_ambience(place, FEATURES, Cache(tmp_path / "cache"), {})
+    found = gate_ambience(cutter_of(place), Cache(tmp_path / "cache"))
     assert found.seconds.tolist() == [0, 0, 30]
     assert set(found.windows.clip.tolist()) == {2}
     opened = sorted(set(found.span_start.tolist()))
@@ -37,11 +44,15 @@ def test_the_gate_opens_on_sounds_in_ambience(place, tmp_path):
         rows = found.span_start == sound
         assert set(np.diff(found.start[rows]).tolist()) <= {RATE}
         assert found.rise_db[rows].max() > 30
+    recording = read_samples(tmp_path / "place.wav", RATE)
+    cut = list(found.windows.samples(np.arange(len(found.start))))
+    for start, samples in zip(found.start, cut, strict=True):
+        assert np.array_equal(samples, recording[start : start + LENGTH])
 
 
 def test_without_ambience_there_is_no_window(place, tmp_path):
     """Without a long negative there are no windows and no seconds, and nothing fails."""
     bare = Dataset("bare", place.labels, place.clips[:2], "")
-    found = gate_ambience(bare, FEATURES, Cache(tmp_path / "cache"), {})
-    assert (len(found.windows), found.seconds.sum()) == (0, 0)
-    assert found.windows.quantized.shape == (0, *FEATURES.shape)
+    found = gate_ambience(cutter_of(bare), Cache(tmp_path / "cache"))
+    assert (len(found.windows.clip), found.seconds.sum()) == (0, 0)
+    assert list(found.windows.samples(np.array([], np.intp))) == []

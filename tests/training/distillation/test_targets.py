@@ -26,10 +26,10 @@ def test_an_interrupted_run_continues(sounds, teacher, tmp_path):
 
 def test_clips_and_copies_are_embedded_at_one_level(adaptation_run, teacher, tmp_path):
     """Embeddings are in the order of their windows, and do not depend on a clip's level."""
-    targets = embed_clips(adaptation_run.data.maker, teacher, Cache(tmp_path))
-    parts = adaptation_run.data.parts
+    targets = embed_clips(adaptation_run.data.inception.maker, teacher, Cache(tmp_path))
+    parts = adaptation_run.data.inception.parts
     assert np.array_equal(targets.windows, np.concatenate([part.quantized for part in parts]))
-    copied = list(adaptation_run.data.maker.samples(1))
+    copied = list(adaptation_run.data.inception.maker.cutter.samples(1))
     last = len(targets.windows) - 1
     for row, window in ((len(parts[0]), copied[0]), (last, copied[-1])):
         for samples in (window, window // 2):

@@ -13,7 +13,7 @@ def test_the_shipped_card_follows_from_the_shipped_bundle(bundle_path, tmp_path)
     shutil.copytree(bundle_path, tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
     agreement = float(re.search(r"([\d.]+) % of training windows", shipped)[1]) / 100
-    write_model_card(bundle, bundle.manifest.accuracy, agreement, bundle.manifest.training["command"])
+    write_model_card(bundle, bundle.manifest.accuracy, {"inception": agreement}, bundle.manifest.training["command"])
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == shipped
 
 
@@ -23,7 +23,7 @@ def test_a_card_without_ambience_has_no_section_about_events(bundle_path, tmp_pa
     bundle = load_bundle(tmp_path / "bundle")
     bundle.manifest.training["data"] = "my_sounds"
     accuracy = {**bundle.manifest.accuracy, "pooled": {**bundle.manifest.accuracy["pooled"], "pipeline": None}}
-    write_model_card(bundle, accuracy, 1.0, "earshot-train retrain")
+    write_model_card(bundle, accuracy, {"inception": 1.0}, "earshot-train retrain")
     card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
     assert "false events" not in card
     assert "CC BY-NC" not in card

@@ -78,7 +78,7 @@ def test_a_short_recording_is_repeated():
 def use_network(monkeypatch, network):
     """Replace the networks of every bundle by a plain function: log-mel -> scores."""
     ensemble = SimpleNamespace(classify_live=score_log_mel(FEATURES, network))
-    monkeypatch.setattr("training.evaluation.pipeline_evaluation.load_ensemble", lambda _: ensemble)
+    monkeypatch.setattr("training.evaluation.pipeline_evaluation.Ensemble", lambda _: ensemble)
 
 
 def test_a_clip_is_classified_and_detected(places, monkeypatch):

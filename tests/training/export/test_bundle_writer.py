@@ -8,67 +8,54 @@ import pytest
 
 from device.errors import ConfigError
 from device.model.bundle import load_bundle
+from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer, decide
 from device.model.self_test import self_test
-from training.export import bundle_writer as module
-from training.export.bundle_writer import export_bundle, golden_waveforms, load_ensemble
+from training.export.bundle_writer import BundleInfo, export_bundle, golden_waveforms
 from training.models.head import LOGITS, attach_head, predict_logits
 from training.quantization import tflite
-from training.workflow import run as workflow
-
-
-def parts(trained):
-    """Return the final network, its Keras model, and windows."""
-    network, keras = trained._load("all")
-    windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
-    return network, keras, windows
+from training.workflow import inception_kind
 
 
 def test_bundle_passes_the_devices_own_checks(trained):
     """The device accepts an exported bundle: hashes, golden log-mels, golden scores."""
     bundle = load_bundle(trained.output / "bundle")
-    self_test(bundle, load_ensemble(bundle).networks)
+    self_test(bundle, Ensemble(bundle).networks)
+    assert bundle.manifest.format_version == 1
     assert bundle.manifest.unknown.output
     assert (bundle.path / "MODEL_CARD.md").read_text().startswith("# tiny@0.1.0")
 
 
-def test_int8_agrees_with_float(trained):
+def test_int8_agrees_with_float(trained, load_inception):
     """Scores of the int8 network are close to the float ones."""
-    network, keras, windows = parts(trained)
-    bundle = load_bundle(trained.output / "bundle")
-    shipped = load_ensemble(bundle).networks["inception"]
-    exact = np.exp(predict_logits(keras, windows) / network.temperature)
+    float_network, _, keras = load_inception(trained, "all")
+    windows = trained.data.inception.training_windows([1, 3, 10]).log_mels[:60]
+    network = Ensemble(load_bundle(trained.output / "bundle")).networks["inception"]
+    exact = np.exp(predict_logits(keras, windows) / float_network.heads["clip"].temperature)
     exact = (exact / exact.sum(axis=1, keepdims=True))[:, :3]
-    quantized = np.stack([shipped.probabilities(shipped.outputs(window), "clip")[:3] for window in windows])
+    quantized = np.stack([network.probabilities(network.outputs(window), "clip")[:3] for window in windows])
     assert np.abs(exact - quantized).mean() < 0.05
 
 
-def test_a_bundle_that_disagrees_is_refused(trained, monkeypatch, tmp_path):
+def test_a_bundle_that_disagrees_is_refused(trained, load_inception, tmp_path):
     """An int8 network with other decisions than its float network is not written, and an old bundle stays."""
-    network, keras, windows = parts(trained)
-    scrambled = attach_head(
-        trained_backbone(keras), type(network.head)(**{**vars(network.head), "weights": -network.head.weights})
+    network, fold, keras = load_inception(trained, "all")
+    part = trained.data.inception.part(network, fold, [1, 3, 10])
+    head = network.heads["clip"].head
+    scrambled = attach_head(trained_backbone(keras), type(head)(**{**vars(head), "weights": -head.weights}))
+    wrong = replace(
+        part,
+        content=tflite.convert(scrambled, part.log_mels[:20]),
+        log_mels=part.log_mels[:60],
+        logits=part.logits[:60],
     )
-    wrong = tflite.convert(scrambled, windows[:20])
-    monkeypatch.setattr(module, "quantize_network", lambda *_: wrong)
     folder = tmp_path / "bundle"
     folder.mkdir()
     (folder / "model.tflite").write_bytes(b"old")
     manifest = load_bundle(trained.output / "bundle").manifest
-    info = module.BundleInfo(
-        "wrong",
-        "1",
-        manifest.labels,
-        manifest.first.features,
-        network.temperature,
-        network.thresholds,
-        True,
-        1.0,
-        {},
-        {},
-    )
-    with pytest.raises(ConfigError, match="not exported: the int8 network decides like the float one"):
-        export_bundle(keras, windows, predict_logits(keras, windows), info, folder)
+    info = BundleInfo("wrong", "1", manifest.labels, manifest.scoring, manifest.thresholds, True, 1.0, {}, {})
+    with pytest.raises(ConfigError, match="not exported: the int8 network inception decides like the float one"):
+        export_bundle({"inception": wrong}, info, folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.tflite"]
     assert (folder / "model.tflite").read_bytes() == b"old"
 
@@ -93,7 +80,7 @@ def test_decide_is_the_devices_rule(trained):
 def test_golden_waveforms_are_the_same_everywhere(trained):
     """Golden waveforms come from a fixed seed, and none is silent or clipped throughout."""
     features = trained.config.spectrograms.features
-    first, second = golden_waveforms(features), golden_waveforms(features)
+    first, second = (golden_waveforms(features.window_length, features.sample_rate) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one, other)
         assert np.abs(one).max() > 100
@@ -110,15 +97,13 @@ def test_the_manifest_contains_the_origin(trained):
     assert str(trained.output) not in text
 
 
-def test_an_export_compares_with_the_networks_own_logits(trained, monkeypatch, tmp_path):
+def test_an_export_compares_with_the_networks_own_logits(trained, load_inception, monkeypatch, tmp_path):
     """The float logits come from cached features and equal the network's; a fine-tuned network is evaluated itself."""
-    network, keras = trained._load("all")
-    calls = []
-    monkeypatch.setattr(workflow, "export_bundle", lambda _, log_mels, logits, *__: calls.append((log_mels, logits)))
-    trained._export(network, keras, tmp_path, "1", {})
-    log_mels, logits = calls[-1]
-    assert logits == pytest.approx(predict_logits(keras, log_mels), abs=0.05)
-    tuned = replace(network, settings={**network.settings, "fine_tune_epochs": 1})
-    keras.get_layer(LOGITS).bias.assign_add(np.ones(logits.shape[1]))
-    trained._export(tuned, keras, tmp_path, "1", {})
-    assert calls[-1][1] == pytest.approx(logits + 1, abs=0.05)
+    monkeypatch.setattr(inception_kind, "quantize_network", lambda *_: b"")  # time
+    network, _, keras = load_inception(trained, "all")
+    part = trained.data.inception.part(network, None, [1, 3, 10])
+    assert part.logits == pytest.approx(predict_logits(keras, part.log_mels), abs=0.05)
+    keras.get_layer(LOGITS).bias.assign_add(np.ones(part.logits.shape[1]))
+    keras.save_weights(tmp_path / "tuned.weights.h5")
+    tuned = trained.data.inception.part(replace(network, tuned=tmp_path / "tuned.weights.h5"), None, [1, 3, 10])
+    assert tuned.logits == pytest.approx(part.logits + 1, abs=0.05)

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 
 from device.model.bundle import load_bundle
+from device.model.ensemble import Ensemble
 from device.model.scoring import decide
 from device.model.self_test import self_test
 from device.types import UNKNOWN
 from training.data.urbansound8k import load_urbansound8k
 from training.evaluation.metrics import classify_files
-from training.export.bundle_writer import MAX_MODEL_BYTES, load_ensemble
+from training.export.bundle_writer import MAX_MODEL_BYTES
 
 
 def test_shipped_bundle_is_complete_and_states_its_protocol(bundle_path):
     """The bundle passes the device's checks, is small enough, and states the accuracy of each test fold."""
     bundle = load_bundle(bundle_path)
-    self_test(bundle, load_ensemble(bundle).networks)
+    self_test(bundle, Ensemble(bundle).networks)
     accuracy = bundle.manifest.accuracy
     assert bundle.model_path("inception").stat().st_size <= MAX_MODEL_BYTES
     assert set(accuracy["folds"]) == {"1", "3", "10"}

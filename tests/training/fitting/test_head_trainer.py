@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from device.types import UNKNOWN
 from training.data.array_cache import Cache
 from training.data.dataset import Clip, Dataset
-from training.data.spectrograms import Spectrograms
+from training.data.windows import SampleWindows
 from training.fitting.backbone_features import Examples, QuantizationNoise
 from training.fitting.calibration import clip_means
 from training.fitting.head_trainer import HeadConfig, HeadTrainer
@@ -29,9 +29,9 @@ class FakeFeatures:
         self.requested = set()
         self.key = {"sight": key}
 
-    def features(self, windows, description):
-        self.requested |= set(windows.clip.tolist())
-        return self.examples.features[windows.clip]
+    def window_features(self, windows, rows, description):
+        self.requested |= set(windows.clip[rows].tolist())
+        return self.examples.features[windows.clip[rows]]
 
 
 def trainer_of(dataset, examples, folder, config=HeadConfig(), key="fake"):  # noqa: B008 - frozen
@@ -89,7 +89,7 @@ def test_unknown_costs_no_more_than_allowed(tmp_path):
     trainer = trainer_of(dataset, examples, tmp_path, HeadConfig(unknown_cost=0.0))
     without_unknown, labelled_examples = make_examples(negatives=False)
     fitted = trainer.fit(None)
-    windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
+    windows = SampleWindows(examples.clip, lambda rows: iter(()), {})
     rows, scores = trainer.predict_validation_folds(None, fitted, windows, "clips")
     clips, probabilities = clip_means(scores, examples.clip[rows])
     labelled = trainer.targets[clips] < 2
@@ -164,7 +164,7 @@ def test_each_fold_is_scored_with_a_backbone_not_trained_on_it(tmp_path):
     fitted = trainer.fit(1)
     assert fitted.validation_accuracy > 0.9
     labelled, tested = trainer.targets < 2, dataset.clip_folds == 1
-    windows = Spectrograms(np.zeros((len(examples.clip), 1, 1), np.int8), examples.clip, examples.copy, {})
+    windows = SampleWindows(examples.clip, lambda rows: iter(()), {})
     rows, scores = trainer.predict_validation_folds(1, fitted, windows, "clips")
     assert set(dataset.clip_folds[rows]) == {3, 10}
     assert {fold: set(dataset.clip_folds[list(fake.requested)]) for fold, fake in features_by_fold.items()} == {

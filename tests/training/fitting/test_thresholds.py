@@ -6,7 +6,7 @@ import pytest
 from device.model.classifier import softmax
 from device.model.features import FeatureConfig
 from training.data.ambience import Ambience
-from training.data.spectrograms import Spectrograms
+from training.data.windows import SampleWindows
 from training.fitting.thresholds import (
     CLEAR_DB,
     FAINT_ODDS,
@@ -31,7 +31,7 @@ def place(alarms, logit=4.0, outputs=3, rise_db=CLEAR_DB, windows=5):
 
 
 def choose(spans):
-    return choose_live_rule(("a", "b"), spans, 1.0, FEATURES)
+    return choose_live_rule(("a", "b"), spans, 1.0, FEATURES.window_length)
 
 
 def test_few_false_alarms_need_the_lowest_odds():
@@ -78,7 +78,7 @@ def test_without_an_output_for_unknown_the_odds_are_1():
 
 def test_without_ambience_the_odds_are_1():
     """Without ambience the odds are 1, the thresholds the lowest, and the rates 0."""
-    rule = choose_live_rule(("a", "b"), [], 0.0, FEATURES)
+    rule = choose_live_rule(("a", "b"), [], 0.0, FEATURES.window_length)
     assert rule.odds == 1.0
     assert {(each.threshold, each.false_alarms_per_hour) for each in rule.thresholds.values()} == {
         (THRESHOLD_CANDIDATES[0], 0.0)
@@ -88,7 +88,7 @@ def test_without_ambience_the_odds_are_1():
 def test_windows_are_grouped_by_span():
     """Windows are grouped by clip and by the gate's opening; windows of other folds are left out."""
     clip = np.array([3, 3, 3, 4, 4], np.int32)
-    windows = Spectrograms(np.zeros((5, 1, 1), np.int8), clip, np.zeros_like(clip))
+    windows = SampleWindows(clip, lambda rows: iter(()), {})
     sound, start = np.array([0, 0, 70, 70, 70]), np.arange(5) * 10
     ambience = Ambience(windows, sound, start, np.zeros(5), np.zeros(5))
     found = ambience_spans(ambience, np.array([0, 1, 2, 4]), np.zeros((4, 3), np.float32))

@@ -1,19 +1,21 @@
 """Checkpoints of trained networks."""
 
+from dataclasses import replace
+
 import pytest
 
-from training.models.checkpoint import load_network
+from training.models.checkpoint import load_ensemble
 from training.models.head import LOGITS, predict_logits
 
 
-def test_fine_tuned_weights_are_kept_with_the_network(trained, tmp_path):
+def test_fine_tuned_weights_are_kept_with_the_network(trained, load_inception, tmp_path):
     """A network with fine-tuned weights computes the same after saving and loading."""
-    network = load_network(trained.output / "networks" / "all")
-    tuned = network.to_keras(trained.config.backbone, (75, 79))
+    network, _, tuned = load_inception(trained, "all")
     layer = tuned.get_layer(LOGITS)
     kernel, bias = layer.get_weights()
     layer.set_weights([kernel, bias + 1.0])
-    network.save(tmp_path, tuned)
-    log_mels = trained.data.parts[0].log_mels(slice(0, 3))
-    again = load_network(tmp_path).to_keras(trained.config.backbone, (75, 79), tmp_path)
+    ensemble = load_ensemble(trained.output / "networks" / "all")
+    replace(ensemble, networks={"inception": replace(network, tuned=tuned)}).save(tmp_path)
+    log_mels = trained.data.inception.parts[0].log_mels(slice(0, 3))
+    again = trained.data.inception.to_keras(load_ensemble(tmp_path).networks["inception"], None)
     assert predict_logits(again, log_mels) == pytest.approx(predict_logits(tuned, log_mels), abs=1e-4)

@@ -30,10 +30,10 @@ def test_smaller_backbones_are_quantized_too(name):
     assert np.abs(exact - quantized).max() < 0.1 * np.ptp(exact)
 
 
-def test_the_last_bias_corrects_the_shift(trained):
+def test_the_last_bias_corrects_the_shift(trained, load_inception):
     """The mean shift of each logit by rounding is removed, within a step, by lowering the last bias."""
-    network, keras = trained._load("all")
-    windows = trained.data.training_windows(network.settings["train_folds"]).log_mels[:60]
+    keras = load_inception(trained, "all")[2]
+    windows = trained.data.inception.training_windows([1, 3, 10]).log_mels[:60]
     content = tflite.convert(keras, windows)
     mean = tflite.int8_outputs(content, windows).mean(axis=0)
     by = np.linspace(0.1, 0.3, len(mean)).astype(np.float32)

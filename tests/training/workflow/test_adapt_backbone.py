@@ -10,10 +10,10 @@ from device.errors import ConfigError, InputError
 from device.model.features import FeatureConfig
 from training.distillation.targets import MixtureWindowsConfig
 from training.distillation.train_backbone import DistillationConfig, stem_features
-from training.models.backbone import BackboneConfig, load_rgb_backbone, save_weights
-from training.models.head import predict_logits
+from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
+from training.models.head import attach_head, predict_logits
 from training.workflow import adapt_backbone as adapt
-from training.workflow.experiment_data import ExperimentData
+from training.workflow.inception_kind import InceptionKind
 from training.workflow.run import Run
 
 SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
@@ -33,8 +33,8 @@ def test_weights_for_a_fold_are_trained_without_it(adaptation_run, sounds, teach
 
     monkeypatch.setattr(adapt, "train_backbone", record)
     assert adaptation_run.adapt(teacher, [sounds], MIXTURES, DISTILLATION) == adaptation_run.output / "adapted"
-    clip = np.concatenate([part.clip for part in adaptation_run.data.parts])
-    windows = np.concatenate([part.quantized for part in adaptation_run.data.parts])
+    clip = np.concatenate([part.clip for part in adaptation_run.data.inception.parts])
+    windows = np.concatenate([part.quantized for part in adaptation_run.data.inception.parts])
     folds = adaptation_run.dataset.clip_folds[clip]
     assert set(training_windows) == {"fold-1", "fold-3", "fold-10", "backbone"}
     for fold in (1, 3, 10):
@@ -56,12 +56,12 @@ def test_unusable_weights_are_refused_before_the_embeddings(adaptation_run, tmp_
 
 def test_wrong_sounds_are_refused_before_the_features(adaptation_run, teacher, tmp_path, monkeypatch):
     """A folder without sounds is refused before the features of all clips, which take minutes."""
-    monkeypatch.setattr(ExperimentData, "examples", property(lambda data: pytest.fail("features were computed")))
+    monkeypatch.setattr(InceptionKind, "prepare", lambda *_: pytest.fail("features were computed"))
     with pytest.raises(InputError, match="no sound"):
         adaptation_run.adapt(teacher, [tmp_path], MIXTURES, DISTILLATION)
 
 
-def test_each_network_gets_the_weights_without_its_fold(adaptation_run, tmp_path):
+def test_each_network_gets_the_weights_without_its_fold(adaptation_run, load_inception, tmp_path):
     """Each fold's network loads its own weights of a folder; a missing file is an error."""
     for number, name in enumerate(("fold-1", "fold-3", "fold-10", "backbone")):
         tf.keras.utils.set_random_seed(number)
@@ -73,13 +73,16 @@ def test_each_network_gets_the_weights_without_its_fold(adaptation_run, tmp_path
     run.prepare()
     run.train()
     for fold, name in ((1, "fold-1"), (3, "fold-3"), (10, "fold-10"), (None, "backbone")):
-        network, keras = run._load(f"fold-{fold}" if fold else "all")
+        network, test_fold, keras = load_inception(run, f"fold-{fold}" if fold else "all")
         expected = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
         assert network.settings["backbone"] == expected.key()
-        drawn = run.data.fold_windows(fold or 1)
-        assert run._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
+        inception = run.data.inception
+        drawn = inception.fold_windows(fold or 1)
+        logits = inception.logits(network, keras, test_fold, drawn)
+        assert logits == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
+        attached = attach_head(build_backbone(expected, SHAPE), network.heads["clip"].head)
         assert predict_logits(keras, drawn.log_mels) == pytest.approx(
-            predict_logits(network.to_keras(expected, SHAPE), drawn.log_mels), abs=1e-4
+            predict_logits(attached, drawn.log_mels), abs=1e-4
         )
     (tmp_path / "fold-3.npz").unlink()
     with pytest.raises(InputError, match=r"fold-3\.npz"):

@@ -30,33 +30,34 @@ def test_a_second_run_computes_nothing_anew(trained, monkeypatch):
         raise AssertionError("computed again")
 
     monkeypatch.setattr("training.fitting.backbone_features.extract_features", refuse)
-    monkeypatch.setattr("training.data.spectrograms.read_samples", refuse)
+    monkeypatch.setattr("training.data.windows.read_samples", refuse)
     again = Run(trained.dataset, trained.config, trained.output, "")
-    assert len(again.data.examples.clip) == len(trained.data.examples.clip)
+    assert len(again.data.inception.prepare(None).clip) == len(trained.data.inception.prepare(None).clip)
 
 
 def test_same_seed_same_features(trained, tmp_path):
     """Another folder with the same clips and seed gives identical features; another seed gives other copies."""
     other = Run(trained.dataset, trained.config, tmp_path, "")
-    assert np.array_equal(other.data.examples.features, trained.data.examples.features)
+    assert np.array_equal(other.data.inception.prepare(None).features, trained.data.inception.prepare(None).features)
     reseeded = replace(trained.config, spectrograms=replace(trained.config.spectrograms, seed=1))
-    parts = Run(trained.dataset, reseeded, tmp_path, "").data.parts
-    assert np.array_equal(parts[0].quantized, trained.data.parts[0].quantized)
-    assert not np.array_equal(parts[1].quantized, trained.data.parts[1].quantized)
+    parts = Run(trained.dataset, reseeded, tmp_path, "").data.inception.parts
+    assert np.array_equal(parts[0].quantized, trained.data.inception.parts[0].quantized)
+    assert not np.array_equal(parts[1].quantized, trained.data.inception.parts[1].quantized)
 
 
-def test_float_logits_of_a_fold_are_its_networks(trained):
+def test_float_logits_of_a_fold_are_its_networks(trained, load_inception):
     """The float logits of a test fold come from cached features and equal the network's."""
-    network, keras = trained._load("fold-3")
-    drawn = trained.data.fold_windows(3)
+    network, _, keras = load_inception(trained, "fold-3")
+    drawn = trained.data.inception.fold_windows(3)
     fold = [number for number, clip in enumerate(trained.dataset.clips) if clip.fold == 3]
-    assert set(trained.data.parts[0].clip[drawn.rows]) == set(fold)
-    assert trained._logits(network, keras, drawn) == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
+    clip, logits = trained.data.inception.test_logits(network, 3)
+    assert set(clip) == set(fold)
+    assert logits == pytest.approx(predict_logits(keras, drawn.log_mels), abs=0.05)
 
 
 def test_thresholds_come_from_ambience(trained):
     """Each label has a threshold among the candidates, with its false alarm rate."""
-    network = json.loads((trained.output / "networks" / "all" / "network.json").read_text())
+    network = json.loads((trained.output / "networks" / "all" / "ensemble.json").read_text())
     for threshold in network["thresholds"].values():
         assert THRESHOLD_CANDIDATES[0] <= threshold["threshold"] <= THRESHOLD_CANDIDATES[-1]
         assert threshold["false_alarms_per_hour"] >= 0

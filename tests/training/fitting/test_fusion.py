@@ -1,0 +1,100 @@
+"""Fusion of two networks on validation folds."""
+
+import numpy as np
+import pytest
+
+from device.model.ensemble import asks_others, fuse
+from device.model.manifest import ClipScoring, LiveScoring
+from training.fitting.fusion import (
+    ASK_ABOVE,
+    FIRST_WEIGHTS,
+    LiveWindows,
+    choose_clip_rule,
+    choose_live_rule,
+    fuse_windows,
+    single_scoring,
+)
+
+NAMES = ("first", "second")
+LABELS = 3
+
+
+def draw(rng, target, strength):
+    """Return probabilities of `LABELS` and `unknown` that favor the target by a strength."""
+    logits = rng.normal(size=(len(target), LABELS + 1)) + strength * np.eye(LABELS + 1)[target]
+    powers = np.exp(logits)
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ClipScoring(weights={"first": 0.7, "second": 0.3}, ask_below=0.6),
+        ClipScoring(weights={"first": 0.7, "second": 0.3}, ask_below=None),
+        LiveScoring(weights={"first": 0.5, "second": 0.5}, ask_above=0.8),
+        LiveScoring(weights={"first": 0.5, "second": 0.5}, ask_above=None),
+    ],
+)
+def test_many_windows_are_fused_like_one_on_the_device(rule):
+    """The probabilities of many windows are those that the device computes for each."""
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, LABELS + 1, 50)
+    first, second = draw(rng, target, 2.0), draw(rng, target, 1.0)
+    fused = fuse_windows([first, second], LABELS, rule)
+    weights = list(rule.weights.values())
+    for row in range(50):
+        asked = asks_others(first[row], LABELS, rule)
+        expected = fuse([first[row], second[row]], weights) if asked else first[row]
+        assert fused[row] == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_network_is_scored_alone():
+    """With one network the probabilities are its own, and the scoring names it alone."""
+    probabilities = draw(np.random.default_rng(1), np.array([0, 1]), 1.0)
+    scoring = single_scoring("first")
+    assert fuse_windows([probabilities], LABELS, scoring.clip) is probabilities
+    assert (scoring.order, scoring.live.weights) == (("first",), {"first": 1.0})
+
+
+def test_the_better_network_gets_the_higher_weight():
+    """A second network without information gets the least weight, one that is better than the first the most."""
+    rng = np.random.default_rng(2)
+    target = rng.integers(0, LABELS, 600)
+    clip = np.arange(600, dtype=np.int32)
+    good, useless = draw(rng, target, 2.0), draw(rng, np.zeros(600, int), 0.0)
+    alone = choose_clip_rule(NAMES, [good, useless], clip, target, LABELS)
+    confirmed = choose_clip_rule(NAMES, [useless, good], clip, target, LABELS)
+    assert alone.weights["first"] == max(FIRST_WEIGHTS)
+    assert confirmed.weights["first"] == min(FIRST_WEIGHTS)
+
+
+def test_negatives_do_not_choose_the_clip_rule():
+    """Clips of `unknown` change nothing: their number is arbitrary."""
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, LABELS, 300)
+    negatives = np.full(300, LABELS)
+    pair = [draw(rng, np.concatenate([target, negatives]), strength) for strength in (1.5, 1.0)]
+    clip = np.arange(600, dtype=np.int32)
+    every = choose_clip_rule(NAMES, pair, clip, np.concatenate([target, negatives]), LABELS)
+    labelled = choose_clip_rule(NAMES, [each[:300] for each in pair], clip[:300], target, LABELS)
+    assert every == labelled
+
+
+def test_live_sound_is_confirmed_by_a_network_that_errs_elsewhere():
+    """Networks with independent false alarms together let less ambience pass, so the second gets weight."""
+    rng = np.random.default_rng(4)
+    target = rng.integers(0, LABELS, 800)
+    ambience = np.full(2000, LABELS)
+    sounds = LiveWindows([draw(rng, target, 2.5) for _ in NAMES], target)
+    rule = choose_live_rule(NAMES, sounds, [draw(rng, ambience, 2.5) for _ in NAMES], LABELS)
+    assert rule.weights["second"] >= 0.4
+    assert rule.ask_above in ASK_ABOVE
+
+
+def test_without_ambience_the_labels_choose_the_live_rule():
+    """Without ambience there is a rule nevertheless."""
+    rng = np.random.default_rng(5)
+    target = rng.integers(0, LABELS, 100)
+    none = np.zeros((0, LABELS + 1), np.float32)
+    rule = choose_live_rule(NAMES, LiveWindows([draw(rng, target, 2.0)] * 2, target), [none, none], LABELS)
+    assert set(rule.weights) == set(NAMES)

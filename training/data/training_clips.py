@@ -1,0 +1,116 @@
+"""Clips that only train: ESC-50, and slices rebuilt from log-mels of UrbanSound8K. They never test or validate.
+
+ESC-50 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015): a folder named like a
+label holds further recordings of it, the other folders hold negatives. One fold of ESC-50 is held out entirely, for a
+last test of a finished network.
+"""
+
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from device.errors import InputError
+from device.types import UNKNOWN
+from training.data.dataset import TRAINING_FOLD, Clip, Dataset, sound_files
+
+ESC50_HELD_OUT_FOLD = 5
+"""Fold of ESC-50, the first number of a file's name, that no network is trained on."""
+TABLE = "table.csv"
+_ESC50_NAME = re.compile(r"(?P<fold>[1-5])-(?P<recording>\d+)-[A-Z]")
+_COLUMNS = {"file", "class", "fsID", "fold", "note"}
+_CARRIER = re.compile(r"carrier \S+ \(fold (\d+)\)")
+"""Slice whose samples were filtered to the log-mel of another slice."""
+
+
+def add_training_clips(dataset: Dataset, folders: Sequence[Path]) -> Dataset:
+    """Add the clips of folders, in their order, behind those of the dataset.
+
+    Clips that the dataset contains already are skipped. If a folder is of ESC-50, negatives of the dataset that are of
+    ESC-50's held-out fold are left out too.
+
+    Raises:
+        InputError: a folder is missing, its table is invalid, or it is of neither kind.
+    """
+    clips, found = dataset.clips, []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError(
+                f"no clips at {folder}: not a folder. Set --also to a folder of ESC-50 or of rebuilt clips"
+            )
+        if (folder / TABLE).exists():
+            added = list(_rebuilt_clips(folder, dataset.labels))
+        else:
+            clips = tuple(clip for clip in clips if clip.label != UNKNOWN or not is_held_out(clip.path))
+            added = list(_esc50_clips(folder, dataset.labels, clips))
+        present = {clip.path.resolve() for clip in clips}
+        added = [clip for clip in added if clip.path.resolve() not in present]
+        clips += tuple(added)
+        labelled = sum(clip.label != UNKNOWN for clip in added)
+        found.append(f"{folder.name} ({labelled} of the labels, {len(added) - labelled} negatives)")
+    if not found:
+        return dataset
+    description = f"{dataset.description}; only for training: {', '.join(found)}"
+    return replace(dataset, clips=clips, description=description)
+
+
+def held_out_esc50(folders: Sequence[Path], labels: Sequence[str]) -> list[Clip]:
+    """Return the clips of ESC-50's held-out fold, for the last test of a finished network."""
+    files = (path for folder in folders for path in sound_files(folder) if is_held_out(path))
+    return [_esc50_clip(path, labels, {}) for path in files]
+
+
+def is_held_out(path: Path) -> bool:
+    """Return whether a file is of ESC-50's held-out fold, by its name."""
+    name = _ESC50_NAME.match(path.name)
+    return name is not None and int(name["fold"]) == ESC50_HELD_OUT_FOLD
+
+
+def _esc50_clips(folder: Path, labels: Sequence[str], dataset_clips: Sequence[Clip]) -> Iterator[Clip]:
+    """Yield the clips of ESC-50 that are not held out.
+
+    A recording may have clips in several folders of sounds. Where the dataset contains one of them, the others are left
+    out together with it.
+    """
+    files = [path for path in sound_files(folder) if _ESC50_NAME.match(path.name)]
+    if not files:
+        raise InputError(
+            f"{folder}: neither {TABLE} nor sound files named like ESC-50's (1-100032-A-0.wav) found. Set --also to a "
+            "folder of ESC-50 or of rebuilt clips, --negatives to other sounds"
+        )
+    folds: dict[str, set[int]] = defaultdict(set)
+    for clip in dataset_clips:
+        if name := _ESC50_NAME.match(clip.path.name):
+            folds[name["recording"]] |= {clip.fold, *clip.tied_folds} - {TRAINING_FOLD}
+    yield from (_esc50_clip(path, labels, folds) for path in files if not is_held_out(path))
+
+
+def _esc50_clip(path: Path, labels: Sequence[str], folds: Mapping[str, set[int]]) -> Clip:
+    name = _ESC50_NAME.match(path.name)
+    recording = name["recording"] if name else path.stem
+    label = path.parent.name if path.parent.name in labels else UNKNOWN
+    return Clip(path, label, f"esc50/{recording}", TRAINING_FOLD, None, tuple(sorted(folds.get(recording, ()))))
+
+
+def _rebuilt_clips(folder: Path, labels: Sequence[str]) -> Iterator[Clip]:
+    """Yield the slices of a table. Each is left out with its own folds, and with the fold of its carrier.
+
+    The carrier is the slice that supplied the samples.
+    """
+    table = folder / TABLE
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if missing := _COLUMNS.difference(reader.fieldnames or ()):
+            raise InputError(f"{table}: columns missing: {', '.join(sorted(missing))}. Take it from the data set")
+        rows = [row for row in reader if row["class"] in labels]
+    by_name = {path.name: path for path in sound_files(folder)}
+    for row in rows:
+        carrier = _CARRIER.search(row["note"])
+        if carrier is None:
+            raise InputError(f"{table}: {row['file']}: its note names no carrier with its fold. Complete the table")
+        folds = {*map(int, row["fold"].split("/")), int(carrier[1])}
+        if row["file"] in by_name:
+            recording = row["fsID"].removeprefix("fs")
+            yield Clip(by_name[row["file"]], row["class"], recording, TRAINING_FOLD, None, tuple(sorted(folds)))
