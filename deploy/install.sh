@@ -29,7 +29,7 @@ units=$root/etc/systemd/system
 command=$root/usr/local/bin/earshot
 python=$root/usr/bin/python3 # Debian's own, because another Python does not find Debian's packages
 # Contents of a version. Only the shipped bundle is copied, not bundles that were trained beside it.
-parts=(device training models/urbansound8k deploy docs config.yaml pyproject.toml README.md LICENSE)
+parts=(device training models/urbansound8k models/urbansound8k-light deploy docs config.yaml pyproject.toml README.md LICENSE)
 # PyAudio and systemd-python have no wheels. Debian's packages are used, so that no compiler is needed on a Pi.
 packages=(python3-venv python3-pyaudio python3-systemd ca-certificates)
 space_needed=900 # MB: two versions side by side, and pip's temporary files

@@ -58,6 +58,12 @@ def bundle_path():
 
 
 @pytest.fixture(scope="session")
+def light_bundle_path():
+    """Return the shipped bundle of the AudioSet network alone."""
+    return ROOT / "models" / "urbansound8k-light"
+
+
+@pytest.fixture(scope="session")
 def demo_recording():
     """Return the demo's recording: one minute of a summer night with a dog, a car horn, a gun shot and a jackhammer."""
     return ROOT / "deploy" / "demo" / "street.flac"

@@ -67,7 +67,7 @@ put_project() {
     printf '#!/%s/bin/python3\nimport sys\n\nfrom device.cli.main import main\n\nsys.exit(main())\n' "$home" >"$root/bin/earshot"
     chmod 755 "$root/bin/earshot"
     ln -s "../lib/earshot/bin/earshot" "$tree/usr/bin/earshot"
-    cp -r --parents models/urbansound8k "$root"
+    cp -r --parents models/urbansound8k models/urbansound8k-light "$root"
     cp config.yaml "$tree/etc/earshot/config.yaml"
     # model.bundle is relative to the config's folder, so the link makes the project's config.yaml valid here, too.
     ln -s /usr/lib/earshot/models "$tree/etc/earshot/models"

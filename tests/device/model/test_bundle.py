@@ -185,3 +185,12 @@ def test_extreme_odds_give_finite_scores(copy):
     rewrite(copy, unknown={**unknown, "live_odds": 1e30, "clear_db": 100.0, "faint_odds": 2.0})
     scores = make_scorer(copy).live_scores(np.array([[1.0, *[0.0] * 9]] * 3, np.float32), 1.5, rise_db=-200.0)
     assert np.isfinite(scores).all()
+
+
+def test_the_light_bundle_computes_its_golden_values(light_bundle_path):
+    """The light bundle passes its self-test on this machine, has the same labels, and contains the MIT licence."""
+    bundle, ensemble = open_bundle(light_bundle_path)
+    assert list(ensemble.networks) == ["audioset"]
+    assert bundle.labels == load_bundle(light_bundle_path.with_name("urbansound8k")).labels
+    card = (light_bundle_path / "MODEL_CARD.md").read_text()
+    assert "MIT License, Copyright (c) 2022 Florian Schmid" in card
