@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [
     *("config.yaml", "pyproject.toml", "README.md", "LICENSE", "docs/mqtt.md"),
     *("device/__init__.py", "training/__init__.py", "models/urbansound8k/bundle.json"),
+    "models/urbansound8k-light/bundle.json",
     *("deploy/install.sh", "deploy/packages.sh", "deploy/requirements.txt"),
     *("deploy/systemd/earshot.service", "deploy/systemd/earshot@.service"),
 ]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from device.types import UNKNOWN
 from training.data.array_cache import Cache
-from training.data.dataset import Clip, Dataset
+from training.data.dataset import TRAINING_FOLD, Clip, Dataset
 from training.data.windows import SampleWindows
 from training.fitting.backbone_features import Examples, QuantizationNoise
 from training.fitting.calibration import clip_means
@@ -198,3 +198,53 @@ def test_splits_share_neither_fold_nor_recording(drawn):
             for left, right in ((0, 1), (0, 2), (1, 2)):
                 assert not parts[left] & parts[right]
                 assert not recordings[left] & recordings[right]
+
+
+def with_training_clips(dataset, examples, tied_fold):
+    """Return a dataset and features with two copies of a label's clip that only trains, tied to a fold."""
+    clips = (*dataset.clips, Clip("extra.wav", "a", "extra", TRAINING_FOLD, None, (tied_fold,)))
+    extended = Examples(
+        np.concatenate([examples.features, np.full((2, 6), 50.0, np.float16)]),
+        np.append(examples.clip, np.full(2, len(dataset.clips), np.int32)),
+        np.append(examples.copy, np.array([0, 1], np.int32)),
+        examples.noise,
+    )
+    return Dataset("extended", dataset.labels, clips, ""), extended
+
+
+def test_a_clip_that_only_trains_is_left_out_with_its_tied_folds(tmp_path):
+    """A clip that is tied to a fold changes the head without that fold in nothing, and other heads."""
+    dataset, examples = make_examples()
+    extended = with_training_clips(dataset, examples, tied_fold=3)
+    plain, other = trainer_of(dataset, examples, tmp_path / "plain"), trainer_of(*extended, tmp_path / "extended")
+    assert np.array_equal(plain.head(3, None, 0.1).weights, other.head(3, None, 0.1).weights)
+    assert not np.array_equal(plain.head(1, None, 0.1).weights, other.head(1, None, 0.1).weights)
+    assert other.validation_folds(None) == [1, 3, 10]
+
+
+def test_a_copy_is_left_out_with_the_fold_of_its_background(tmp_path):
+    """A copy of a clip that only trains is left out with the fold whose ambience was mixed into it."""
+    dataset, examples = with_training_clips(*make_examples(), tied_fold=7)
+    background = int(dataset.background_folds(1)[-1])
+    trainer = trainer_of(dataset, examples, tmp_path)
+    for fold in (1, 3, 10):
+        assert trainer._left_out(examples.clip, examples.copy, [fold])[-2:].tolist() == [False, fold == background]
+
+
+def test_ambience_is_scored_without_the_negatives_of_its_fold_alone(tmp_path):
+    """With `ambience_with_labels`, the head for a fold's ambience is fitted on its labels, not on its negatives."""
+    dataset, examples = make_examples()
+    config = HeadConfig(ambience_with_labels=True)
+    folds, negative = dataset.clip_folds, np.array([clip.label == UNKNOWN for clip in dataset.clips])
+
+    def score(changed, name):
+        features = examples.features.copy()
+        features[changed] += np.float16(9.0)
+        shifted = Examples(features, examples.clip, examples.copy, examples.noise)
+        return trainer_of(dataset, shifted, tmp_path / name, config).head(3, 1, 0.1, with_labels=True).weights
+
+    before = score(np.zeros(len(folds), bool), "before")
+    assert np.array_equal(before, score((folds == 3) & negative, "negatives"))
+    assert np.array_equal(before, score(folds == 1, "test fold"))
+    assert not np.array_equal(before, score((folds == 3) & ~negative, "labels"))
+    assert not np.array_equal(before, score((folds == 10) & negative, "other negatives"))

@@ -48,7 +48,9 @@ def dataset(urbansound8k, negatives, esc50):
 
 @pytest.fixture(scope="module")
 def config(small_features, audioset_weights):
-    """Both networks, with one copy and few candidates."""
+    """Both networks, with one copy and one shrinkage."""
+    audioset = AudioSetConfig(audioset_weights, copies=1)
+    heads = {name: replace(getattr(audioset, name), shrinkages=(0.3,)) for name in ("clip_head", "live_head")}
     return ExperimentConfig(
         SpectrogramConfig(features=small_features, copies=1),
         BackboneConfig("random", ("mixed0",)),
@@ -56,7 +58,7 @@ def config(small_features, audioset_weights):
         FineTuneConfig(),
         SceneConfig(clips_per_label=1, lead_seconds=3.0, tail_seconds=1.0),
         networks=("audioset", "inception"),
-        audioset=AudioSetConfig(audioset_weights, copies=1),
+        audioset=replace(audioset, **heads),
     )
 
 
