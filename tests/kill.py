@@ -66,7 +66,7 @@ class Count:
 
     @property
     def is_clean(self):
-        """Whether the daemon lost no message and kept the order."""
+        """True if the daemon lost no message and kept the order."""
         return not (self.lost or self.out_of_order or self.two_ids) and self.made > 0
 
 

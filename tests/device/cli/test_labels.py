@@ -58,7 +58,7 @@ def test_a_search_ignores_case(labels):
 
 
 def test_a_mistyped_search_gets_a_suggestion(labels):
-    """Where no name contains the text, the error has the most similar names, or the command that lists all."""
+    """Without a name that contains the text, the error has the most similar names, or the command that lists all."""
     code, lines, error = labels("--search", "typewritter")
     assert (code, lines) == (2, [])
     assert "no label and no AudioSet class contains it. Did you mean 'Typewriter'?" in error
