@@ -110,12 +110,15 @@ class Window:
         end: position after the last sample.
         span: the gate's span, as known when the window was complete.
         hop_length: samples from its start to the start of the next window.
+        resumed_at: position at which the sound resumed after a pause, if the window begins before that position instead
+            of one hop after the last window; else None.
     """
 
     start: int
     end: int
     span: Span
     hop_length: int
+    resumed_at: int | None = None
 
 
 @dataclass(frozen=True)

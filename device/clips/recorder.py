@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from device.audio.ring_buffer import RingBuffer
+from device.clips.sound_buffer import SoundBuffer
 from device.clips.speech_filter import SpeechFilter
 from device.clips.store import ClipFolder
 from device.config.models import ClipsConfig
@@ -38,28 +38,27 @@ class Recorder(Observer):
         self._rate = features.sample_rate
         self._window_length = features.window_length
         self._maximum = round(config.maximum_seconds * self._rate)
-        # The end of an event is known up to two windows later.
-        self._ring = RingBuffer(self._maximum + 3 * self._window_length)
+        # The end of an event is known up to two windows later. A hang-over between them may take any time.
+        self._sound = SoundBuffer(self._maximum + 3 * self._window_length)
         self._speech_filter = SpeechFilter(labels, config.voice_labels, self._rate, unknown_output=unknown_output)
         self._last: ClassifiedWindow | None = None
         self._update_folder(lambda: None)
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """Store the samples of a window that earlier windows did not contain."""
-        start = max(window.start, self._ring.end)
-        self._ring.write(window.samples[start - window.start :], start)
+        self._sound.write(window.samples, window.start)
         self._last = window
-        self._speech_filter.add_window(window, self._ring.oldest)
+        self._speech_filter.add_window(window, self._sound.oldest)
 
     def on_event(self, event: Event) -> None:
         """Write the clip when an event ends. A long event keeps only its last part."""
         if event.end_time is None or self._last is None:
             return
-        onset = self._position(event.start_time)
+        onset, sound_end = self._position(event.start_time), self._position(event.end_time)
         # A sound shorter than a window is saved with its surroundings: they were classified as well.
-        end = min(max(self._position(event.end_time), onset + self._window_length), self._ring.end)
-        start = max(min(onset, end - self._window_length), end - self._maximum, self._ring.oldest)
-        samples = self._ring.read(start, end)
+        end = min(max(sound_end, onset + self._window_length), self._sound.pause_after(sound_end - 1))
+        start = max(min(onset, end - self._window_length), end - self._maximum, self._sound.oldest)
+        samples = self._sound.read(start, end)
         if not self._config.keep_speech and self._speech_filter.may_contain_speech(samples, start, end):
             _LOGGER.info("no clip of the event %s is saved: it may contain speech", event.event_id)
             return

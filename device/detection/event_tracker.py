@@ -23,20 +23,27 @@ class _ActiveEvent:
         detected_until: end of the last window in which its label was detected.
         next_window_start: start of the window after that one. The event ends there, unless that window detects the
             label again.
+        is_paused: whether the sound has paused since, for longer than a window.
     """
 
     event: Event
     start: int
     detected_until: int
     next_window_start: int
+    is_paused: bool = False
 
     def extend(self, window: Window, confidence: float, scores: dict[str, float], level_dbfs: float) -> None:
         """Continue the event through another window in which its label was detected."""
         self.detected_until, self.next_window_start = window.end, window.start + window.hop_length
+        self.is_paused = False
         event = self.event
         if confidence > event.confidence:
             event = dataclasses.replace(event, confidence=confidence, scores=scores)
         self.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
+
+    def pause(self, sound_end: int) -> None:
+        """Note a pause after `sound_end`, where the event ends unless the next window detects its label."""
+        self.detected_until, self.is_paused = min(self.detected_until, sound_end), True
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class EventTracker:
             level_dbfs: RMS level of the window's loudest 30 ms, dB relative to full scale.
             time_of: sample position -> Unix seconds.
         """
+        self._note_pause(scored.window)
         self._recent.append(scored)
         judgements = {vocabulary: vocabulary.judge(self._recent) for vocabulary in self._vocabularies}
         moment = _Moment(
@@ -147,6 +155,15 @@ class EventTracker:
         for name, active in list(self._active.items()):
             yield self._end(name, min(active.detected_until, span.end), time_of)
 
+    def _note_pause(self, window: Window) -> None:
+        """Judge a window apart from the earlier ones if the sound paused between them, within a long hang-over."""
+        if window.resumed_at is None or not self._recent or window.start < self._recent[-1].window.end:
+            return
+        sound_end = self._recent[-1].window.span.end
+        self._recent.clear()
+        for active in self._active.values():
+            active.pause(sound_end)
+
     def _continue_events(self, moment: _Moment) -> Iterator[Event]:
         """Extend the active events with a detected label; end the others, and those of the maximum duration."""
         window = moment.window
@@ -157,6 +174,8 @@ class EventTracker:
                 if window.end - active.start >= self._maximum:
                     self._exhausted.add(name)
                     yield self._end(name, window.end, moment.time_of)
+            elif active.is_paused:
+                yield self._end(name, active.detected_until, moment.time_of)
             elif window.start >= active.next_window_start:
                 end = max(active.next_window_start, active.start + window.hop_length)
                 yield self._end(name, end, moment.time_of)
@@ -204,6 +223,8 @@ class EventTracker:
         least, vocabulary = self._thresholds[name] / 2, self._vocabulary_of[name]
         contributing = [scored.window for scored in self._recent if vocabulary.score(scored, name) >= least]
         first = contributing[0] if contributing else self._recent[-1].window
+        if first.resumed_at is not None:
+            return first.resumed_at
         if first.start < first.span.start:
             return first.span.start  # first window of the span: the onset opened the gate
         return first.end - first.hop_length  # later window: only its last hop is new, so the onset lies there

@@ -29,6 +29,7 @@ class Windower:
         self._position = 0
         self._next_start = 0
         self._covered_until = 0
+        self._resumed_at: int | None = None
 
     def update(self, span: Span | None, position: int) -> Iterator[Window | Span]:
         """Yield each complete window, and the joined span when it is over.
@@ -63,12 +64,13 @@ class Windower:
         """Begin with a new span, or extend the current one to its end."""
         if self._span is None:
             self._next_start = self._covered_until = span.start - self._pre_roll
-            self._span = span
+            self._span, self._resumed_at = span, None
             return
         paused = self._span.end < self._position
-        if paused and span.end > self._span.end and self._span.end <= self._covered_until:
+        is_covered = paused and span.end > self._span.end and self._span.end <= self._covered_until
+        if is_covered and span.end - self._pre_roll > self._next_start:
             # Windows cover all sound before the pause: the next one begins before the new onset.
-            self._next_start = max(self._next_start, span.end - self._pre_roll)
+            self._next_start, self._resumed_at = span.end - self._pre_roll, span.end
         self._span = Span(self._span.start, span.end, self._span.reason, span.is_open)
 
     def _next_window(self, span: Span) -> Window:
@@ -77,4 +79,5 @@ class Windower:
         hop_length = max(self._hop_length, stretched)
         self._next_start += hop_length
         self._covered_until = end
-        return Window(start, end, span, hop_length)
+        resumed_at, self._resumed_at = self._resumed_at, None
+        return Window(start, end, span, hop_length, resumed_at)

@@ -69,6 +69,7 @@ class RecorderHarness:
         (tuple(range(4, 34)), (5, 35), (25, 35)),  # the last ten seconds of a long event
         ((1, 20.25, 21.25), (20.75, 24), (20.75, 24)),  # after a pause without windows
         ((4.5, 5.5, 6.5, 7.5, 8.5), (5, 8), (5, 8)),  # the end of the event arrives after later windows
+        ((4.5, 36.5), (5, 6), (4.5, 7.5)),  # the end of the event arrives after a long hang-over
     ],
 )
 def test_the_clip_has_the_extent_of_the_event(tmp_path, windows, event, clip):
