@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
+from device.util.supervised_thread import SupervisedThread
+
 _REPORT_SECONDS = 60.0
 """Time between two reports while nothing changes."""
 
@@ -20,7 +22,7 @@ class HealthReporter:
         self._report = report
         self._changed = changed
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="health", daemon=True)
+        self._thread = SupervisedThread("health", self._work)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -28,8 +30,7 @@ class HealthReporter:
 
     def __exit__(self, *_: object) -> None:
         self._stopping = True
-        self._changed.set()
-        self._thread.join()
+        self._thread.stop(self._changed.set)
         self._report()
 
     def _work(self) -> None:

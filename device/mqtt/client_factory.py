@@ -51,15 +51,20 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
     """Connect to the broker, and resume the session that it kept.
 
     Raises:
-        OSError: the broker cannot be reached, or its certificate is not valid.
+        OSError: the broker cannot be reached, offers no WebSocket, or has a certificate that is not valid.
     """
-    if protocol != MQTTProtocolVersion.MQTTv5:
-        client.connect(config.host, config.port, config.keepalive_seconds)
-        return
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
-    properties.SessionExpiryInterval = _SESSION_SECONDS
-    properties.MaximumPacketSize = LARGEST_PACKET
-    client.connect(config.host, config.port, config.keepalive_seconds, clean_start=False, properties=properties)
+    options: dict[str, Any] = {}
+    if protocol == MQTTProtocolVersion.MQTTv5:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
+        properties.SessionExpiryInterval = _SESSION_SECONDS
+        properties.MaximumPacketSize = LARGEST_PACKET
+        options = {"clean_start": False, "properties": properties}
+    try:
+        client.connect(config.host, config.port, config.keepalive_seconds, **options)
+    except ssl.CertificateError:  # also a ValueError
+        raise
+    except (ValueError, LookupError) as error:  # paho, when it parses the answer to a WebSocket handshake
+        raise paho.WebsocketConnectionError(str(error)) from error
 
 
 class _Client(paho.Client):

@@ -14,9 +14,11 @@ from paho.mqtt.properties import MQTTException, Properties  # type: ignore[attr-
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config.models import MqttConfig
+from device.errors import ConfigError
 from device.mqtt.client_factory import connect, make_client
 from device.mqtt.connection_errors import NO_ANSWER, describe_connect_error, describe_disconnect, describe_refusal
 from device.util.log_throttle import LogThrottle
+from device.util.supervised_thread import SupervisedThread
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class Connection:
         self._client = self._make_client(next(iter(_PROTOCOLS)))  # reports an invalid certificate at once
         self._fault = ""
         self._answered = False
-        self._thread = threading.Thread(target=self._work, name="mqtt", daemon=True)
+        self._thread = SupervisedThread("mqtt", self._work)
 
     def __enter__(self) -> Self:
         """Start connecting; never waits for the broker."""
@@ -92,8 +94,8 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         """Disconnect; the broker does not publish the will."""
         self._stopping.set()
-        self._client.disconnect()
-        self._thread.join(_LEAVE_SECONDS)  # a name server or a broker that does not answer may take longer
+        # A name server or a broker that does not answer may take longer.
+        self._thread.stop(self._client.disconnect, _LEAVE_SECONDS)
 
     def _work(self) -> None:
         pause = _FIRST_RETRY_SECONDS
@@ -116,9 +118,12 @@ class Connection:
         """
         for protocol, answer_seconds in _PROTOCOLS.items():
             self._answered, self._fault = False, NO_ANSWER
-            self._client = self._make_client(protocol)
             try:
+                self._client = self._make_client(protocol)
                 connect(self._client, self._config, protocol)
+            except ConfigError as error:  # a certificate was replaced meanwhile, and may come back
+                self._fault = f"cannot be used: {error}"
+                return 0.0
             except OSError as error:
                 self._fault = describe_connect_error(error)
                 return 0.0
@@ -127,7 +132,8 @@ class Connection:
                 self._loop(self._client, answer_seconds)
             except _NOT_MQTT as error:
                 self._fault = f"sends data that is not MQTT ({error}). Check mqtt.port"
-            self._observer.on_disconnect(self._client)
+            finally:
+                self._observer.on_disconnect(self._client)
             if self._answered or self._stopping.is_set():
                 return time.monotonic() - started
         return 0.0

@@ -2,13 +2,14 @@
 
 import contextlib
 import queue
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 import paho.mqtt.client as paho
+
+from device.util.supervised_thread import SupervisedThread
 
 Handler = Callable[[str, bytes], None]
 """Handles the topic and the payload of a message. Both come from outside, so they may contain anything."""
@@ -50,7 +51,7 @@ class InboundQueue:
         self._stopping = False
         self._subscriptions: list[_Subscription] = []
         self._queue: queue.Queue[tuple[Handler, str, bytes] | None] = queue.Queue(_QUEUE_LENGTH)
-        self._thread = threading.Thread(target=self._work, name="commands", daemon=True)
+        self._thread = SupervisedThread("commands", self._work)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,9 +59,7 @@ class InboundQueue:
 
     def __exit__(self, *_: object) -> None:
         self._stopping = True
-        with contextlib.suppress(queue.Full):  # then the thread is busy, and reads `_stopping` next
-            self._queue.put_nowait(None)
-        self._thread.join(_LEAVE_SECONDS)
+        self._thread.stop(self._wake, _LEAVE_SECONDS)
 
     @property
     def filters(self) -> list[str]:
@@ -104,7 +103,11 @@ class InboundQueue:
         if self._dropped_in_second == _OVERLOAD:
             self._on_overload()
 
+    def _wake(self) -> None:
+        with contextlib.suppress(queue.Full):  # then the thread is busy, and reads `_stopping` next
+            self._queue.put_nowait(None)
+
     def _work(self) -> None:
-        while (item := self._queue.get()) is not None and not self._stopping:
+        while not self._stopping and (item := self._queue.get()) is not None:
             handler, topic, payload = item
             handler(topic, payload)

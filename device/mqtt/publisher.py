@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from device.mqtt.retained_store import RetainedStore
 from device.outbox.queue import Outbox, OutboxStatus
 from device.util.clock import CLOCK, Clock, Stamp
 from device.util.log_throttle import LogThrottle
+from device.util.supervised_thread import SupervisedThread
 
 _GOODBYE_SECONDS = 2.0
 """Time for the delivery of the last `status`."""
@@ -76,11 +78,12 @@ class Publisher:
         self._log_throttle = LogThrottle()
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox: SimpleQueue[_Job] = SimpleQueue()
+        self._jobs: deque[_Job] = deque()
         self._unstored = 0
         self._probed_at: float | None = None
         self._progress = threading.Condition()
         self._running = True
-        self._thread = threading.Thread(target=self._work, name="publisher", daemon=True)
+        self._thread = SupervisedThread("publisher", self._work)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -97,8 +100,7 @@ class Publisher:
         with self._progress:
             self._progress.wait_for(lambda: self._delivery.has_sent_retained, _GOODBYE_SECONDS)
         self._open.close()
-        self._inbox.put(self._stop)
-        self._thread.join()
+        self._thread.stop(lambda: self._inbox.put(self._stop))
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue an event message for delivery; returns at once."""
@@ -184,29 +186,31 @@ class Publisher:
 
     def _work(self) -> None:
         while self._running:
-            for job in self._jobs():
-                job()
+            self._take_jobs()
+            while self._jobs:  # one at a time: the others remain if one fails
+                self._jobs.popleft()()
             self._delivery.process()
             if self._commands_paused_until is not None and time.monotonic() >= self._commands_paused_until:
                 self._subscribe_all()
             with self._progress:
                 self._progress.notify_all()
 
-    def _jobs(self) -> list[_Job]:
-        """Return all jobs in the inbox, so that messages acknowledged together are deleted together."""
-        jobs: list[_Job] = []
+    def _take_jobs(self) -> None:
+        """Take all jobs from the inbox, so that messages acknowledged together are deleted together."""
         try:
-            jobs.append(self._inbox.get(timeout=RETRY_SECONDS))
-            while len(jobs) < _JOBS_AT_ONCE:
-                jobs.append(self._inbox.get_nowait())
+            if not self._jobs:
+                self._jobs.append(self._inbox.get(timeout=RETRY_SECONDS))
+            while len(self._jobs) < _JOBS_AT_ONCE:
+                self._jobs.append(self._inbox.get_nowait())
         except Empty:
             pass
-        return jobs
 
     def _store(self, message: dict[str, Any], created: Stamp) -> None:
-        self._delivery.enqueue(message, created)
-        with self._progress:
-            self._unstored -= 1
+        try:
+            self._delivery.enqueue(message, created)
+        finally:
+            with self._progress:
+                self._unstored -= 1
 
     def _answer_probe(self) -> None:
         self._outbox.refresh_status()

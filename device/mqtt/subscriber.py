@@ -14,9 +14,11 @@ from device.config.models import MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.client_factory import connect, make_client
 from device.mqtt.connection_errors import NO_ANSWER, describe_connect_error, describe_refusal
+from device.util.supervised_thread import SupervisedThread
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 10.0
+_LEAVE_SECONDS = 3.0
 _PROTOCOL = MQTTProtocolVersion.MQTTv311
 """MQTT 3.1.1, which every broker supports."""
 
@@ -37,6 +39,7 @@ class Subscriber:
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
+        self._thread = SupervisedThread("mqtt", self._client.loop_forever)  # paho's own ends at the first exception
 
     def __enter__(self) -> Self:
         """Connect and subscribe; wait until the broker has acknowledged the subscription.
@@ -49,7 +52,7 @@ class Subscriber:
             connect(self._client, self._config, _PROTOCOL)
         except OSError as error:
             raise UnavailableError(f"{broker} {describe_connect_error(error)}") from error
-        self._client.loop_start()
+        self._thread.start()
         try:
             fault = self._subscribed.get(timeout=_CONNECT_SECONDS)
         except queue.Empty:
@@ -60,8 +63,7 @@ class Subscriber:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._thread.stop(self._client.disconnect, _LEAVE_SECONDS)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield each message until `close`. A payload that is no JSON object is ignored."""

@@ -34,6 +34,7 @@ from device.service.supervisor import Supervisor
 from device.types import Event
 from device.util.clock import CLOCK
 from device.util.json_store import JsonStore
+from device.util.supervised_thread import THREADS
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ def _publish_health(
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "commands_dropped": status.commands_dropped,
+        "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),

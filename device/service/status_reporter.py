@@ -1,11 +1,12 @@
 """Status reporter: the status line and the watchdog of systemd, from the state of the running parts."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from device.service.systemd import Notify
 from device.util.log_throttle import LogThrottle
+from device.util.supervised_thread import THREADS
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -23,16 +24,22 @@ class RunStatus(NamedTuple):
 
 
 class StatusReporter:
-    """Sender of the status to systemd, and of `WATCHDOG=1` while all parts make progress. Used from one thread.
+    """Sender of the status to systemd, and of `WATCHDOG=1` while all parts make progress and no thread is missing.
+
+    Used from one thread.
 
     Args:
         notify: sends a message in the format of sd_notify(3); None without systemd.
         patience: time without progress after which a part counts as hung, s; None without a watchdog.
+        missing: returns the threads that ended unasked and do not run again yet.
     """
 
-    def __init__(self, notify: Notify | None, patience: float | None) -> None:
+    def __init__(
+        self, notify: Notify | None, patience: float | None, missing: Callable[[], Sequence[str]] = THREADS.missing
+    ) -> None:
         self._notify = notify
         self._patience = patience
+        self._missing = missing
         self._hanging = ""
         self._reported = ""
         self._log_throttle = LogThrottle()
@@ -48,7 +55,7 @@ class StatusReporter:
         if status != self._reported:
             self._reported = status
             self.send(f"STATUS={status}")
-        if self._patience is not None and self._makes_progress(run, self._patience):
+        if self._patience is not None and self._makes_progress(run, self._patience) and not self._missing():
             self.send("WATCHDOG=1")
 
     def send(self, message: str) -> None:

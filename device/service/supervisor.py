@@ -14,6 +14,7 @@ from typing import Generic, Self, TypeVar
 from device.errors import EarshotError, UnavailableError
 from device.service.status_reporter import RunStatus, StatusReporter
 from device.service.systemd import Notify
+from device.util.supervised_thread import SupervisedThread
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class Supervisor(Generic[Settings]):
         self._running = True
         self._run: RunStatus | None = None
         self._refused_reload = ""
-        self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
+        self._thread = SupervisedThread("supervisor", self._work)
 
     def __enter__(self) -> Self:
         """Start to report.
@@ -67,9 +68,7 @@ class Supervisor(Generic[Settings]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._inbox.put(self._end)
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.stop(lambda: self._inbox.put(self._end))
 
     def generations(self) -> Iterator[tuple[Settings, threading.Event]]:
         """Yield settings and the event that ends their run: at once, and after each reload, until `stop`.
@@ -135,6 +134,9 @@ class Supervisor(Generic[Settings]):
         except EarshotError as error:
             self._refuse_reload(str(error).splitlines())
             return
+        except Exception as error:
+            self._refuse_reload([f"internal error ({error!r})"])
+            raise  # the supervised thread logs it with its traceback
         _LOGGER.info("restarts with new settings")
         self._refused_reload = ""
         with self._lock:

@@ -16,6 +16,7 @@ from device.errors import UnavailableError
 from device.mqtt.publisher import Publisher
 from device.mqtt.subscriber import Subscriber
 from device.outbox.queue import Outbox
+from device.util.supervised_thread import THREADS
 
 EVENT = {"number": 1, "replayed": False}
 
@@ -199,3 +200,39 @@ def test_a_full_disk_delays_no_event(mosquitto, small_disk, caplog):
         assert "Free some space" in line
         ballast.unlink()
         wait_until(lambda: not publisher.status().outbox.trouble, 30, "the return to the disk")
+
+
+class FakeWebServer(FakeBroker):
+    """Server that answers each WebSocket handshake with a malformed line."""
+
+    def __init__(self, line):
+        self._line = line
+        super().__init__()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            connection.recv(4096)
+            connection.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n" + self._line + b"\r\n\r\n"
+            )
+            self.accepted.append(connection)
+
+
+@pytest.mark.parametrize("line", [b"Sec-WebSocket-Accept:abc", b"Sec-WebSocket-Accept: \xff\xfe"])
+def test_a_malformed_websocket_handshake_is_retried(tmp_path, caplog, monkeypatch, line):
+    """A malformed answer to the handshake is one log line, and the next attempt follows; the check names it."""
+    monkeypatch.setattr("device.mqtt.connection._LAST_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("device.mqtt.connection._FIRST_RETRY_SECONDS", 0.2)
+    server, before = FakeWebServer(line), THREADS.failures
+    with caplog.at_level(logging.WARNING), publishing(server.port, tmp_path, "127.0.0.1", transport="websockets"):
+        wait_until(lambda: len(server.accepted) >= 3, 20, "the third attempt")
+    assert [message for message in caplog.messages if "offers no WebSocket there" in message] == caplog.messages
+    assert THREADS.failures == before
+    config = MqttConfig(host="127.0.0.1", port=server.port, transport="websockets")
+    with pytest.raises(UnavailableError, match="offers no WebSocket"):
+        Subscriber(config, None).__enter__()
+    server.close()

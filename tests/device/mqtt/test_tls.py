@@ -1,4 +1,5 @@
 import logging
+import shutil
 import subprocess
 from contextlib import contextmanager
 
@@ -10,6 +11,7 @@ from device.errors import ConfigError, UnavailableError
 from device.mqtt.publisher import Publisher
 from device.mqtt.subscriber import Subscriber
 from device.outbox.queue import Outbox
+from device.util.supervised_thread import THREADS
 
 EVENT = {"number": 1, "replayed": False}
 
@@ -122,3 +124,25 @@ def test_an_invalid_certificate_file_is_reported_at_once(tmp_path):
     ):
         with pytest.raises(ConfigError, match=key), publishing(1, tmp_path, tls={"enabled": True, **tls}):
             pass
+
+
+@pytest.mark.parametrize("name", ["ca_file", "certificate_file", "key_file"])
+def test_a_file_that_is_away_at_a_reconnect_is_retried(make_tls, signed, tmp_path, caplog, monkeypatch, name):
+    """A certificate that is renamed for a moment is one log line; the connection is back once the file is."""
+    monkeypatch.setattr("device.mqtt.connection._LAST_RETRY_SECONDS", 0.5)
+    broker, before = make_tls("localhost"), THREADS.failures
+    files = {"ca_file": "authority.crt", "certificate_file": "client.crt", "key_file": "client.key"}
+    for file in files.values():
+        shutil.copy(signed / file, tmp_path)
+    tls = {"enabled": True, **{key: tmp_path / file for key, file in files.items()}}
+    away = tmp_path / files[name]
+    with caplog.at_level(logging.WARNING), publishing(broker.port, tmp_path, tls=tls) as publisher:
+        wait_until(lambda: publisher.status().connected, 20, "the connection")
+        away.rename(tmp_path / "away")
+        broker.stop()
+        broker.start()
+        wait_until(lambda: f"mqtt.tls.{name.replace('key', 'certificate')}" in caplog.text, 20, "the log line")
+        (tmp_path / "away").rename(away)
+        publisher.send(EVENT)
+        assert publisher.wait_delivered(20) == 0
+    assert THREADS.failures == before
