@@ -6,7 +6,8 @@ import numpy as np
 
 from device.audio.chunk_queue import Chunk
 from device.audio.resampling import BlockSplitter, Resampler
-from device.types import Block, to_float
+from device.audio.stream_clock import StreamClock
+from device.types import Block, Samples, to_float
 
 
 class BlockStream:
@@ -17,17 +18,22 @@ class BlockStream:
         channels: number of interleaved channels of the capture.
         sample_rate: sample rate of the blocks, Hz.
         position: position of the first block.
+        live: whether the sound arrives while it sounds, so that a late arrival shows lost sound.
 
     Attributes:
         channel_samples: samples of the last chunk, shape (n, channels), int16.
+        unplaced_samples: lost samples so far whose position is not known, at the rate of the blocks. The positions of
+            the blocks do not contain them, their times do.
     """
 
-    def __init__(self, rate: int, channels: int, sample_rate: int, position: int) -> None:
+    def __init__(self, rate: int, channels: int, sample_rate: int, position: int, *, live: bool = True) -> None:
         self._rate, self._channels, self._sample_rate = rate, channels, sample_rate
         self._start = self._position = position
         self._partial_sample = b""
-        self._next_offset = 0
+        self._next_offset = self._lost_samples = 0
+        self._clock, self._live = StreamClock(rate), live
         self.channel_samples = np.empty((0, channels), np.int16)
+        self.unplaced_samples = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -35,31 +41,39 @@ class BlockStream:
 
     def feed(self, chunk: Chunk) -> Iterator[Block]:
         """Yield the blocks that the next chunk completes."""
+        data = self._continue_at(chunk)
         sample_bytes = 2 * self._channels
-        if chunk.offset != self._next_offset:  # the queue overflowed: continue at the position of this chunk
-            self._reset()
-            skipped = -chunk.offset % sample_bytes
-            self._partial_sample, data = b"", chunk.data[skipped:]
-            first_sample = (chunk.offset + skipped) // sample_bytes
-            self._position = max(self._position, self._start + first_sample * self._sample_rate // self._rate)
-        else:
-            data = self._partial_sample + chunk.data
-        self._next_offset = chunk.offset + len(chunk.data)
         whole = len(data) // sample_bytes * sample_bytes
         self._partial_sample = data[whole:]
         self.channel_samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
-        blocks = self._splitter.feed(self._resampler.feed(to_float(self.channel_samples)))
-        for number, samples in enumerate(blocks):
-            age = (len(blocks) - number) * len(samples) / self._sample_rate
-            yield Block(samples, self._position, chunk.time - age)
-            self._position += len(samples)
+        for samples in self._splitter.feed(self._resampler.feed(to_float(self.channel_samples))):
+            yield self._next_block(samples)
 
-    def flush(self, end_time: float) -> Iterator[Block]:
-        """Yield the last blocks when the sound has ended; the last one is padded with zeros.
-
-        Args:
-            end_time: when the sound ended, Unix seconds.
-        """
+    def flush(self) -> Iterator[Block]:
+        """Yield the last blocks when the sound has ended; the last one is padded with zeros."""
         for samples in self._splitter.feed(self._resampler.flush()) + self._splitter.flush():
-            yield Block(samples, self._position, end_time)
-            self._position += len(samples)
+            yield self._next_block(samples)
+
+    def _next_block(self, samples: Samples) -> Block:
+        block = Block(samples, self._position, self._clock.time_of((self._position - self._start) / self._sample_rate))
+        self._position = block.end
+        return block
+
+    def _continue_at(self, chunk: Chunk) -> bytes:
+        """Return the bytes to convert, from a whole sample on. After lost sound, the position jumps by its length."""
+        sample_bytes = 2 * self._channels
+        end = (chunk.offset + len(chunk.data)) // sample_bytes + self._lost_samples
+        lost_seconds = self._clock.observe(end, chunk.time, after_loss=chunk.after_loss)
+        if chunk.after_loss:
+            self._lost_samples += round(lost_seconds * self._rate)
+        elif self._live:
+            self.unplaced_samples += round(lost_seconds * self._sample_rate)
+        is_continuous = chunk.offset == self._next_offset and not chunk.after_loss
+        self._next_offset = chunk.offset + len(chunk.data)
+        if is_continuous:
+            return self._partial_sample + chunk.data
+        self._reset()
+        skipped = -chunk.offset % sample_bytes
+        first_sample = (chunk.offset + skipped) // sample_bytes + self._lost_samples
+        self._position = max(self._position, self._start + first_sample * self._sample_rate // self._rate)
+        return chunk.data[skipped:]

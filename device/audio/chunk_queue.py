@@ -1,8 +1,10 @@
 """Chunk queue: bounded queue of a pipe's bytes, between the thread that reads and the one that classifies."""
 
+import select
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -22,12 +24,23 @@ class Chunk:
         offset: number of the first byte since the pipe was opened.
         time: when they arrived, Unix seconds.
         monotonic: when they arrived, monotonic seconds.
+        after_loss: whether the driver reports that sound was lost right before them.
     """
 
     data: bytes
     offset: int
     time: float
     monotonic: float
+    after_loss: bool = False
+
+
+def read_raw(pipe: IO[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield the reads of an unbuffered pipe of raw samples, for `ChunkQueue.fill`, until it ends."""
+    while (data := pipe.read(_READ_BYTES)) != b"":
+        if data is None:  # another program that shares the pipe made it non-blocking
+            select.select([pipe], [], [])
+        else:
+            yield data, False
 
 
 class ChunkQueue:
@@ -50,15 +63,21 @@ class ChunkQueue:
         self.maximum_bytes = _DEFAULT_BYTES
         self.ended = False
 
-    def fill(self, pipe: IO[bytes]) -> None:
-        """Copy from an unbuffered pipe until it ends."""
+    def fill(self, reads: Iterable[tuple[bytes, bool]]) -> None:
+        """Copy reads until they end, or fail.
+
+        Args:
+            reads: bytes of each read, as it arrives, and whether sound was lost right before them.
+        """
         offset = 0
-        while data := pipe.read(_READ_BYTES):
-            self._append(Chunk(data, offset, CLOCK.now(), time.monotonic()))
-            offset += len(data)
-        with self._changed:
-            self.ended = True
-            self._changed.notify_all()
+        try:
+            for data, after_loss in reads:
+                self._append(Chunk(data, offset, CLOCK.now(), time.monotonic(), after_loss))
+                offset += len(data)
+        finally:
+            with self._changed:
+                self.ended = True
+                self._changed.notify_all()
 
     def read(self, timeout: float, stop: threading.Event) -> Chunk | None:
         """Return the oldest chunk, or None.

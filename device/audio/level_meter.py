@@ -59,7 +59,7 @@ def read_levels(command: list[str], seconds: float, stop: threading.Event) -> It
             yield LevelReading(header["state"], header["message"], None)
             return
         name, rate = header["name"], header["sample_rate"]
-        stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), SignalDiagnosis(rate)
+        stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), SignalDiagnosis(rate, DIAGNOSIS_SECONDS)
         levels: Levels | None = None
         sample_count = 0
         while sample_count < seconds * rate and not stop.is_set():

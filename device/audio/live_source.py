@@ -1,13 +1,18 @@
 """Base class for live sources: position, lost samples, state."""
 
+import dataclasses
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from device.audio.block_stream import BlockStream
+from device.audio.chunk_queue import Chunk
 from device.audio.signal_diagnosis import SourceState
 from device.types import Block
 
 STALLED_SECONDS = 4.0
 """Time without sound after which a stream counts as stalled, s. Sound servers deliver at least every two seconds."""
+_LEAST_STEP_SECONDS = 0.001
+"""Least time from one block to the next, s."""
 
 
 def _ignore_state(_state: SourceState, _message: str) -> None:
@@ -34,9 +39,20 @@ class LiveSource:
         self._stop = stop
         self._on_state = on_state or _ignore_state
         self._position = 0
+        self._last_time = float("-inf")
         self._reported_state: SourceState | None = None
         self.state: SourceState = "missing"
         self.lost_samples = 0
+
+    def _blocks(self, stream: BlockStream, chunk: Chunk) -> Iterator[Block]:
+        """Yield the blocks that the next chunk completes, with times that only grow; count lost samples."""
+        unplaced_samples = stream.unplaced_samples
+        for block in stream.feed(chunk):
+            # A clock that turned out to be late is corrected slowly: an event must not end before it starts.
+            self._last_time = max(block.time, self._last_time + _LEAST_STEP_SECONDS)
+            self._count_lost(block)
+            yield dataclasses.replace(block, time=self._last_time)
+        self.lost_samples += stream.unplaced_samples - unplaced_samples
 
     def _count_lost(self, block: Block) -> None:
         """Count the samples that were lost before a block, and continue at its end."""

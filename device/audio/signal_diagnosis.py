@@ -5,20 +5,32 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-SourceState = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate"]
+from device.types import FULL_SCALE
+
+SourceState = Literal["ok", "missing", "busy", "stalled", "silent", "dc", "clipping", "wrong_rate", "monitor"]
 """State of a source, as in the health message (docs/mqtt.md)."""
+DEAF_STATES = ("silent", "dc", "monitor")
+"""States of an open microphone that delivers no sound of the room."""
 
 PROBLEM_TEXTS: dict[SourceState, str] = {
     "stalled": "delivers nothing any more",
-    "silent": "delivers digital silence",
+    "silent": "delivers silence, quieter than any room",
     "dc": "delivers a constant value",
     "clipping": "is too loud and clips",
     "wrong_rate": "delivers at another rate than it reports",
+    "monitor": "is a loudspeaker's monitor: it records what this machine plays",
 }
 """Text for each fault of an open source. It follows "microphone ..." or "standard input ..."."""
 
 DIAGNOSIS_SECONDS = 5.0
 """Sound of one diagnosis of the samples, s."""
+PATIENCE_SECONDS = 60.0
+"""Sound after which a stream counts as silent or constant, and after which it counts as sound again, s. A noise gate
+delivers silence between two sounds, so a shorter time makes the state alternate."""
+_SILENCE_DBFS = -85.0
+"""Level below that of the quietest room with the quietest microphone, dBFS RMS."""
+_FEWEST_VALUES = 3
+"""Fewest different values of a real sound. The noise of one least significant bit has two."""
 _RATE_SECONDS = 60.0
 """Time of one diagnosis of the rate, s. It is long, because sound servers deliver in bursts of up to two seconds."""
 _RATE_TOLERANCE = 0.06
@@ -33,43 +45,59 @@ class SignalDiagnosis:
 
     Args:
         sample_rate: nominal sample rate of the stream, Hz.
+        patience_seconds: see `PATIENCE_SECONDS`, which is the default. Clipping is reported at once, and is over after
+            this time without it.
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, patience_seconds: float | None = None) -> None:
         self._sample_rate = sample_rate
+        patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+        self._patience = round(patience / DIAGNOSIS_SECONDS)
         self._samples_state: SourceState = "ok"
+        self._deaf_periods = self._sound_periods = self._unclipped_periods = 0
         self._rate_state: SourceState = "ok"
-        self._sample_count = 0
-        self._lowest, self._highest, self._clipped = _LARGEST_SAMPLE, -_LARGEST_SAMPLE, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Continue with another capture of the same microphone. Its state remains until it is refuted."""
+        self._period = _Period()
         self._rate_samples = 0
         self._rate_since: float | None = None
 
     @property
     def state(self) -> SourceState:
-        """State of the stream: `silent` (digital zeros), `dc` (a constant), `clipping`, `wrong_rate`, or `ok`."""
+        """State of the stream: `silent`, `dc` (a constant), `clipping`, `wrong_rate`, or `ok`."""
         return self._samples_state if self._samples_state != "ok" else self._rate_state
 
     def feed(self, samples: NDArray[np.int16], arrival: float) -> None:
         """Add samples to the diagnosis.
 
         Args:
-            samples: shape (n, channels), int16, n at least 1.
+            samples: shape (n, channels), int16; n may be 0.
             arrival: when they arrived, monotonic seconds.
         """
+        if not len(samples):
+            return
         self._diagnose_rate(len(samples), arrival)
-        self._lowest = min(self._lowest, int(samples.min()))
-        self._highest = max(self._highest, int(samples.max()))
-        self._clipped += int(np.count_nonzero(np.abs(samples.astype(np.int32)) >= _LARGEST_SAMPLE)) // samples.shape[1]
-        self._sample_count += len(samples)
-        if self._sample_count >= DIAGNOSIS_SECONDS * self._sample_rate:
-            self._samples_state = self._diagnose_samples()
-            self._sample_count, self._clipped = 0, 0
-            self._lowest, self._highest = _LARGEST_SAMPLE, -_LARGEST_SAMPLE
+        self._period.add(samples)
+        if self._period.count >= DIAGNOSIS_SECONDS * self._sample_rate:
+            self._judge(self._period.state())
+            self._period = _Period()
 
-    def _diagnose_samples(self) -> SourceState:
-        if self._lowest == self._highest:
-            return "silent" if self._lowest == 0 else "dc"
-        return "clipping" if self._clipped > _CLIPPED_SHARE * self._sample_count else "ok"
+    def _judge(self, state: SourceState) -> None:
+        """Change the state by that of the last period, once it has lasted."""
+        is_deaf = state in DEAF_STATES
+        self._deaf_periods = self._deaf_periods + 1 if is_deaf else 0
+        self._sound_periods = 0 if is_deaf else self._sound_periods + 1
+        self._unclipped_periods = 0 if state == "clipping" else self._unclipped_periods + 1
+        if self._samples_state in DEAF_STATES:
+            if self._sound_periods >= self._patience:
+                self._samples_state = state
+        elif is_deaf:
+            if self._deaf_periods >= self._patience:
+                self._samples_state = state
+        elif state == "clipping" or self._unclipped_periods >= self._patience:
+            self._samples_state = state
 
     def _diagnose_rate(self, count: int, arrival: float) -> None:
         if self._rate_since is None:
@@ -81,3 +109,43 @@ class SignalDiagnosis:
             ratio = self._rate_samples / (elapsed * self._sample_rate)
             self._rate_state = "ok" if abs(ratio - 1) <= _RATE_TOLERANCE else "wrong_rate"
             self._rate_since, self._rate_samples = arrival, 0
+
+
+class _Period:
+    """Measurements of a few seconds of samples.
+
+    Silence is measured on the mean of the channels, which is what is classified: opposite channels cancel.
+
+    Attributes:
+        count: samples of each channel so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._clipped = 0
+        self._sum = self._square_sum = 0.0
+        self._values: set[int] = set()
+
+    def add(self, samples: NDArray[np.int16]) -> None:
+        """Add samples, shape (n, channels), int16, n at least 1."""
+        channels = samples.shape[1]
+        wide = samples.astype(np.int32)
+        self._clipped += int(np.count_nonzero(np.abs(wide) >= _LARGEST_SAMPLE)) // channels
+        total = wide.sum(axis=1)
+        mean = total.astype(np.float64) / channels
+        self._sum += float(mean.sum())
+        self._square_sum += float(mean.dot(mean))
+        if len(self._values) < _FEWEST_VALUES:
+            self._values.update(np.unique(total).tolist())
+        self.count += len(samples)
+
+    def state(self) -> SourceState:
+        """Return the state of these samples alone."""
+        if len(self._values) == 1 and self._values != {0}:
+            return "dc"
+        if self._clipped > _CLIPPED_SHARE * self.count:
+            return "clipping"
+        variance = self._square_sum / self.count - (self._sum / self.count) ** 2
+        if len(self._values) < _FEWEST_VALUES or variance < FULL_SCALE**2 * 10 ** (_SILENCE_DBFS / 10):
+            return "silent"
+        return "ok"

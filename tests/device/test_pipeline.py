@@ -1,11 +1,10 @@
 import dataclasses
-import json
-import sys
 import threading
 
 import numpy as np
 import pytest
 from fake_bundle import score_log_mel
+from hostile_source import capture_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import make_bundle
@@ -101,18 +100,15 @@ def test_a_microphone_gives_the_events_of_a_file(tmp_path, milliseconds):
     """The same sound from the capture process, in chunks of 1 to 100 ms, gives the same events within a block."""
     samples = street_of_tones()
     (tmp_path / "sound").write_bytes(samples.tobytes())
-    header = json.dumps({"name": "fake", "sample_rate": RATE, "channels": 1}) + "\n"
-    script = (
-        "import itertools, os, sys, time\n"
-        f"os.write(1, {header.encode()!r})\n"
-        f"sound = open({str(tmp_path / 'sound')!r}, 'rb')\n"
-        f"for milliseconds in itertools.cycle({milliseconds}):\n"
-        f"    chunk = sound.read(milliseconds * {2 * RATE // 1000})\n"
-        "    os.write(1, chunk) if chunk else time.sleep(60)\n"
+    steps = (
+        f"import itertools; sound = open({str(tmp_path / 'sound')!r}, 'rb')",
+        f"for milliseconds in itertools.cycle({milliseconds}):",
+        f"    chunk = sound.read(milliseconds * {2 * RATE // 1000})",
+        "    send(chunk) if chunk else time.sleep(60)",
     )
     stop = threading.Event()
     microphone = MicrophoneSource("auto", RATE, queue_seconds=60, stop=stop)
-    microphone._command = [sys.executable, "-c", script]
+    microphone._command = capture_program(*steps, name="fake", sample_rate=RATE, channels=1)
 
     def blocks():
         for block in microphone:

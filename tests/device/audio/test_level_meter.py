@@ -1,4 +1,3 @@
-import json
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 import soundfile
+from hostile_source import capture_program
 
 from device.audio.level_meter import read_levels
 from device.cli.devices import describe_reading
@@ -21,20 +21,14 @@ QUIET = "sound([33, 33, -33, -33])"
 def readings(*steps, seconds=5, stop=None, **header):
     """Return the readings of a capture process for tests; `sound` in a step writes three seconds of a stereo wave."""
     header = header or {"name": "fake", "sample_rate": RATE, "channels": 2}
-    lines = [
-        "import array, os, sys, time",
-        f"print({json.dumps(header)!r}, flush=True)",
-        f"def sound(wave): sys.stdout.buffer.write(array.array('h', wave * {3 * RATE // 2}).tobytes())",
-        *steps,
-        "sys.stdout.flush()",
-    ]
-    command = [sys.executable, "-c", "\n".join(lines)]
+    sound = f"def sound(wave): send(array.array('h', wave * {3 * RATE // 2}).tobytes())"
+    command = capture_program("import array", sound, *steps, **header)
     return list(read_levels(command, seconds, stop or threading.Event()))
 
 
 def test_the_level_follows_the_sound():
     """A reading has the latest, the lowest and the highest level in dBFS; the meter ends after the given time."""
-    read = readings(LOUD, QUIET, LOUD, "sys.stdout.flush()", "time.sleep(60)", seconds=6)
+    read = readings(LOUD, QUIET, LOUD, "time.sleep(60)", seconds=6)
     assert astuple(read[0].levels) == pytest.approx((-20, -20, -20), abs=0.1)
     assert astuple(read[-1].levels)[1:] == pytest.approx((-60, -20), abs=0.1)
     assert min(reading.levels.latest for reading in read) == pytest.approx(-60, abs=0.1)

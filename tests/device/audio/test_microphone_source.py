@@ -1,5 +1,3 @@
-import json
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -8,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import soundfile
+from hostile_source import capture_program
 from support import wait_until
 
 from device.audio.devices import input_devices
@@ -124,8 +123,9 @@ def test_after_a_crash_or_hang_of_the_sound_server_the_microphone_is_opened_agai
     assert len(states) < 12, "each state is reported once, not every second"
 
 
-def test_digital_silence_is_reported(plugged_in, tone):
+def test_digital_silence_is_reported(plugged_in, tone, monkeypatch):
     """A source of zeros is diagnosed as silent, with the cure; with sound, it is ok again."""
+    monkeypatch.setattr("device.audio.signal_diagnosis.PATIENCE_SECONDS", 5.0)
     with listening() as listener:
         wait_until(lambda: listener.source.state == "silent", 20, "the diagnosis")
         assert "muted" in listener.states[-1][1]
@@ -156,15 +156,13 @@ def test_without_pyaudio_there_is_one_error(monkeypatch):
 
 
 def program(*steps, rate=RATE, channels=1):
-    """Return the command of a capture process for tests, which writes a header and then executes the steps."""
-    header = json.dumps({"name": "fake", "sample_rate": rate, "channels": channels})
-    lines = ["import sys, time, os", f"os.write(1, {header!r}.encode() + b'\\n')", *steps]
-    return [sys.executable, "-c", "\n".join(lines)]
+    """Return the command of a capture process for tests."""
+    return capture_program(*steps, name="fake", sample_rate=rate, channels=channels)
 
 
 def test_an_overflow_is_counted_and_keeps_positions():
     """If the reader is too slow, the oldest sound is dropped and counted; the rest keeps its positions."""
-    ramp = "import array; os.write(1, b''.join(array.array('h', [n]*480).tobytes() for n in range(1000)))"
+    ramp = "import array; [send(array.array('h', [n]*480).tobytes()) for n in range(1000)]"
     source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=(stop := threading.Event()))
     source._command = program(ramp, "time.sleep(60)")
     blocks = []
@@ -182,7 +180,7 @@ def test_an_overflow_is_counted_and_keeps_positions():
 
 def test_stereo_becomes_mono():
     """The channels of a stereo microphone are averaged."""
-    write = "import array; os.write(1, array.array('h', [1000, 3000] * 4800).tobytes())"
+    write = "import array; send(array.array('h', [1000, 3000] * 4800).tobytes())"
     with listening(command=program(write, "time.sleep(60)", channels=2)) as listener:
         wait_until(lambda: len(listener.blocks) == 10, 10, "the blocks")
     assert {sample for block in listener.blocks for sample in block.samples} == {2000}
@@ -191,6 +189,6 @@ def test_stereo_becomes_mono():
 @pytest.mark.parametrize("last", ["os._exit(1)", "os.kill(os.getpid(), 11)"])
 def test_a_crashed_capture_process_is_started_again(last):
     """A crash of the capture process does not end the daemon."""
-    with listening(command=program("os.write(1, bytes(96000))", last)) as listener:
+    with listening(command=program("send(bytes(96000))", last)) as listener:
         wait_until(lambda: len(listener.lost) >= 2, 20, "the second process")
     assert len(listener.blocks) >= 200

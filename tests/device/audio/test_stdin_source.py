@@ -1,50 +1,19 @@
 import os
 import threading
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from hostile_source import in_chunks, piped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.audio.stdin_source import StdinSource
 from device.errors import InputError, UnavailableError
 from device.types import SourceLost
+from device.util.supervised_thread import THREADS
 
 RATE = 16000
 NOISE = np.random.default_rng(0).integers(-3000, 3000, 2 * RATE).astype("<i2")
-
-
-@contextmanager
-def piped(monkeypatch, write, **options):
-    """Open a source with a pipe as standard input; a thread calls `write` with the other end."""
-    reading, writing = os.pipe()
-    options = {"live": False, "queue_seconds": 10, "stop": threading.Event(), **options}
-
-    def feed():
-        with os.fdopen(writing, "wb", buffering=0) as pipe:
-            write(pipe)
-
-    with os.fdopen(reading) as stdin:
-        monkeypatch.setattr("sys.stdin", stdin)
-        writer = threading.Thread(target=feed)
-        writer.start()
-        with StdinSource(options.pop("rate", RATE), RATE, **options) as source:
-            yield source
-        writer.join(timeout=10)
-        assert not writer.is_alive(), "the source did not read to the end"
-
-
-def in_chunks(data, lengths):
-    """Return a function that writes data in chunks of these lengths, bytes, repeatedly."""
-
-    def write(pipe):
-        start = number = 0
-        while start < len(data):
-            pipe.write(data[start : start + lengths[number % len(lengths)]])
-            start, number = start + lengths[number % len(lengths)], number + 1
-
-    return write
 
 
 @settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -153,3 +122,35 @@ def test_stop_ends_a_source_that_waits(monkeypatch):
         threading.Timer(0.3, stop.set).start()
         assert list(source) == []
         ended.set()
+
+
+def test_a_pipe_that_does_not_block_is_read_to_its_end(monkeypatch):
+    """A pipe that another program made non-blocking has pauses, which are no end."""
+    go_on = threading.Event()
+
+    def write(pipe):
+        pipe.write(NOISE.tobytes())
+        assert go_on.wait(20)
+        pipe.write(NOISE.tobytes())
+
+    with piped(monkeypatch, write, blocking=False) as source:
+        count = 0
+        for block in source:
+            count += len(block.samples)
+            if count >= len(NOISE) - 480:
+                go_on.set()
+    assert count == pytest.approx(2 * len(NOISE), abs=480)
+
+
+def test_an_input_that_cannot_be_read_is_an_error(monkeypatch, tmp_path):
+    """A folder as standard input is one clear error, and no traceback of a thread."""
+    before = THREADS.failures
+    with (tmp_path / "stdin").open("w") as stdin:
+        folder = os.open(tmp_path, os.O_RDONLY)
+        os.dup2(folder, stdin.fileno())
+        os.close(folder)
+        monkeypatch.setattr("sys.stdin", stdin)
+        source = StdinSource(RATE, RATE, live=True, queue_seconds=1, stop=threading.Event())
+        with source, pytest.raises(UnavailableError, match=r"cannot be read \(.*directory.*Pipe sound into it"):
+            list(source)
+    assert THREADS.failures == before

@@ -1,0 +1,81 @@
+"""Packets on the pipe between the capture process and the daemon: a line of JSON, and then samples.
+
+The first line is the header: name, sample_rate and channels; or `state` and `message` if the microphone cannot be read.
+Each further line has the fields of `Packet`, and `bytes` of samples follow it: interleaved int16, little-endian.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import IO, Any
+
+_LONGEST_LINE = 1 << 16
+"""Longest line, bytes."""
+_LARGEST_PACKET = 1 << 20
+"""Most samples in a packet, bytes."""
+
+
+class PacketError(ValueError):
+    """Damaged packet: the capture process must be started again."""
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One message of the capture process.
+
+    Attributes:
+        samples: interleaved samples, int16, little-endian; may be empty.
+        after_loss: whether the driver lost sound right before them.
+        server_source: source of a sound server that the stream records from, with the fields of `ServerSource`; None
+            if it has not changed.
+    """
+
+    samples: bytes = b""
+    after_loss: bool = False
+    server_source: dict[str, Any] | None = None
+
+    def encode(self) -> bytes:
+        """Return the packet as it is sent."""
+        fields: dict[str, Any] = {"bytes": len(self.samples)}
+        if self.after_loss:
+            fields["after_loss"] = True
+        if self.server_source is not None:
+            fields["server_source"] = self.server_source
+        return encode_line(fields) + self.samples
+
+
+def encode_line(fields: dict[str, Any]) -> bytes:
+    """Return one line of JSON."""
+    return json.dumps(fields).encode() + b"\n"
+
+
+def read_line(pipe: IO[bytes]) -> dict[str, Any] | None:
+    """Read a line; return None at the end of the pipe.
+
+    Raises:
+        PacketError: it is no JSON object.
+    """
+    line = pipe.readline(_LONGEST_LINE)
+    if not line:
+        return None
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise PacketError("a line is no JSON") from error
+    if not isinstance(fields, dict):
+        raise PacketError("a line is no JSON object")
+    return fields
+
+
+def read_packet(pipe: IO[bytes]) -> Packet | None:
+    """Read a packet from a buffered pipe; return None at its end.
+
+    Raises:
+        PacketError: the packet is damaged.
+    """
+    fields = read_line(pipe)
+    if fields is None:
+        return None
+    size = fields.get("bytes")
+    if not isinstance(size, int) or not 0 <= size <= _LARGEST_PACKET:
+        raise PacketError("a packet has no size")
+    return Packet(pipe.read(size), bool(fields.get("after_loss")), fields.get("server_source"))
