@@ -100,7 +100,7 @@ check_machine() {
     case $architecture in
     arm64 | amd64) ;;
     *)
-        die "this system is $architecture, and TensorFlow Lite has no packages for it." \
+        die "this system is $architecture, and ai-edge-litert has no packages for it." \
             "Write the 64-bit Raspberry Pi OS to the card (it runs on a Pi 3, 4, 5 or Zero 2 W)"
         ;;
     esac

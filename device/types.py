@@ -28,12 +28,15 @@ UNKNOWN = "unknown"
 
 def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
     """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
-    return np.asarray(np.clip(np.rint(signal * FULL_SCALE), -32768, 32767), np.int16)
+    scaled = signal * FULL_SCALE
+    np.rint(scaled, out=scaled)  # in place: this runs for every chunk of the microphone
+    np.minimum(np.maximum(scaled, -32768, out=scaled), 32767, out=scaled)
+    return scaled.astype(np.int16)
 
 
 def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     """Convert samples, any shape, int16, to float32 with full scale 1."""
-    return samples.astype(np.float32) / np.float32(FULL_SCALE)
+    return np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32)  # a power of two, hence exact
 
 
 def level_dbfs(samples: Samples) -> float:
@@ -238,7 +241,7 @@ class Observer:
     """Callbacks of the pipeline, called on its thread in the order of the data path. This base class ignores them."""
 
     def on_block(self, seconds: float, gate: GateReason | None) -> None:
-        """Handle a block: its length in seconds, and what opened the gate; None while the gate is shut."""
+        """Handle a block, or several quiet ones: their length in seconds, and what opened the gate; None while shut."""
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """Handle a classified window. Its refusals and events follow."""

@@ -51,8 +51,8 @@ put_python_packages() {
         "$work/tools/bin/uv" pip install --quiet --no-config --target "$packages" --link-mode copy \
             --python-version "$python" --python-platform "$machine-manylinux_2_36" --only-binary :all: \
             --requirement "$project/deploy/requirements.txt" "$work"/earshot-*.whl
-        # Remove programs, uv's lock, tests, C headers and type stubs: a third of the size.
-        rm -rf "${packages:?}/bin" "$packages/.lock"
+        # Remove programs, uv's lock, litert's GPU library, tests, C headers and type stubs: a third of the size.
+        rm -rf "${packages:?}/bin" "$packages/.lock" "$packages/ai_edge_litert/libLiteRtWebGpuAccelerator.so"
         find "$packages" -depth \( -type d \( -name tests -o -name include -o -name __pycache__ \) -o -name '*.pyi' \) -exec rm -rf {} +
         find "$packages" -type f -exec chmod 644 {} +
     done

@@ -34,7 +34,7 @@ class Resampler:
         for channel in range(1, chunk.shape[1]):  # np.mean is ten times slower over an axis of one or two values
             mono = mono + chunk[:, channel]
         if chunk.shape[1] > 1:
-            mono = mono / np.float32(chunk.shape[1])
+            mono /= np.float32(chunk.shape[1])
         return to_int16(mono if self._stream is None else self._stream.resample_chunk(mono))
 
     def flush(self) -> Samples:

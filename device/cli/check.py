@@ -30,6 +30,7 @@ from device.config.paths import state_directory
 from device.config.secrets import read_password
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
+from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
 from device.mqtt.subscriber import Subscriber
@@ -153,7 +154,10 @@ class DaemonChecks:
             ensemble.classify_by_all(window)
             times.append(time.perf_counter() - started)
         seconds, hop_seconds = statistics.median(times), self._require_config().window.hop_seconds
-        comparison = f"{seconds * 1000:.0f} ms for a window, which must be less than the hop of {hop_seconds:g} s"
+        comparison = (
+            f"{seconds * 1000:.0f} ms for a window in {runtime_name()}, "
+            f"which must be less than the hop of {hop_seconds:g} s"
+        )
         if seconds > hop_seconds:
             raise UnavailableError(
                 f"{comparison}. Close other programs, raise window.hop_seconds, "

@@ -7,12 +7,12 @@ air conditioners and many sirens, and the noise floor adapts to every steady sou
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import webrtcvad
 
 from device.config.models import GateConfig
-from device.detection.noise_floor import GROUP_BLOCKS, NoiseFloor
+from device.detection.noise_floor import GROUP_BLOCKS, Bands, NoiseFloor
 from device.types import BLOCK_SECONDS, Block, GateReason, Span
 
 
@@ -31,6 +31,7 @@ class SoundGate:
         self._stretch = stretch
         self._vad = None if config.vad_mode is None else webrtcvad.Vad(config.vad_mode)
         self._voiced = deque([False] * config.vad_window_blocks, maxlen=config.vad_window_blocks)
+        self._voiced_blocks = 0
         self._floor = NoiseFloor(config.floor, sample_rate, round(BLOCK_SECONDS * sample_rate))
         self._span: Span | None = None
         self._rise_start: int | None = None
@@ -49,13 +50,37 @@ class SoundGate:
         """Rise of the last complete group of blocks above the noise floor, dB."""
         return self._floor.rise_db()
 
-    def update(self, block: Block) -> Span | None:
+    @property
+    def is_shut(self) -> bool:
+        """Whether nothing is sounding."""
+        return self._span is None
+
+    def update_while_shut(self, blocks: Sequence[Block]) -> tuple[int, Span | None]:
+        """Process successive blocks up to the first one that opens the shut gate.
+
+        The result is that of `update` for each. It costs less, because their spectra are computed at once.
+
+        Returns:
+            Number of blocks that were processed, at least 1; and the span that the last of them opened, None if the
+            gate is still shut.
+        """
+        levels = self._floor.group_levels([block.samples for block in blocks])
+        for number, block in enumerate(blocks, 1):
+            if (span := self.update(block, levels)) is not None:
+                return number, span
+        return len(blocks), None
+
+    def update(self, block: Block, levels: Iterator[Bands] | None = None) -> Span | None:
         """Process the next block.
+
+        Args:
+            block: it follows the last one.
+            levels: levels of the groups that this block and the following ones complete, see `NoiseFloor.compare`.
 
         Returns:
             The span while the gate is open, and once more when it shuts; None while it is shut.
         """
-        reason = self._trigger(block)
+        reason = self._trigger(block, levels)
         if self._span is not None:
             if reason is not None or self._keeps_probe_open(block):
                 self._span = dataclasses.replace(self._span, end=block.end)
@@ -88,13 +113,17 @@ class SoundGate:
         self._shut_since = span.end
         return dataclasses.replace(span, is_open=False)
 
-    def _trigger(self, block: Block) -> GateReason | None:
+    def _trigger(self, block: Block, levels: Iterator[Bands] | None) -> GateReason | None:
         """Return what detected sound in this block, if anything.
 
         The level opens a shut gate only after it stood out for `minimum_seconds`.
         """
-        stands_out = self._floor.update(block.samples, self._floor_rise_rate(block))
+        stands_out: bool | None = None
+        if self._floor.add(block.samples):
+            stands_out = self._floor.compare(self._floor_rise_rate(block), levels)
+        # webrtcvad adapts to each block, so one that was left out would change its later results.
         voiced = self._vad is not None and self._vad.is_speech(block.samples.tobytes(), self._sample_rate)
+        self._voiced_blocks += voiced - self._voiced[0]
         self._voiced.append(voiced)
         if stands_out and self._config.level:
             if self._rise_start is None:  # it began somewhere in the group that is complete now
@@ -103,7 +132,7 @@ class SoundGate:
                 return "level"
         elif stands_out is False:
             self._rise_start = None
-        if sum(self._voiced) >= self._config.vad_blocks:
+        if self._voiced_blocks >= self._config.vad_blocks:
             return "vad"
         if self._span is None and self._config.probe_seconds is not None:
             pause = self._samples(self._config.probe_seconds * self._stretch())

@@ -6,18 +6,21 @@ neither.
 
 The method is spectral noise estimation as R. Martin describes it ("Noise power spectral density estimation based on
 optimal smoothing and minimum statistics", IEEE Trans. Speech and Audio Processing 9(5), 2001), reduced to one tracker
-per band. It costs some microseconds a block.
+per band. A group has few bands, so their arithmetic is that of Python's floats: numpy's calls would cost more.
 """
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from device.config.models import NoiseFloorConfig
 from device.types import FULL_SCALE, Samples
+from device.util.fft import rfft
 
+Bands = list[float]
+"""A value of each band, lowest band first."""
 GROUP_BLOCKS = 4
 """Blocks that are analyzed together: 120 ms, at a quarter of the cost and half the scatter of single blocks."""
 _LASTING_GROUPS = 3
@@ -51,40 +54,62 @@ class NoiseFloor:
         octaves = _OCTAVES_FROM_HZ * 2.0 ** np.arange(16)
         edges = [config.high_pass_hz, *octaves[(octaves > 1.5 * config.high_pass_hz) & (octaves < sample_rate / 3)]]
         self._first_bins = np.searchsorted(frequencies, edges)
-        self._group = np.zeros((GROUP_BLOCKS, block_length), np.int16)
-        self._filled_blocks = 0
-        self._lasting_groups = np.zeros(len(edges), np.int64)
-        self._levels_db: NDArray[np.float64] | None = None
-        self._reference_db = self._floor_db = np.zeros(len(edges))
-        self._saved_floor_db = self._floor_db
-        self._mean_deviations_db = np.full(len(edges), 2.0)
+        self._group: list[Samples] = []
+        self._lasting_groups = [0] * len(edges)
+        self._levels_db: Bands | None = None
+        self._reference_db: Bands = [0.0] * len(edges)
+        self._floor_db = self._saved_floor_db = self._reference_db
+        self._mean_deviations_db: Bands = [2.0] * len(edges)
 
-    def update(self, samples: Samples, rise_db_per_second: float) -> bool | None:
-        """Add a block; after every fourth one, compare the group of four with the floor, and adapt the floor.
+    def group_levels(self, blocks: Sequence[Samples]) -> Iterator[Bands]:
+        """Compute the levels of all groups that successive blocks complete, at once. Nothing is added to the group.
 
         Args:
-            samples: the block, shape (block_length,), int16.
-            rise_db_per_second: largest rate at which the floor may rise, dB/s; at 0 the floor does not adapt.
+            blocks: the blocks that follow, each of shape (block_length,), int16.
 
         Returns:
-            True if the group stands out from the floor in any band; None while the group is incomplete.
+            For each group, the level of each band, dB.
         """
-        self._group[self._filled_blocks] = samples
-        self._filled_blocks = (self._filled_blocks + 1) % GROUP_BLOCKS
-        if self._filled_blocks:
-            return None
-        levels_db = self._band_levels_db()
+        groups = (len(self._group) + len(blocks)) // GROUP_BLOCKS
+        frames = [*self._group, *blocks][: groups * GROUP_BLOCKS]
+        return iter(self._band_levels_db(np.stack(frames)) if groups else [])
+
+    def add(self, samples: Samples) -> bool:
+        """Add a block, shape (block_length,), int16; return whether it completes a group, for `compare`."""
+        self._group.append(samples)
+        return len(self._group) == GROUP_BLOCKS
+
+    def compare(self, rise_db_per_second: float, levels: Iterator[Bands] | None = None) -> bool:
+        """Compare the complete group with the floor, adapt the floor, and begin a new group.
+
+        Args:
+            rise_db_per_second: largest rate at which the floor may rise, dB/s; at 0 the floor does not adapt.
+            levels: levels of this group and the following ones, from `group_levels`; computed here if None.
+
+        Returns:
+            True if the group stands out from the floor in any band.
+        """
+        levels_db = next(levels) if levels is not None else self._band_levels_db(np.stack(self._group))[0]
+        self._group.clear()
         if self._levels_db is None:
             self._floor_db = levels_db
         self._levels_db = levels_db
         self._reference_db = self._floor_db
-        rises_db = levels_db - self._floor_db
-        config = self._config
-        required_db = np.clip(config.deviations * self._mean_deviations_db, config.level_db, config.maximum_db)
-        self._lasting_groups = np.where(rises_db >= config.lasting_share * required_db, self._lasting_groups + 1, 0)
-        stands_out = bool(((rises_db >= required_db) | (self._lasting_groups >= _LASTING_GROUPS)).any())
-        if rise_db_per_second:
-            self._adapt(rises_db, rises_db < _USUAL_SHARE * required_db, rise_db_per_second * self._group_seconds)
+        config, stands_out = self._config, False
+        largest_step_db = rise_db_per_second * self._group_seconds
+        floor_db, deviations_db = [], self._mean_deviations_db
+        for band, (level_db, band_floor_db) in enumerate(zip(levels_db, self._floor_db, strict=True)):
+            rise_db, deviation_db = level_db - band_floor_db, deviations_db[band]
+            required_db = min(max(config.deviations * deviation_db, config.level_db), config.maximum_db)
+            lasting_groups = self._lasting_groups[band] + 1 if rise_db >= config.lasting_share * required_db else 0
+            self._lasting_groups[band] = lasting_groups
+            stands_out |= rise_db >= required_db or lasting_groups >= _LASTING_GROUPS
+            if rise_db_per_second:
+                step_db = min(rise_db, largest_step_db) if rise_db > 0 else _FALL_SHARE * rise_db
+                floor_db.append(band_floor_db + step_db)
+                if rise_db < _USUAL_SHARE * required_db:
+                    deviations_db[band] = deviation_db + _DEVIATION_SHARE * (abs(rise_db) - deviation_db)
+        self._floor_db = floor_db or self._floor_db
         return stands_out
 
     def rise_db(self) -> float:
@@ -93,8 +118,8 @@ class NoiseFloor:
 
     def discard_group(self) -> None:
         """Discard the incomplete group and the duration of rises. The next block begins a new group."""
-        self._filled_blocks = 0
-        self._lasting_groups[:] = 0
+        self._group.clear()
+        self._lasting_groups = [0] * len(self._lasting_groups)
 
     def save(self) -> None:
         """Save the current floor, for `restore`. The sound that begins may become an event."""
@@ -102,30 +127,19 @@ class NoiseFloor:
 
     def restore(self) -> None:
         """Return to the saved floor where it is lower, because the floor has adapted to an event's sound since."""
-        self._floor_db = np.minimum(self._floor_db, self._saved_floor_db)
+        self._floor_db = [min(pair) for pair in zip(self._floor_db, self._saved_floor_db, strict=True)]
 
-    def _band_levels_db(self) -> NDArray[np.float64]:
-        """Compute the power of the group in each band, shape (bands,), dB."""
-        spectrum = scipy.fft.rfft(self._group * self._hann, axis=1)
-        power = np.add.reduceat((spectrum.real**2 + spectrum.imag**2).sum(axis=0), self._first_bins)
-        return np.asarray(10.0 * np.log10(power + 1e-9), np.float64)
-
-    def _adapt(self, rises_db: NDArray[np.float64], is_usual: NDArray[np.bool_], largest_step_db: float) -> None:
-        """Move the floor toward the group's levels, and the mean deviation where the rise is usual.
-
-        Args:
-            rises_db: shape (bands,), above the floor; negative below it.
-            is_usual: shape (bands,).
-            largest_step_db: largest step up; a step down is a share of the distance.
-        """
-        self._floor_db = self._floor_db + np.where(
-            rises_db > 0, np.minimum(rises_db, largest_step_db), _FALL_SHARE * rises_db
-        )
-        self._mean_deviations_db += np.where(
-            is_usual, _DEVIATION_SHARE * (np.abs(rises_db) - self._mean_deviations_db), 0.0
-        )
+    def _band_levels_db(self, blocks: NDArray[np.int16]) -> list[Bands]:
+        """Compute the power of each group in each band, dB; blocks of shape (groups * GROUP_BLOCKS, block_length)."""
+        spectrum = rfft(blocks * self._hann)
+        power = spectrum.real**2
+        power += spectrum.imag**2
+        groups = power.reshape(-1, GROUP_BLOCKS, power.shape[1]).sum(axis=1)
+        bands = np.add.reduceat(groups, self._first_bins, axis=1)
+        levels_db: list[Bands] = (10.0 * np.log10(bands + np.float32(1e-9))).tolist()
+        return levels_db
 
 
-def _total_db(bands_db: NDArray[np.float64]) -> float:
-    """Sum the power of all bands, dB, from their levels, shape (bands,), dB."""
-    return 10.0 * math.log10(float(np.sum(10.0 ** (bands_db / 10.0))))
+def _total_db(bands_db: Bands) -> float:
+    """Sum the power of all bands, dB, from their levels, dB."""
+    return 10.0 * math.log10(sum(10.0 ** (level_db / 10.0) for level_db in bands_db))

@@ -31,6 +31,11 @@ class Windower:
         self._covered_until = 0
         self._resumed_at: int | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no span is going on, and no window is due."""
+        return self._span is None
+
     def update(self, span: Span | None, position: int) -> Iterator[Window | Span]:
         """Yield each complete window, and the joined span when it is over.
 

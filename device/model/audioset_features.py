@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from device.types import LogMel, Samples, to_float
+from device.util.fft import rfft
 
 _TRAINED_RATE = 32000
 """Sample rate of the network's training, Hz. Pre-emphasis and mel filters belong to it."""
@@ -133,7 +133,7 @@ def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
         signal *= np.float32(config.peak / peak)
     padded = np.pad(signal, config.n_fft // 2, mode="reflect")
     frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
-    spectrum = scipy.fft.rfft(frames * _hann(config.win_length, config.n_fft), axis=1)
+    spectrum = rfft(frames * _hann(config.win_length, config.n_fft))
     power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
     mel_power = _filters(config) @ power.T
     return np.asarray((np.log(mel_power + np.float32(_OFFSET)) + _CENTER) / _SCALE, np.float32)

@@ -1,5 +1,6 @@
 """Network of a bundle: log-mel -> outputs, computed by the TFLite interpreter; and the parts of the outputs."""
 
+import importlib
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from device.errors import ConfigError, UnavailableError
 from device.model.manifest_network import Head, NetworkManifest, Part
 from device.types import LogMel, Probabilities
 from device.util.native_stderr import silent_stderr
+
+_RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+"""Module of each package that contains the TFLite interpreter, in the order of preference."""
 
 
 class BaseNetwork(ABC):
@@ -72,7 +76,7 @@ class Network(BaseNetwork):
 
     Raises:
         ConfigError: the file is no TFLite model, or its inputs or outputs do not match.
-        UnavailableError: no TFLite interpreter is installed.
+        UnavailableError: no TFLite interpreter can be loaded.
     """
 
     def __init__(self, path: Path, manifest: NetworkManifest, threads: int = 1) -> None:
@@ -145,20 +149,39 @@ def softmax(logits: NDArray[np.float32]) -> Probabilities:
 
 
 def interpreter_class() -> Any:
-    """Return the interpreter class of tflite-runtime, or of its successor ai-edge-litert.
-
-    tflite-runtime has no wheel for Python 3.12 and later.
+    """Return the interpreter class of the runtime, see `_runtime`.
 
     Raises:
-        UnavailableError: neither is installed.
+        UnavailableError: no runtime can be loaded.
     """
-    try:
-        from tflite_runtime.interpreter import Interpreter
-    except ModuleNotFoundError:
+    return _runtime()[1]
+
+
+def runtime_name() -> str:
+    """Return package and version of the runtime, as in "ai-edge-litert 2.3.0".
+
+    Raises:
+        UnavailableError: no runtime can be loaded.
+    """
+    from importlib.metadata import version
+
+    package = _runtime()[0]
+    return f"{package} {version(package)}"
+
+
+def _runtime() -> tuple[str, Any]:
+    """Return package and interpreter class of the first runtime that can be loaded.
+
+    ai-edge-litert comes first because it is faster (docs/performance.md). It has no wheel for 32-bit ARM, where
+    tflite-runtime is installed.
+    """
+    faults = []
+    for package, module in _RUNTIMES.items():
         try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise UnavailableError(
-                "no TFLite interpreter is installed. Install Earshot with pip, which installs the right one"
-            ) from error
-    return Interpreter
+            return package, importlib.import_module(module).Interpreter
+        except ImportError as error:  # absent, or compiled for another numpy or C library
+            faults.append(str(error))
+    raise UnavailableError(
+        f"no TFLite interpreter can be loaded ({'; '.join(faults)}). "
+        "Install Earshot with pip, which installs the right one"
+    )

@@ -35,7 +35,7 @@ class Ensemble:
 
     Raises:
         ConfigError: a file is no TFLite model, or does not match the manifest.
-        UnavailableError: no TFLite interpreter is installed.
+        UnavailableError: no TFLite interpreter can be loaded.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1, *, networks: Mapping[str, BaseNetwork] | None = None) -> None:

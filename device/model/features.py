@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from device.types import LogMel, Samples, to_float
+from device.util.fft import rfft
 
 _AMIN = 1e-10
 """Least power before the logarithm (`amin` of librosa.power_to_db)."""
@@ -129,7 +129,7 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
 def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:
     """Compute the power of the short-time Fourier transform, shape (1 + n_fft // 2, frames), float32."""
     frames = sliding_window_view(signal, config.n_fft)[:: config.hop_length]
-    spectrum = scipy.fft.rfft(frames * _hann(config.win_length, config.n_fft), axis=1)
+    spectrum = rfft(frames * _hann(config.win_length, config.n_fft))
     power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
     return np.asarray(power.T, np.float32)
 

@@ -51,6 +51,7 @@ def serve(supervisor: Supervisor[RunSettings], options: SourceOptions) -> None:
     health, liveness = Health(), Liveness()
     for settings, stop in supervisor.generations():
         _run(settings, options, supervisor, health, liveness, stop)
+        gc.unfreeze()
         gc.collect()  # the parts refer to one another: their memory is freed before the next run needs its own
 
 
@@ -112,6 +113,8 @@ def _run(
             is_listening=remote_control.is_listening,
             on_first_item=supervisor.ready,
         )
+        gc.collect()
+        gc.freeze()  # modules, bundle and parts live as long as the run: no collection visits them again
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
         lost_seconds = liveness.lost_seconds
         for event in pipeline.run(monitored):

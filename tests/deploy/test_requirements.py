@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_pinned_packages_satisfy_the_project(python):
     """Each dependency has one version in deploy/requirements.txt, for the Python of Bookworm and of Trixie."""
     machine = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    machine["platform_machine"] = "aarch64"
 
     def applicable(lines):
         requirements = [Requirement(line) for line in lines if not line.startswith("#")]
@@ -31,3 +32,18 @@ def test_the_pinned_packages_satisfy_the_project(python):
         assert version in dependency.specifier, (
             f"{dependency} is {version} in deploy/requirements.txt: generate it again"
         )
+    assert "ai-edge-litert" in pinned
+    assert "tflite-runtime" not in pinned
+
+
+def test_32_bit_arm_has_the_older_runtime():
+    """On 32-bit ARM, the project needs tflite-runtime with numpy 1, and no ai-edge-litert."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {
+        canonicalize_name(each.name): each.specifier
+        for each in map(Requirement, project["dependencies"])
+        if each.marker is None or each.marker.evaluate({"platform_machine": "armv7l"})
+    }
+    assert "2.14.0" in needed["tflite-runtime"]
+    assert "2.0.0" not in needed["numpy"]
+    assert "ai-edge-litert" not in needed

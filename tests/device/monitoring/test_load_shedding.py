@@ -116,8 +116,8 @@ class Machine:
         factors = []
 
         class FactorRecorder(Observer):
-            def on_block(_self, *_):  # noqa: N805
-                factors.append(self.load.factor())
+            def on_block(_self, seconds, _gate):  # noqa: N805
+                factors.extend([self.load.factor()] * round(seconds / BLOCK_SECONDS))
 
         timer = InferenceTimer(self.classify, self.load.record_inference, clock=lambda: self.time)
         pipeline = Pipeline(config, bundle, timer, FactorRecorder(), self.load.factor)

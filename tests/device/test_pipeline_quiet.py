@@ -1,0 +1,126 @@
+"""Tests of the quiet path, which processes several blocks at once."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import make_bundle
+
+import device.pipeline
+from device.config.models import Config, GateConfig
+from device.detection.gate import SoundGate
+from device.model.features import FeatureConfig
+from device.pipeline import Pipeline
+from device.types import BLOCK_SECONDS, Block, Observer, SourceLost, WindowScores
+
+FEATURES = FeatureConfig()
+RATE = FEATURES.sample_rate
+LENGTH = round(BLOCK_SECONDS * RATE)
+
+
+class Recorder(Observer):
+    """Observer that keeps windows, and the seconds in which the gate was open and shut."""
+
+    def __init__(self):
+        self.windows, self.seconds = [], {}
+
+    def on_block(self, seconds, gate):
+        self.seconds[gate] = self.seconds.get(gate, 0.0) + seconds
+
+    def on_window(self, window):
+        self.windows.append((window.start, window.span_start, window.rise_db, window.samples.tobytes()))
+
+
+def items_of(parts):
+    """Make the items of a source: for each part its blocks of noise with a level, then a gap, a break or nothing."""
+    generator, items, position = np.random.default_rng(1), [], 0
+    for level, blocks, lost in parts:
+        for _ in range(blocks):
+            samples = generator.normal(0, level, LENGTH).clip(-32768, 32767).astype(np.int16)
+            items.append(Block(samples, position, 1000 + position / RATE))
+            position += LENGTH
+        if lost is None:
+            items.append(SourceLost(position))
+        else:
+            position += lost
+    return items
+
+
+def run(items, quiet_blocks, monkeypatch):
+    """Return events, windows and seconds of a pipeline that processes so many quiet blocks at once."""
+    monkeypatch.setattr(device.pipeline, "_QUIET_BLOCKS", quiet_blocks)
+    recorder, scores = Recorder(), np.array([0.9, 0.0], np.float32)
+    config = Config.model_validate({"gate": {"probe_seconds": 5}})
+    classify = lambda samples: WindowScores(  # noqa: E731
+        scores if np.abs(samples).max() > 3000 else scores / 3, np.zeros((16, 4), np.float32)
+    )
+    pipeline = Pipeline(config, make_bundle(FEATURES), classify, recorder)
+    events = [(e.type, e.label, e.start_time, e.end_time, e.gate, e.level_dbfs) for e in pipeline.run(iter(items))]
+    return events, recorder
+
+
+PARTS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 2.0, 3.0, 8.0, 30.0, 2000.0]),
+        st.integers(1, 70),
+        st.sampled_from([0, 0, 0, 1, LENGTH, 20 * LENGTH, 90 * LENGTH, None]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=25)
+@given(parts=PARTS)
+def test_quiet_blocks_together_give_what_they_give_one_by_one(parts):
+    """Windows, their starts and samples, events and open seconds are equal, with gaps and breaks anywhere."""
+    items = items_of(parts)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        events, together = run(items, 8, monkeypatch)
+        expected, single = run(items, 1, monkeypatch)
+    assert events == expected
+    assert together.windows == single.windows
+    assert together.seconds.keys() == single.seconds.keys()
+    for gate, seconds in single.seconds.items():
+        assert together.seconds[gate] == pytest.approx(seconds)
+
+
+@settings(max_examples=25)
+@given(parts=PARTS, together=st.integers(1, 30))
+def test_the_gate_opens_at_the_same_block(parts, together):
+    """The gate opens and shuts where it does block by block, for any number of blocks at once."""
+    blocks = [item for item in items_of(parts) if isinstance(item, Block)]
+    config = GateConfig(probe_seconds=5)
+    one = SoundGate(config, RATE)
+    expected = [one.update(block) for block in blocks]
+    gate, spans = SoundGate(config, RATE), []
+    while len(spans) < len(blocks):
+        rest = blocks[len(spans) : len(spans) + together]
+        count, span = gate.update_while_shut(rest) if gate.is_shut else (1, gate.update(rest[0]))
+        spans += [None] * (count - 1) + [span]
+    assert spans == expected
+
+
+def test_a_sound_is_detected_within_a_third_of_a_second():
+    """The window of a bang is due as soon as its samples are there: at most eight blocks later than block by block."""
+    delivered = []
+
+    def source():
+        for item in items_of([(3.0, 110, 0), (3000.0, 30, 0), (3.0, 200, 0)]):
+            delivered.append(item)
+            yield item
+
+    class Delays(Observer):
+        def on_window(self, window):
+            delays.append(len(delivered) * LENGTH - (window.start + len(window.samples)))
+
+    delays = []
+    pipeline = Pipeline(
+        Config.model_validate({"gate": {"probe_seconds": None}}),
+        make_bundle(FEATURES),
+        lambda _: WindowScores(np.array([0.1, 0.0], np.float32), np.zeros((16, 4), np.float32)),
+        Delays(),
+    )
+    list(pipeline.run(source()))
+    assert delays
+    assert max(delays) < 0.3 * RATE
