@@ -20,6 +20,7 @@ import soundfile
 from device.config.models import ClipsConfig
 from device.errors import InputError, UnavailableError
 from device.types import Samples
+from device.util.units import MEGABYTE
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class ClipFolder:
             for remaining, clip in zip(range(len(recent), 0, -1), recent, strict=True):
                 if (
                     remaining <= config.maximum_count
-                    and total <= config.maximum_megabytes * 1_000_000
+                    and total <= config.maximum_megabytes * MEGABYTE
                     and clip.start_time >= oldest_time
                 ):
                     break

@@ -11,8 +11,8 @@ from device.config.models import OutboxConfig
 from device.errors import UnavailableError
 from device.outbox.sqlite_table import Entry, SqliteTable, Totals
 from device.util.log_throttle import LogThrottle
+from device.util.units import MEGABYTE
 
-_MEBIBYTE = 1024 * 1024
 _MINIMUM_MESSAGES = 100
 """Messages that may be stored on a disk with too little free space, so that messages in flight are kept."""
 _KEPT_DAMAGED_FILES = 2
@@ -130,11 +130,11 @@ class DiskStore:
         """Delete the oldest messages, so that one more does not exceed the limits."""
         totals, limit = table.totals(), self._config.messages
         reason = f"outbox.messages is {limit}"
-        if shutil.disk_usage(self._path.parent).free < self._config.free_megabytes * _MEBIBYTE:
+        if shutil.disk_usage(self._path.parent).free < self._config.free_megabytes * MEGABYTE:
             limit = min(limit, max(_MINIMUM_MESSAGES, totals.waiting))
             reason = f"its disk has less free space than outbox.free_megabytes, {self._config.free_megabytes:g}"
         excess = totals.waiting + 1 - limit
-        if totals.bytes > self._config.megabytes * _MEBIBYTE:
+        if totals.bytes > self._config.megabytes * MEGABYTE:
             excess, reason = max(excess, 1), f"outbox.megabytes is {self._config.megabytes:g}"
         if excess > 0:
             table.delete_oldest(excess)
