@@ -3,8 +3,6 @@
 import contextlib
 import shutil
 import sqlite3
-import tempfile
-from pathlib import Path
 
 import failing_sqlite
 import pytest
@@ -32,14 +30,6 @@ def _failing_connections():
     with pytest.MonkeyPatch.context() as patch:
         failing_sqlite.install(patch)
         yield
-
-
-@pytest.fixture(scope="module")
-def folder():
-    """Return a folder in memory where there is one, because a disk syncs each message."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        yield Path(name)
 
 
 class Sender:
@@ -81,9 +71,9 @@ class Sender:
 
 
 @given(steps=STEPS)
-def test_every_event_is_delivered_whatever_the_disk_does(folder, steps):
+def test_every_event_is_delivered_whatever_the_disk_does(memory_folder, steps):
     """For any errors at any statements, each event is delivered in order, under a number of its own."""
-    path = folder / "state" / "outbox.sqlite"
+    path = memory_folder / "state" / "outbox.sqlite"
     sender = Sender(path)
     for step, fault in steps:
         if step == "restart":
@@ -101,26 +91,34 @@ def test_every_event_is_delivered_whatever_the_disk_does(folder, steps):
     shutil.rmtree(path.parent)
 
 
+class State(dict):
+    """Content of files, by name."""
+
+    def __repr__(self):
+        """Return the names only."""
+        return f"State({', '.join(self)})"
+
+
 def write_state(folder, kill):
-    """Write the files of an outbox with delivered and waiting messages; return their content and the last number."""
+    """Write the files of an outbox with delivered and waiting messages; return their content."""
     shutil.rmtree(folder, ignore_errors=True)
     with Outbox(folder / "outbox.sqlite") as outbox:
         for number in range(30):
             outbox.append({"number": number, "text": "x" * 40}, CREATED)
         outbox.delete(range(1, 16))
         if kill:
-            return {file.name: file.read_bytes() for file in folder.iterdir()}
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+            return State((file.name, file.read_bytes()) for file in folder.iterdir())
+    return State((file.name, file.read_bytes()) for file in folder.iterdir())
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["ended", "killed"])
-def state(request, folder):
+def state(request, memory_folder):
     """Return the files of an outbox, of a daemon that ended or was killed."""
-    return write_state(folder / "state", request.param)
+    return write_state(memory_folder / "state", request.param)
 
 
 @given(data=st.data())
-def test_any_damaged_state_file_is_survived(folder, state, data):
+def test_any_damaged_state_file_is_survived(memory_folder, state, data):
     """With any damage of one file, the outbox opens, delivers, and issues no number twice."""
     damaged = data.draw(st.sampled_from(sorted(state)))
     content = state[damaged]
@@ -133,7 +131,7 @@ def test_any_damaged_state_file_is_survived(folder, state, data):
         content = content[: data.draw(st.integers(0, len(content)))]
     else:
         content = data.draw(damages(content))
-    place = folder / "damaged"
+    place = memory_folder / "damaged"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()
     for name, intact in state.items():

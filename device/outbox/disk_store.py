@@ -130,7 +130,7 @@ class DiskStore:
             return operation(self._table)
         except OSError as error:
             raise DiskUnavailableError(f"cannot be used ({error}). Check the disk") from error
-        except NotAnOutboxError as error:
+        except (NotAnOutboxError, UnicodeDecodeError) as error:  # the latter for a damaged name in SQLite's message
             raise _DamagedError(str(error)) from error
         except sqlite3.Error as error:
             code = _code(error)
@@ -149,6 +149,8 @@ class DiskStore:
     def _open_exclusively(self) -> None:
         try:
             self._table = SqliteTable(self._path)
+        except UnicodeDecodeError:
+            return  # the first use reports it
         except sqlite3.Error as error:  # the first use reports all other errors
             if _code(error) == sqlite3.SQLITE_BUSY:
                 raise UnavailableError(
@@ -193,7 +195,7 @@ class DiskStore:
     def _salvage(self, renamed: Path) -> int:
         """Copy the intact messages of a damaged file to a new one; return their number."""
         copied = 0
-        with contextlib.suppress(sqlite3.Error, OSError):  # what cannot be copied is lost
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError, OSError):  # what cannot be copied is lost
             for batch in _batches(intact_entries(renamed)):
                 self._table = self._table or SqliteTable(self._path)
                 self._table.append(batch, batch[-1].sequence)

@@ -16,7 +16,7 @@ def intact_entries(path: Path) -> Iterator[Entry]:
             entries.
 
     Raises:
-        sqlite3.Error: it is no database.
+        sqlite3.Error, UnicodeDecodeError: it is no database.
     """
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
         if database.execute("PRAGMA user_version").fetchone() != (VERSION,):
@@ -34,7 +34,7 @@ def intact_entries(path: Path) -> Iterator[Entry]:
 def _walk(database: sqlite3.Connection, query: str, direction: int) -> Iterator[Entry]:
     """Yield the intact entries in the order of a query, up to damage of the table."""
     before = None
-    with contextlib.suppress(sqlite3.Error):
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         for row in database.execute(query):
             if before is not None and (row[0] - before) * direction <= 0:
                 return  # a damaged page may lead back to earlier ones, for ever

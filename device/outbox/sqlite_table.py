@@ -18,10 +18,13 @@ from device.outbox.entry import (
     from_row,
     to_row,
 )
+from device.util.text import one_line
 
 _WAL_BYTES = 4 * 1024 * 1024
 _LOCK_SECONDS = 1.0
 """Time to wait until another process releases the file."""
+_CHECKED_PAGES = 16_000
+"""Pages of the largest file that is checked when it is opened."""
 _COPIES = 2
 """Rows of the totals."""
 _SCHEMA = """
@@ -63,6 +66,7 @@ class SqliteTable:
 
     Raises:
         sqlite3.Error: the file cannot be used, is no outbox, or has another version.
+        UnicodeDecodeError: the same, as Python's module cannot decode SQLite's message about a damaged name.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -72,7 +76,7 @@ class SqliteTable:
         self._database.text_factory = decode_text
         try:
             self._prepare()
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             self._database.close()
             raise
 
@@ -116,10 +120,9 @@ class SqliteTable:
 
     def entries_after(self, sequence: int, limit: int) -> list[Entry]:
         """Return the oldest entries with a number above `sequence`, at most `limit`."""
-        rows = self._database.execute(
-            f"{SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (sequence, limit),
-        )
+        query = f"{SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        # All at once: an open cursor would keep the file locked after `close`, as long as an error refers to it.
+        rows = self._database.execute(query, (sequence, limit)).fetchall()
         return [from_row(row) for row in rows]
 
     def delete(self, sequences: Iterable[int]) -> None:
@@ -144,6 +147,7 @@ class SqliteTable:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         self._create_or_check()
+        self._check_pages()
         self.totals()
 
     def _create_or_check(self) -> None:
@@ -160,6 +164,18 @@ class SqliteTable:
             raise NotAnOutboxError(f"its format is version {version}, this program reads version {VERSION}")
         elif found != _expected_schema():
             raise NotAnOutboxError("its tables are not those of an outbox")
+
+    def _check_pages(self) -> None:
+        """Check the structure of a file that is read in a moment: a message in a damaged page would be lost.
+
+        Raises:
+            NotAnOutboxError: it is damaged.
+        """
+        (pages,) = self._database.execute("PRAGMA page_count").fetchone()
+        if pages <= _CHECKED_PAGES:
+            (result,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            if result != "ok":
+                raise NotAnOutboxError(one_line(result.splitlines()[-1]))
 
     def _count_again(self, rows: list[tuple[Any, ...]]) -> Totals:
         """Count the entries, and store their totals in two rows. The last number is the highest that is plausible.
