@@ -27,9 +27,11 @@ from support import Mosquitto  # noqa: E402 - the tests' broker
 
 from device.config.models import OutboxConfig  # noqa: E402
 from device.mqtt.messages import event_message  # noqa: E402
-from device.outbox.sqlite_table import Entry, SqliteTable  # noqa: E402
+from device.outbox.entry import Entry  # noqa: E402
+from device.outbox.sqlite_table import SqliteTable  # noqa: E402
 from device.types import Event  # noqa: E402
 from device.util.clock import CLOCK  # noqa: E402
+from device.util.units import MEGABYTE  # noqa: E402
 
 LABELS = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "siren", "street_music")
 
@@ -51,7 +53,7 @@ def fill(path: Path, count: int) -> None:
 def memory_mb(pid: int) -> float:
     """Return the highest resident memory of a process so far, MB."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / MEGABYTE
 
 
 class Counter:

@@ -26,6 +26,7 @@ from device.detection.gate import SoundGate
 from device.model.classifier import interpreter_class
 from device.service.runtime import open_bundle
 from device.types import Block
+from device.util.units import MEGABYTE
 
 SECONDS = 60
 """Length of the sound, s."""
@@ -98,7 +99,7 @@ def daemon_start() -> tuple[float, float, float]:
         cpu = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
         time.sleep(12)  # until it has classified windows
         status = Path(f"/proc/{daemon.pid}/status").read_text()
-        memory = int(status.split("VmRSS:")[1].split()[0]) / 1024
+        memory = int(status.split("VmRSS:")[1].split()[0]) * 1024 / MEGABYTE
         daemon.terminate()
         daemon.communicate(timeout=20)
     return wall, cpu, memory

@@ -28,6 +28,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support import Mosquitto  # noqa: E402 - the tests' broker
 
+from device.util.units import MEGABYTE  # noqa: E402
+
 SETTLING_SECONDS = 600
 """Sound before the first compared measurement, s."""
 GOAL_MB = 5.0
@@ -91,7 +93,7 @@ def measure(pid: int, subscriber: Subscriber) -> Usage:
     """Read the resources of the daemon from /proc."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    memory = int(status["VmRSS"].split()[0]) / 1024
+    memory = int(status["VmRSS"].split()[0]) * 1024 / MEGABYTE
     return Usage(subscriber.sound_seconds, memory, int(status["Threads"]), descriptors, subscriber.waiting)
 
 

@@ -112,7 +112,7 @@ check_machine() {
         esac
     fi
     folder=$(nearest_folder "$home")
-    free=$(df --output=avail --block-size=1M "$folder" | tail -n 1 | tr -d ' ')
+    free=$(df --output=avail --block-size=1MB "$folder" | tail -n 1 | tr -d ' ')
     [ "$free" -ge "$space_needed" ] ||
         die "only $free MB are free at $folder, and $space_needed MB are needed. Free some space, or use a larger card"
 }

@@ -36,12 +36,12 @@ from device.monitoring.system_metrics import is_hot, temperature_celsius, thrott
 from device.mqtt.subscriber import Subscriber
 from device.service.runtime import check_labels, open_bundle
 from device.util.clock import kernel_synced
+from device.util.units import MEGABYTE
 
 CheckState = Literal["ok", "warning", "fault", "skipped"]
 
 _SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
-_MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class DaemonChecks:
             existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
             with tempfile.TemporaryFile(dir=existing) as file:
                 file.write(b"\0")
-            free_megabytes = shutil.disk_usage(existing).free / _MEGABYTE
+            free_megabytes = shutil.disk_usage(existing).free / MEGABYTE
         except OSError as error:
             raise UnavailableError(
                 f"{folder}: not writable ({error.strerror}). Make it writable, or set STATE_DIRECTORY"
@@ -180,10 +180,10 @@ class DaemonChecks:
         limit = (self._config or Config()).outbox.free_megabytes
         if free_megabytes < limit:
             raise UnavailableError(
-                f"{folder}: {free_megabytes:.0f} MiB are free on its disk, less than outbox.free_megabytes, {limit:g}, "
+                f"{folder}: {free_megabytes:.0f} MB are free on its disk, less than outbox.free_megabytes, {limit:g}, "
                 "so the outbox cannot grow. Free some space"
             )
-        return f"{folder} is writable, {free_megabytes:.0f} MiB are free"
+        return f"{folder} is writable, {free_megabytes:.0f} MB are free"
 
     def _check_heat(self) -> str:
         """Check the temperature, and the throttling of a Raspberry Pi."""

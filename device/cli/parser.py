@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from device.util.text import quoted, whole_number
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the argument parser with all subcommands."""
@@ -89,12 +91,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _rate(text: str) -> int:
-    if not text.isdecimal() or not 8000 <= int(text) <= 384000:
-        raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate from 8000 to 384000, in Hz")
-    return int(text)
+    if (rate := whole_number(text, 8000, 384000)) is None:
+        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a sample rate from 8000 to 384000, in Hz")
+    return rate
 
 
 def _meter_seconds(text: str) -> int:
-    if not text.isdecimal() or not 5 <= int(text) <= 3600:
-        raise argparse.ArgumentTypeError(f"is {text!r}, must be seconds, 5 (the length of a diagnosis) to 3600")
-    return int(text)
+    if (seconds := whole_number(text, 5, 3600)) is None:
+        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be seconds, 5 (the length of a diagnosis) to 3600")
+    return seconds

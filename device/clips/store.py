@@ -20,6 +20,7 @@ import soundfile
 from device.config.models import ClipsConfig
 from device.errors import InputError, UnavailableError
 from device.types import Samples
+from device.util.units import MEGABYTE
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class ClipFolder:
             for remaining, clip in zip(range(len(recent), 0, -1), recent, strict=True):
                 if (
                     remaining <= config.maximum_count
-                    and total <= config.maximum_megabytes * 1_000_000
+                    and total <= config.maximum_megabytes * MEGABYTE
                     and clip.start_time >= oldest_time
                 ):
                     break
@@ -172,6 +173,9 @@ class ClipFolder:
     def _clips(self) -> Iterator[Clip]:
         for path in self.folder.glob("**/*.flac"):
             if name := _NAME.fullmatch(path.name):
-                start_time = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
+                try:
+                    start_time = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
+                except ValueError:  # digits that are no time: not a file of ours
+                    continue
                 kind, *_ = path.relative_to(self.folder).parts
                 yield Clip(path, name["event_id"], start_time, path.parent.name, corrected=kind != RECENT)

@@ -3,11 +3,19 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+
+def _is_no_boolean(value: Any) -> Any:
+    """Refuse booleans, which Python counts among the integers: a threshold of `true` would be 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, and not true or false")  # noqa: TRY004 - pydantic reports no TypeError
+    return value
+
 
 Seconds = Annotated[float, Field(ge=0, le=3600)]
 """Duration, in seconds."""
-Probability = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, le=1), BeforeValidator(_is_no_boolean)]
 """Probability, 0 to 1."""
 
 
@@ -19,6 +27,13 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_boolean_where_asked(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a boolean in every key that is none."""
+        asks_for_boolean = info.field_name and cls.model_fields[info.field_name].annotation is bool
+        return value if asks_for_boolean else _is_no_boolean(value)
 
     @field_validator("*")
     @classmethod

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Section
+from device.config.hosts import host_cure
 
 MQTT_BYTES = 65535
 """Longest text of an MQTT packet's field, in bytes (MQTT 5.0, section 1.5.4)."""
@@ -23,9 +24,9 @@ class OutboxConfig(Section):
     messages: Annotated[int, Field(ge=100, le=10_000_000)] = 100_000
     """Largest number of messages in the queue."""
     megabytes: Annotated[float, Field(ge=1, le=100_000)] = 200.0
-    """Largest total text of the queued messages, in MiB."""
+    """Largest total text of the queued messages, in MB."""
     free_megabytes: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
-    """Free space on the disk below which the outbox stops growing, in MiB."""
+    """Free space on the disk below which the outbox stops growing, in MB."""
 
 
 class TlsConfig(Section):
@@ -84,13 +85,15 @@ class MqttConfig(Section):
 
     @field_validator("spectrogram", mode="before")
     @classmethod
-    def _off_is_no_boolean(cls, value: object) -> object:
-        """Accept `off` without quotation marks, which YAML 1.1 reads as false."""
-        return "off" if value is False else value
+    def _false_is_off(cls, value: object) -> object:
+        """Accept `false`, into which a tool that reads YAML 1.1 turns `off` when it writes the file again."""
+        return "off" if value in (False, "false", "False") else value
 
     @field_validator("host")
     @classmethod
     def _names_a_host(cls, value: str) -> str:
+        if (cure := host_cure(value)) is not None:
+            raise ValueError(f"must be a host's name or address alone. {cure}")
         try:
             value.encode("idna")
         except UnicodeError as error:

@@ -1,19 +1,22 @@
 """Loader of the settings: config.yaml, then environment variables, then --set. It reports all faults at once."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from device.config.faults import describe, without_password
+from device.config.keys import ENVIRONMENT_PREFIX, all_keys, takes_one_value, variable
 from device.config.models import Config
-from device.config.yaml_reader import Key, NotYamlError, parse_yaml
+from device.config.yaml_reader import NULLS, Key, NotYamlError, parse_yaml
 from device.errors import ConfigError
-from device.util.text import did_you_mean, one_line
+from device.util.text import one_line
 
-ENVIRONMENT_PREFIX = "EARSHOT_"
+_LOGGER = logging.getLogger(__name__)
+
 INSTALLED_CONFIG = Path("/etc/earshot/config.yaml")
 CHECKOUT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
 
@@ -33,7 +36,7 @@ def load_config(
 
     Args:
         path: config file; None selects the result of `find_config`, else the defaults.
-        overrides: `--set` arguments; a value is YAML, as in the file.
+        overrides: `--set` arguments.
         environment: environment variables.
 
     Returns:
@@ -55,7 +58,7 @@ def load_config(
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        faults += (_describe(fault, origins, str(path or "config")) for fault in error.errors())
+        faults += (describe(fault, origins, str(path or "config")) for fault in error.errors())
     if faults:
         raise ConfigError("\n".join(faults))
     return _anchor(config, path.resolve().parent if path else Path.cwd(), overridden)
@@ -70,10 +73,11 @@ def _read(path: Path, origins: dict[Key, str], faults: list[str]) -> dict[str, A
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8") from error
     except NotYamlError as error:
         line = f":{error.line}" if error.line else ""
-        raise ConfigError(f"{path}{line}: not YAML ({error}). Correct that line") from error
+        raise ConfigError(f"{path}{line}: not YAML ({error}). Correct that line, or put the text in quotes") from error
     values = {} if document.values is None else document.values
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must contain `key: value` lines, but contains a {type(values).__name__}")
+        kind = "list" if isinstance(values, list) else "text"
+        raise ConfigError(f"{path}: must contain `key: value` lines, but contains a {kind}")
     origins.update((key, f"{path}:{line}") for key, line in document.lines.items())
     faults += (
         f"{path}:{line}: {one_line('.'.join(key))}: is set twice. Delete one of them" for key, line in document.repeated
@@ -87,50 +91,48 @@ def _overrides(
     """Yield key, text and origin of each override: environment first, then the command line."""
     for name, text in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
-            yield tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")), text, one_line(name)
+            key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+            if len(key) > 1 or takes_one_value(key):
+                yield key, text, one_line(name)
+            else:
+                _warn_of_foreign_variable(name)
     for override in overrides:
-        key, equals, text = override.partition("=")
+        shown = one_line(without_password(override))
+        name, equals, text = override.partition("=")
         if equals:
-            yield tuple(key.strip().split(".")), text, f"--set {one_line(override)}"
+            yield tuple(name.strip().split(".")), text, f"--set {shown}"
         else:
-            faults.append(f"--set {one_line(override)}: must be key.path=value, as in --set mqtt.port=1884")
+            faults.append(f"--set {shown}: must be key.path=value, as in --set mqtt.port=1884")
+
+
+def _warn_of_foreign_variable(name: str) -> None:
+    """Log a variable with our prefix that is no setting. A container may set such ones, as in EARSHOT_VERSION=1.2."""
+    meant = next((each for each in map(variable, all_keys()) if each.replace("__", "_") == name), "EARSHOT_MQTT__HOST")
+    _LOGGER.warning("%s: ignored, because settings are EARSHOT_SECTION__KEY, as in %s", one_line(name), meant)
 
 
 def _override(values: dict[str, Any], key: Key, text: str) -> None:
-    """Set one key from text. A value that is not YAML is used as plain text."""
-    try:
-        value = parse_yaml(text).values
-    except NotYamlError:
-        value = text
+    """Set one key from text."""
     section = values
     for part in key[:-1]:
         if not isinstance(section.get(part), dict):
             section[part] = {}
         section = section[part]
-    section[key[-1]] = value
+    section[key[-1]] = _read_override(key, text)
 
 
-def _describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
-    """Return a fault as `file:line: key: fault. Allowed values`."""
-    key = tuple(str(part) for part in fault["loc"])
-    known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in origins), ())
-    where = origins.get(known, file)
-    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
-    if fault["type"] == "extra_forbidden":
-        return f"{where}: {name}: no such key. {did_you_mean(key[-1], _known_keys(key[:-1]))}"
-    if fault["type"] == "model_type":
-        return f"{where}: {name}: must be a section of `key: value` lines"
-    message = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    of_one_value = known == key and not isinstance(fault["input"], dict | list)
-    found = f"is {one_line(repr(fault['input']))}, " if of_one_value else ""
-    return f"{where}: {name}: {found}{message}"
+def _read_override(key: Key, text: str) -> Any:
+    """Read a section, list or dictionary as YAML, and a single value as typed: '#' and ': ' have no meaning in it.
 
-
-def _known_keys(section: tuple[str, ...]) -> list[str]:
-    model: Any = Config
-    for part in section:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    Null and quotation marks mean the same as in the file. Text that is not YAML is used as it is.
+    """
+    typed = text.strip()
+    if takes_one_value(key) and not typed.startswith(("'", '"')):
+        return None if typed in NULLS else typed
+    try:
+        return parse_yaml(text).values
+    except NotYamlError:
+        return typed
 
 
 def _anchor(config: Config, file_folder: Path, overridden: set[Key]) -> Config:

@@ -3,10 +3,22 @@
 import os
 from pathlib import Path
 
+from device.errors import ConfigError
+
 
 def state_directory() -> Path:
-    """Return the folder of the state: $STATE_DIRECTORY, which systemd sets, else the user's."""
-    if "STATE_DIRECTORY" in os.environ:
-        return Path(os.environ["STATE_DIRECTORY"])
-    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(home) / "earshot"
+    """Return the folder of the state: $STATE_DIRECTORY, which systemd sets, else the user's.
+
+    Raises:
+        ConfigError: the user has no home directory.
+    """
+    if folder := os.environ.get("STATE_DIRECTORY"):
+        return Path(folder)
+    if folder := os.environ.get("XDG_STATE_HOME"):
+        return Path(folder) / "earshot"
+    try:
+        return Path.home() / ".local" / "state" / "earshot"
+    except RuntimeError as error:
+        raise ConfigError(
+            "STATE_DIRECTORY: not set, and this user has no home directory. Set it to a folder for the outbox"
+        ) from error

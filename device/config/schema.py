@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from device.config.loader import ENVIRONMENT_PREFIX
+from device.config.keys import variable
 from device.config.models import Config
 from device.config.yaml_reader import Key
 from device.errors import InputError
@@ -20,7 +20,7 @@ from device.util.text import did_you_mean, one_line
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UNIT = re.compile(
-    r"\bin (seconds|days|Hz|dB/s|dB|°C|MiB|MB|mean deviations)\b"
+    r"\bin (seconds|days|Hz|dB/s|dB|°C|MB|mean deviations)\b"
     r"|\bnumber of (?:\w+ )*?(blocks of 30 ms|CPU threads|windows|messages|clips)\b",
     re.IGNORECASE,
 )
@@ -50,7 +50,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """Environment variable that overrides the key."""
-        return ENVIRONMENT_PREFIX + "__".join(self.key).upper()
+        return variable(self.key)
 
     @property
     def default(self) -> str:

@@ -22,14 +22,21 @@ def read_password(config: MqttConfig, environment: Mapping[str, str] = os.enviro
         if not os.access(path, os.R_OK):
             return None
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{key} {path}: not readable ({error})") from error
-    if not lines or not lines[0]:
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark, which is no password
+    except OSError as error:
+        raise ConfigError(
+            f"{key} {path}: not readable ({error.strerror}). Check the path and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{key} {path}: not readable (byte {error.start} is not UTF-8). Save it as UTF-8") from error
+    password = text.partition("\n")[0].removesuffix("\r")
+    if not password:
         raise ConfigError(f"{key} {path}: empty. Write the password on its first line")
-    if len(lines[0].encode()) > MQTT_BYTES:
+    if "\0" in password:
+        raise ConfigError(f"{key} {path}: the first line contains a NUL. Save it as UTF-8")
+    if len(password.encode()) > MQTT_BYTES:
         raise ConfigError(f"{key} {path}: the first line is longer than MQTT allows. Write the password there")
-    return lines[0]
+    return password
 
 
 def _credential(environment: Mapping[str, str]) -> Path:

@@ -1,12 +1,22 @@
-"""YAML reader with line numbers: values, the line of each key, and faults with their lines."""
+"""YAML reader of settings: scalars as the text that was typed, the line of each key, and faults with their lines.
+
+YAML 1.1 gives plain scalars a type by their look: `off` is a boolean, 0123 is 83, 12:30 is 750, 2024-01-01 is a date.
+A user name may look like any of them. So this reader keeps the text, and the models convert it to the type of the key.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from device.util.text import one_line
+
 Key = tuple[str, ...]
 """Names of the sections around a key, and its own name."""
+
+NULLS = ("", "~", "null", "Null", "NULL")
+"""Plain scalars that are no text but the absence of a value."""
+_TEXT_TAGS = ("!", "tag:yaml.org,2002:str")
 
 
 class NotYamlError(Exception):
@@ -26,7 +36,7 @@ class Document:
     """Content of a YAML text.
 
     Attributes:
-        values: dictionaries, lists and scalars; None for an empty text.
+        values: dictionaries, lists, texts and None; None for an empty text.
         lines: line number of each key, from 1.
         repeated: keys that occur twice in one section, with the line of the later one. YAML would accept them silently.
     """
@@ -42,10 +52,10 @@ def parse_yaml(text: str) -> Document:
     Raises:
         NotYamlError: the text cannot be parsed.
     """
+    document = Document(None, {}, [])
     try:
-        loader = _Loader(text)
-        tree = loader.get_single_node()
-        values = None if tree is None else loader.construct_document(tree)
+        tree = _Loader(text).get_single_node()
+        values = None if tree is None else _value(tree, (), document)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -54,33 +64,42 @@ def parse_yaml(text: str) -> Document:
         raise NotYamlError("an invalid number") from error
     except RecursionError as error:
         raise NotYamlError("too many nested sections") from error
-    document = Document(values, {}, [])
-    _note_lines(tree, (), document)
-    return document
+    return Document(values, document.lines, document.repeated)
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.BaseLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Refuse aliases, because they can contain themselves, or expand a few lines to gigabytes."""
+        """Refuse aliases and tags.
+
+        Aliases can contain themselves, or expand a few lines to gigabytes. A tag would set the type of a value, which
+        the models do.
+        """
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack its result
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack its result
             raise yaml.composer.ComposerError(None, None, f"*{event.anchor} is an alias", event.start_mark)
-        return super().compose_node(parent, index)
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag not in _TEXT_TAGS:
+            name = one_line(tag.replace("tag:yaml.org,2002:", "!!"))
+            raise yaml.composer.ComposerError(None, None, f"{name} is a tag", event.start_mark)
+        node = super().compose_node(parent, index)
+        if tag and isinstance(node, yaml.ScalarNode):
+            node.style = "'"  # `!!str ~` is a text, as '~' is
+        return node
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """Add the line to the error for an invalid value, such as the date 2024-13-45."""
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError) as error:
-            problem = f"an invalid {node.tag.rpartition(':')[2]}"
-            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
-
-def _note_lines(node: yaml.Node | None, section: Key, document: Document) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key_node, value_node in node.value:
-            key, line = (*section, str(key_node.value)), key_node.start_mark.line + 1
-            if key in document.lines:
-                document.repeated.append((key, line))
-            document.lines[key] = line
-            _note_lines(value_node, key, document)
+def _value(node: yaml.Node, section: Key, document: Document) -> Any:
+    """Return the value of a node, and note the lines of the keys in it."""
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.style is None and node.value in NULLS else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*section, str(index)), document) for index, item in enumerate(node.value)]
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key_node.start_mark)
+        key, line = (*section, key_node.value), key_node.start_mark.line + 1
+        if key in document.lines:
+            document.repeated.append((key, line))
+        document.lines[key] = line
+        values[key_node.value] = _value(value_node, key, document)
+    return values

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from device.util.units import MEGABYTE
+
 _THERMAL_FOLDER = Path("/sys/class/thermal")
 _PLATFORM_FOLDER = Path("/sys/devices/platform")
 _STATM_FILE = Path("/proc/self/statm")
@@ -71,9 +73,9 @@ def is_hot(celsius: float | None, throttled: Throttling | None, limit_celsius: f
 
 
 def memory_mb(statm_file: Path = _STATM_FILE) -> float | None:
-    """Return the resident memory of this process, MB of 2**20 bytes; None if the system is not Linux."""
+    """Return the resident memory of this process, MB of 10^6 bytes; None if the system is not Linux."""
     try:
-        return round(int(statm_file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+        return round(int(statm_file.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MEGABYTE, 1)
     except OSError:
         return None
 

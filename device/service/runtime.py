@@ -1,5 +1,6 @@
 """Settings of a run: config, bundle, networks and password, loaded and checked before the run begins."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ def load_settings(config: Config) -> RunSettings:
     Raises:
         ConfigError: bundle, labels, password or certificates have a fault.
     """
+    time.tzset()  # the C library keeps the time zone of the first use, and quiet hours go by the local clock
     bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
     check_labels(config, bundle)
     password = read_password(config.mqtt)

@@ -1,4 +1,4 @@
-"""Text helpers: suggestions for mistyped names, slugs, and quotation of foreign text on one line."""
+"""Text helpers: suggestions for mistyped names, slugs, numbers, and quotation of foreign text on one line."""
 
 import difflib
 import re
@@ -48,6 +48,13 @@ def one_line(text: str) -> str:
     """Make foreign text safe within a line: printable, without line breaks, at most 100 characters."""
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= _LINE_LENGTH else text[:_LINE_LENGTH] + "..."
+
+
+def whole_number(text: str, least: int, most: int) -> int | None:
+    """Return the number in decimal digits that a user typed; None if it is none, or outside `least` to `most`."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(most)):  # int() refuses thousands of digits
+        return None
+    return number if least <= (number := int(text)) <= most else None
 
 
 def quoted(text: str) -> str:

@@ -4,6 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from device.util.text import quoted, whole_number
+
+_LARGEST = 2**32 - 1
+"""Largest seed of numpy and of TensorFlow; far above any useful count."""
 NETWORKS = ("audioset", "inception")
 """Networks of a bundle, in the order of scoring."""
 
@@ -102,15 +106,15 @@ def network_names(text: str) -> tuple[str, ...]:
 
 def non_negative(text: str) -> int:
     """Parse a whole number of 0 or more."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
+    return _whole_number(text, 0)
 
 
 def positive(text: str) -> int:
     """Parse a whole number of 1 or more."""
-    number = non_negative(text)
-    if not number:
-        raise argparse.ArgumentTypeError("must be 1 or more")
+    return _whole_number(text, 1)
+
+
+def _whole_number(text: str, least: int) -> int:
+    if (number := whole_number(text, least, _LARGEST)) is None:
+        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a whole number, {least} to {_LARGEST}")
     return number

@@ -23,7 +23,7 @@ MD5 = "9aa69802bbf37fb986f71ec1483a196e"
 
 _WANTED = re.compile(r"UrbanSound8K/(audio/fold\d+/[\w-][\w.-]*\.wav|metadata/UrbanSound8K\.csv)")
 """Only these members are unpacked, so that no archive can write outside its folder."""
-_CHUNK = 1 << 20
+_CHUNK = 1_000_000
 _TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 5
 
@@ -84,7 +84,7 @@ def _fetch_from(url: str, archive: Path, size: int) -> None:
         length = int(response.headers.get("Content-Length", 0))
         with archive.open("ab" if resumed else "wb") as file:
             chunks = response.iter_content(_CHUNK)
-            for chunk in progress(chunks, -(-length // _CHUNK), "UrbanSound8K, MiB"):
+            for chunk in progress(chunks, -(-length // _CHUNK), "UrbanSound8K, MB"):
                 file.write(chunk)
 
 

@@ -142,6 +142,7 @@ def test_wrong_arguments_end_with_exit_code_2():
     assert earshot("run", "--sped", "max")[0] == 2
     assert earshot("listen-to-me")[0] == 2
     assert earshot("run", "--input", "-", "--input-rate", "44.1k")[0] == 2
+    assert "must be a sample rate from 8000" in earshot("run", "--input", "-", "--input-rate", "9" * 5000)[2][-1]
     assert earshot()[0] == 2
 
 

@@ -170,7 +170,7 @@ def test_a_repeated_key_is_reported(tmp_path):
 def test_faults_of_the_file_and_of_overrides_are_reported_together(tmp_path):
     """Faults of the file, of a variable and of the command line are reported in one error."""
     lines = faults(
-        tmp_path, "node_id: a/b\nnode_id: a/b\n", environment={"EARSHOT_GATE": "1"}, overrides=["x", "y.z=1"]
+        tmp_path, "node_id: a/b\nnode_id: a/b\n", environment={"EARSHOT_GATE__FLOOR": "1"}, overrides=["x", "y.z=1"]
     )
     assert len(lines) == 5
     assert any(line.startswith("--set y.z=1: y: no such key") for line in lines)
@@ -180,8 +180,9 @@ def test_faults_of_the_file_and_of_overrides_are_reported_together(tmp_path):
     ("text", "message"),
     [
         ("a: &a {b: *a}", "config.yaml:1: not YAML (*a is an alias)"),
-        ("\nnode_id: 2024-13-45", "config.yaml:2: not YAML (an invalid timestamp)"),
-        ("node_id: " + "9" * 5000, "not YAML (an invalid int)"),
+        ("\nnode_id: !!timestamp 2024-13-45", "config.yaml:2: not YAML (!!timestamp is a tag)"),
+        ("node_id: " + "9" * 5000, "node_id: is "),
+        ("mqtt: {port: " + "9" * 5000 + "}", "must be a whole number of fewer digits"),
         ("%YAML " + "9" * 5000, "not YAML (an invalid number)"),
         ("[" * 3000, "too many nested sections"),
         ("mqtt: {host: broker..local}", "mqtt.host: is 'broker..local', must be a host's name"),

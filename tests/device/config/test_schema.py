@@ -22,7 +22,7 @@ UNIT_OF_SUFFIX = {
     "_db": {"dB"},
     "_db_per_second": {"dB/s"},
     "_celsius": {"°C"},
-    "megabytes": {"MiB", "MB"},
+    "megabytes": {"MB"},
     "_blocks": {"blocks of 30 ms"},
 }
 WITHOUT_UNIT = {

@@ -83,7 +83,7 @@ def test_the_oldest_messages_are_dropped_above_the_limit_of_size(path):
             outbox.append({"number": number, "text": "x" * 20_000}, CREATED)
         kept = numbers(outbox)
         assert kept == list(range(200 - len(kept), 200))
-        assert 1024 * 1024 - 40_000 <= sum(20_000 for _ in kept) <= 1024 * 1024 + 40_000
+        assert 1_000_000 - 40_000 <= sum(20_000 for _ in kept) <= 1_000_000 + 20_000
 
 
 def test_a_disk_with_little_free_space_is_not_filled(path):

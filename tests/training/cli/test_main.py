@@ -89,3 +89,14 @@ def test_unknown_networks_are_wrong_arguments(capsys):
         main(["retrain", "--data", "x", "--output", "y", "--networks", "yamnet"])
     assert ended.value.code == 2
     assert "audioset,inception" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["abc", "", "-1", "1.5", "4294967296", "9" * 5000, "\u0663", "1_0"])
+def test_a_seed_that_is_no_number_is_one_clear_line(seed, capsys):
+    """The error for a seed contains what was typed and the allowed range."""
+    with pytest.raises(SystemExit) as ended:
+        main(["retrain", "--data", "x", "--output", "y", f"--seed={seed}"])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --seed: is " in line
+    assert line.endswith(", must be a whole number, 0 to 4294967295")
