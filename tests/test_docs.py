@@ -19,6 +19,7 @@ DIAGNOSES = (
     "audio/microphone_source.py",
     "audio/capture_process.py",
     "audio/stdin_source.py",
+    "audio/pipe_format.py",
     "cli/check.py",
     "monitoring/load_shedding.py",
     "mqtt/delivery.py",

@@ -161,4 +161,4 @@ def _checked_header(header: dict[str, Any] | None) -> dict[str, Any]:
         case {"name": str(), "sample_rate": int(rate), "channels": int(channels)}:
             if 0 < rate <= _HIGHEST_RATE and 0 < channels <= _MOST_CHANNELS:
                 return header
-    raise PacketError("its header is incomplete")
+    raise PacketError("incomplete header")

@@ -195,10 +195,10 @@ def _copy(stream: Any, recording: Recording) -> None:
             packet = recording.packets.get(timeout=1.0)
         except queue.Empty:
             if not stream.is_active():
-                raise OSError("PortAudio has stopped") from None
+                raise OSError("PortAudio ended") from None
             continue
         if not packet.samples and packet.server_source is None:
-            raise OSError("PortAudio delivers reads without a sample")
+            raise OSError("empty reads")
         _write(packet.encode())
 
 

@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     devices = input_devices()
     auto = choose_device(devices, "auto")
     for device in devices:
-        print(_describe(device) + ("  (auto)" if device is auto else ""))
+        is_alone = sum(device.usb_id == other.usb_id for other in devices) == 1
+        print(_describe(device, is_alone=is_alone) + ("  (auto)" if device is auto else ""))
     if not devices:
         print("no microphone found", file=sys.stderr)
     if arguments.meter:
@@ -31,10 +32,10 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     return EXIT_DONE
 
 
-def _describe(device: InputDevice) -> str:
+def _describe(device: InputDevice, *, is_alone: bool) -> str:
     channels = f"{device.channels} channel{'s' if device.channels > 1 else ''}"
     rates = f"takes {', '.join(map(str, device.rates))} Hz" if device.rates else f"takes none of {RATES} Hz: in use?"
-    usb = f", usb:{device.usb_id}" if device.usb_id else ""
+    usb = f", {f'usb:{device.usb_id}' if is_alone else device.identity}" if device.usb_id else ""
     return f"{device.name}: {channels}, {device.sample_rate} Hz ({rates}){usb}"
 
 

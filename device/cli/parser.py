@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--input-rate",
         type=_rate,
         metavar="HZ",
-        help="sample rate of --input -, which is raw PCM, s16le, mono (default: the bundle's, 16000)",
+        help="sample rate of raw samples on --input -, s16le, mono (default: the bundle's, 16000)",
     )
     run.add_argument(
         "--speed",

@@ -13,8 +13,9 @@ class AudioConfig(Section):
     """Sound input."""
 
     device: str = "auto"
-    """Microphone: auto (a USB microphone if there is one, else the system's default), usb:VENDOR:PRODUCT, or a part of
-    its name. `earshot devices` lists them. The daemon waits for a microphone that is absent."""
+    """Microphone: auto (a USB microphone if there is one, else the system's default), usb:VENDOR:PRODUCT, the same with
+    @PORT if there are two of a kind, or a part of its name. `earshot devices` lists them. The daemon waits for a
+    microphone that is absent. auto leaves one that is silent for another."""
     queue_seconds: Annotated[float, Field(ge=1, le=60)] = 10.0
     """Longest sound that waits for classification, in seconds. Beyond it, the oldest is dropped and counted as lost."""
 

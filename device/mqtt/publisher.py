@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -197,13 +197,9 @@ class Publisher:
 
     def _take_jobs(self) -> None:
         """Take all jobs from the inbox, so that messages acknowledged together are deleted together."""
-        try:
-            if not self._jobs:
-                self._jobs.append(self._inbox.get(timeout=RETRY_SECONDS))
+        with suppress(Empty):
             while len(self._jobs) < _JOBS_AT_ONCE:
-                self._jobs.append(self._inbox.get_nowait())
-        except Empty:
-            pass
+                self._jobs.append(self._inbox.get(block=not self._jobs, timeout=RETRY_SECONDS))
 
     def _store(self, message: dict[str, Any], created: Stamp) -> None:
         try:
