@@ -8,7 +8,7 @@ from datetime import datetime
 import soundfile
 
 from device.clips.store import CORRECTED, NONE, Clip, ClipFolder
-from device.config.paths import state_directory
+from device.config.paths import readable_state
 from device.errors import EXIT_DONE, InputError, UnavailableError
 from device.util.native_stderr import silent_stderr
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         "export": _export,
         "purge": _purge,
     }
-    actions[arguments.action](arguments, ClipFolder(state_directory() / "clips"))
+    actions[arguments.action](arguments, ClipFolder(readable_state() / "clips"))
     return EXIT_DONE
 
 
