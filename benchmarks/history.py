@@ -2,9 +2,9 @@
 
     python benchmarks/history.py [--events 1000000] [--folder FOLDER]
 
-The events are spread over a year, with messages of the usual size. FOLDER must be on a disk. Each measurement is one
-line of JSON. Times are the shortest of several runs, with the file in the page cache. A day's view is its events and the
-counts of its hours.
+The events are spread over a year, with messages of the usual size. FOLDER must be on a disk. A day's view is its events
+and the counts of its hours. Each measurement is one line of JSON. Times are the shortest of several runs, with the file
+in the page cache.
 """
 
 import argparse

@@ -10,9 +10,9 @@ from typing import Any
 from device.cli.examples import examples
 from device.util.local_time import TIME_FORMS, parse_time
 
-_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files"}
+_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "fish": "(__fish_complete_path (commandline -ct))"}
 """Completion of file names, in the form of shtab (deploy/make_completion.py)."""
-_FOLDERS = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/"}
+_FOLDERS = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "fish": "(__fish_complete_directories)"}
 
 
 def make_parser() -> argparse.ArgumentParser:

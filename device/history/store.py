@@ -93,8 +93,8 @@ class HistoryStore:
             self.trouble = ""
         # A wrong clock, for instance one of the next century, must not delete the history.
         if self._clock.synced():
+            self._file.execute(self._correct)  # before an event with a wrong time counts as old
             self._file.execute(self._delete_old)
-            self._file.execute(self._correct)
         self._file.execute(_shrink)
         self._reserve.acquire()
 

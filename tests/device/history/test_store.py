@@ -208,7 +208,10 @@ def test_a_deleted_file_is_created_again(path):
 
 
 def test_times_before_network_time_are_corrected(path):
-    """Events of this boot move to their right time once network time has set the clock; those of earlier boots stay."""
+    """Events of this boot move to their right time once network time has set the clock, before they count as old.
+
+    Those of earlier boots keep their times, so they may be too old.
+    """
     wrong, now = 1_000_000_000.0, time.time()
     clock = make_clock(offset=wrong - now, synced=False)
     history = make_store(path, clock)
@@ -226,6 +229,11 @@ def test_times_before_network_time_are_corrected(path):
         assert earlier == of_earlier_boot
         assert corrected["clock_synced"]
         assert [message["sequence"] for message in reader.events(now - 60, now + 60)] == [1]
+    history.close()
+    history = make_store(path, days=2)
+    history.store([EndedEvent({**of_this_boot, "event_id": "other", "sequence": 3}, created)])
+    history.maintain()
+    assert sequences(path) == [1, 3]
     history.close()
     table = HistoryTable(path)
     assert table.uncorrected(10) == {}
