@@ -125,7 +125,8 @@ def _resize(log_mel: LogMel, columns: int, rows: int) -> NDArray[np.float32]:
     """Return levels of 0 to 1, shape (rows, columns), the highest band first."""
     bands = np.linspace(len(log_mel) - 1, 0, rows).round().astype(int)
     frames = np.linspace(0, log_mel.shape[1] - 1, columns).round().astype(int)
-    return ((np.clip(log_mel, -1, 1) + 1) / 2)[np.ix_(bands, frames)]
+    levels: NDArray[np.float32] = (np.clip(log_mel, -1, 1)[np.ix_(bands, frames)] + 1) / 2
+    return levels
 
 
 def _paint(levels: NDArray[np.float32]) -> list[str]:

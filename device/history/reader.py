@@ -63,7 +63,8 @@ class HistoryReader:
             raise UnavailableError(f"history {self._path}: this user may not read it. Use sudo") from error
         except OSError as error:
             raise UnavailableError(
-                f"history {self._path}: there is none. The daemon creates it, unless history.enabled is false"
+                f"history {self._path}: there is none. The daemon creates it, unless history.enabled is false. "
+                "Use sudo for that of the service"
             ) from error
         with self._errors():
             self._database = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_LOCK_SECONDS)

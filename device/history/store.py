@@ -1,5 +1,6 @@
 """History store: the table in a file of limited age and size. It forgets the oldest events first."""
 
+import contextlib
 import logging
 import math
 import shutil
@@ -74,8 +75,7 @@ class HistoryStore:
         Raises:
             DatabaseUnavailableError: the file cannot be used now.
         """
-        if not self._path.exists():  # somebody has deleted the history: events must not go to the deleted file
-            self._file.close()
+        self._close_deleted_file()
         try:
             self._file.execute(lambda table: self._insert(table, events, self._limit_bytes(table)))
         except DatabaseUnavailableError as error:
@@ -97,6 +97,12 @@ class HistoryStore:
             self._file.execute(self._delete_old)
         self._file.execute(_shrink)
         self._reserve.acquire()
+
+    def _close_deleted_file(self) -> None:
+        """Close the file if somebody has deleted it, so that events do not go to the deleted file."""
+        with contextlib.suppress(OSError):  # the next use reports the error
+            if not self._path.exists():
+                self._file.close()
 
     def _open(self, path: Path) -> HistoryTable:
         path.parent.mkdir(parents=True, exist_ok=True)

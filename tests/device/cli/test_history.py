@@ -164,7 +164,7 @@ def test_without_a_history_the_error_has_the_cure(history, tmp_path):
     assert code == 69
     assert error == (
         f"earshot: history {tmp_path / 'history.db'}: there is none. The daemon creates it, unless history.enabled is "
-        "false\n"
+        "false. Use sudo for that of the service\n"
     )
 
 
