@@ -40,10 +40,11 @@ bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/quiet_path.py
 	$(BIN)/python benchmarks/outbox.py
 
-schemas:  ## Write docs/schemas/config.schema.json and docs/asyncapi.yaml from the code
+schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code
 	@deploy/setup.sh test
 	$(BIN)/earshot config schema >docs/schemas/config.schema.json
 	$(BIN)/python docs/make_asyncapi.py
+	$(BIN)/python deploy/make_completion.py
 
 packages:  ## Build wheel, source distribution and Debian package into dist/
 	@deploy/setup.sh test

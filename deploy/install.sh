@@ -27,6 +27,12 @@ home=$root/opt/earshot
 settings=$root/etc/earshot
 units=$root/etc/systemd/system
 command=$root/usr/local/bin/earshot
+# Completion of each shell: the file in deploy/completion, and the place where the shell looks for it.
+declare -A completions=(
+    [earshot.bash]=$root/usr/local/share/bash-completion/completions/earshot
+    [_earshot]=$root/usr/local/share/zsh/site-functions/_earshot
+    [earshot.fish]=$root/usr/local/share/fish/vendor_completions.d/earshot.fish
+)
 python=$root/usr/bin/python3 # Debian's own, because another Python does not find Debian's packages
 # Contents of a version. Only the shipped bundle is copied, not bundles that were trained beside it.
 parts=(device training models/urbansound8k models/urbansound8k-light deploy docs config.yaml pyproject.toml README.md LICENSE)
@@ -223,7 +229,7 @@ switch_to() {
 }
 
 install_units() {
-    step "install the units and the command $command" copy_units
+    step "install the units, the command $command and its completion" copy_units
 }
 
 # The units belong to the version, so a rollback restores those of the older one. The user's changes are in drop-ins.
@@ -231,7 +237,16 @@ copy_units() {
     mkdir -p "$units" "$(dirname "$command")"
     install -m 644 "$home"/current/deploy/systemd/earshot*.service "$units"
     ln -sfn "$home/current/.venv/bin/earshot" "$command"
+    link_completions
     ! systemd_runs || systemctl daemon-reload
+}
+
+link_completions() {
+    local file
+    for file in "${!completions[@]}"; do
+        mkdir -p "$(dirname "${completions[$file]}")"
+        ln -sfn "$home/current/deploy/completion/$file" "${completions[$file]}"
+    done
 }
 
 # ---- The service
@@ -329,7 +344,7 @@ keep_two_versions() {
 uninstall() {
     [ -d "$home" ] || $purge || die "Earshot is not installed in $home"
     ! command -v systemctl >/dev/null || step "stop the service" stop_services
-    step "remove $home, the units and the command" remove_program
+    step "remove $home, the units, the command and its completion" remove_program
     if $purge; then
         step "delete settings, waiting events and clips" remove_data
     else
@@ -343,7 +358,8 @@ stop_services() {
 }
 
 remove_program() {
-    rm -rf "$home" "$units"/earshot.service "$units"/earshot@.service "$units"/*.wants/earshot@*.service "$command"
+    rm -rf "$home" "$units"/earshot.service "$units"/earshot@.service "$units"/*.wants/earshot@*.service "$command" \
+        "${completions[@]}"
     [ ! -L "$settings/models" ] || rm "$settings/models"
     ! systemd_runs || systemctl daemon-reload
 }

@@ -7,6 +7,7 @@ Data path, stage -> package:
     log-mel -> TFLite -> scores                model: features, bundle, networks, scoring
     scores -> events                           detection: event tracker
     durable queue                              outbox: SQLite, sequence numbers
+    past events                                history: SQLite, writer and reader
     MQTT                                       mqtt: connection, delivery, Home Assistant
 
 `pipeline.py` joins the stages from blocks to events. Its observers (`types.py`) receive windows, refusals and events.
@@ -16,7 +17,8 @@ Packages, from the lowest layer to the highest; a package imports only packages 
     util, types.py, errors.py    helpers without domain knowledge, data types, errors with exit codes
     config                       settings, read from config.yaml
     audio, model                 sources of blocks; the trained networks
-    detection, outbox, clips     gate and events; the durable queue; recordings kept for correction
+    detection                    gate and events
+    outbox, history, clips       the durable queue; past events; recordings kept for correction
     mqtt                         connection, delivery, messages, state topics
     monitoring                   health, liveness, load shedding, system metrics
     service                      wiring of the daemon, supervisor, remote control

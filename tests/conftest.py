@@ -118,15 +118,28 @@ def memory_folder():
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def make_disk(tmp_path):
+    """Return a function that mounts a file system of some megabytes."""
+    folders = []
+
+    def make(megabytes):
+        folder = tmp_path / f"disk{len(folders)}"
+        folder.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder]
+        if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("needs root and the right to mount a tmpfs")
+        folders.append(folder)
+        return folder
+
+    yield make
+    for folder in folders:
+        subprocess.run(["umount", "--lazy", folder], check=True)  # a failed test leaves files open
+
+
+@pytest.fixture
+def small_disk(make_disk):
     """Mount a file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("needs root and the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    return make_disk(1)
 
 
 @pytest.fixture

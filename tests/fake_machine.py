@@ -14,6 +14,7 @@ FILES = [
     *("device/__init__.py", "training/__init__.py", "models/urbansound8k/bundle.json"),
     "models/urbansound8k-light/bundle.json",
     *("deploy/install.sh", "deploy/packages.sh", "deploy/requirements.txt"),
+    *("deploy/completion/earshot.bash", "deploy/completion/_earshot", "deploy/completion/earshot.fish"),
     *("deploy/systemd/earshot.service", "deploy/systemd/earshot@.service"),
 ]
 

@@ -57,7 +57,7 @@ def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recordi
     """Each message of a run, a late one and two with AudioSet is valid; each channel is used; retained are kept."""
     (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
     run(mosquitto, tmp_path, demo_recording)
-    run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001")
+    run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001", "--set", "history.enabled=false")
     tiny = write_tiny_bundle(tmp_path / "tiny")
     run(mosquitto, tmp_path / "tiny_state", demo_recording, "--set", f"model.bundle={tiny}")
     settings = ("--set", f"model.bundle={tiny}", "--set", "events.audioset={Class 4: 0}")

@@ -26,6 +26,8 @@ DIAGNOSES = (
     "mqtt/connection_errors.py",
     "outbox/queue.py",
     "outbox/disk_store.py",
+    "history/writer.py",
+    "util/database_file.py",
 )
 PARSERS = {"earshot": device.cli.parser.make_parser, "earshot-train": training.cli.main._parser}
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

@@ -16,6 +16,7 @@ from paho.mqtt import subscribe
 from support import wait_until
 
 from device.config.models import MqttConfig
+from device.history.reader import HistoryReader
 from device.mqtt.subscriber import Subscriber
 
 TRUTH = [
@@ -99,7 +100,10 @@ def health(broker):
 
 
 def test_a_recording_becomes_events(mosquitto, demo_recording, bundle_path, tmp_path):
-    """The demo's recording passes through daemon, outbox and broker: labels and times are right, each event ends."""
+    """The demo's recording passes through daemon, outbox and broker: labels and times are right, each event ends.
+
+    The history contains what was published.
+    """
     started = time.time()
     with subscribed(mosquitto) as messages:
         assert daemon(mosquitto, tmp_path, "--input", demo_recording, "--speed", "max", "--exit-at-end").wait(60) == 0
@@ -117,6 +121,10 @@ def test_a_recording_becomes_events(mosquitto, demo_recording, bundle_path, tmp_
     assert all(each["confidence"] < each["threshold"] for each in report["near_misses"] if "below" in each["reason"])
     assert (report["microphone"]["state"], report["lost_audio_ms"], report["outbox"]["depth"]) == ("ok", 0, 0)
     assert report["versions"]["bundle"] == messages[0]["bundle"]
+    assert (report["history"]["dropped"], report["history"]["trouble"]) == (0, "")
+    with HistoryReader(tmp_path / "history.db") as history:
+        ended = [message for message in messages if message["type"] == "end"]
+        assert list(history.events(0, finished + 3600)) == sorted(ended, key=lambda message: message["start_time"])
 
 
 def test_two_runs_have_the_same_events(mosquitto, demo_recording, bundle_path, tmp_path):

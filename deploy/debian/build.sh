@@ -75,6 +75,9 @@ put_project() {
         sed 's#/opt/earshot/current/\.venv#/usr/lib/earshot#; s#/opt/earshot/current/docs#/usr/share/doc/earshot/docs#' \
             "$unit" >"$tree/usr/lib/systemd/system/${unit##*/}"
     done
+    install -D -m 644 deploy/completion/earshot.bash "$tree/usr/share/bash-completion/completions/earshot"
+    install -D -m 644 deploy/completion/_earshot "$tree/usr/share/zsh/vendor-completions/_earshot"
+    install -D -m 644 deploy/completion/earshot.fish "$tree/usr/share/fish/vendor_completions.d/earshot.fish"
     cp -r README.md docs "$tree/usr/share/doc/earshot"
     gzip -9n <CHANGELOG.md >"$tree/usr/share/doc/earshot/changelog.gz"
     printf 'earshot (%s) unstable; urgency=medium\n\n  * What is new: changelog.gz.\n\n -- %s  %s\n' \

@@ -5,7 +5,6 @@ run at the same time.
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -24,6 +23,8 @@ from device.audio.capture_process import capture_command, find_capture_process
 from device.audio.devices import require_pyaudio
 from device.audio.level_meter import read_levels
 from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS
+from device.cli.output import print_json
+from device.cli.terminal import Color, paint
 from device.config.loader import find_config, load_config
 from device.config.models import Config
 from device.config.paths import state_directory
@@ -40,6 +41,7 @@ from device.util.units import MEGABYTE
 
 CheckState = Literal["ok", "warning", "fault", "skipped"]
 
+_COLORS: dict[CheckState, Color] = {"ok": "green", "warning": "yellow", "fault": "red"}
 _SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
 
@@ -79,10 +81,10 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     for result in DaemonChecks(arguments.config, arguments.set, stop).results():
         code = max(code, result.exit_code)
         if arguments.json:
-            content = {"check": result.check, "state": result.state, "message": result.message}
-            print(json.dumps(content, ensure_ascii=False), flush=True)
+            print_json({"check": result.check, "state": result.state, "message": result.message})
         else:
-            print(f"{f'[{result.state}]':<10} {result.check}: {result.message}", flush=True)
+            state = paint(f"{f'[{result.state}]':<10}", _COLORS.get(result.state))
+            print(f"{state} {result.check}: {result.message}", flush=True)
     return EXIT_UNAVAILABLE if stop.is_set() else code
 
 

@@ -1,14 +1,14 @@
 """`earshot clips`: list, play, export and delete clips of events."""
 
 import argparse
-import json
 from collections.abc import Callable
 from datetime import datetime
 
 import soundfile
 
+from device.cli.output import print_json
 from device.clips.store import CORRECTED, NONE, Clip, ClipFolder
-from device.config.paths import state_directory
+from device.config.paths import readable_state
 from device.errors import EXIT_DONE, InputError, UnavailableError
 from device.util.native_stderr import silent_stderr
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
         "export": _export,
         "purge": _purge,
     }
-    actions[arguments.action](arguments, ClipFolder(state_directory() / "clips"))
+    actions[arguments.action](arguments, ClipFolder(readable_state() / "clips"))
     return EXIT_DONE
 
 
@@ -42,7 +42,7 @@ def _list(arguments: argparse.Namespace, folder: ClipFolder) -> None:
                 "duration_seconds": seconds,
                 "file": str(clip.path),
             }
-            print(json.dumps(content, ensure_ascii=False))
+            print_json(content)
         else:
             when = datetime.fromtimestamp(clip.start_time).strftime("%Y-%m-%d %H:%M:%S")
             origin = "corrected" if clip.corrected else "detected"

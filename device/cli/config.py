@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from device.cli.output import print_json
 from device.config.schema import Setting, config_schema, find_setting, settings
 from device.errors import EXIT_DONE
 
@@ -20,8 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.action == "schema":
         print(schema_text(), end="")
+    elif arguments.json:
+        for setting in _selected(arguments.key):
+            print_json(_content(setting))
     elif arguments.key is None:
-        print("\n".join(_summary(setting) for setting in settings() if not setting.is_section))
+        print("\n".join(map(_summary, _selected(None))))
     else:
         print("\n".join(explain(arguments.key)))
     return EXIT_DONE
@@ -45,9 +49,7 @@ def explain(name: str) -> Iterator[str]:
     yield setting.name
     yield f"  {setting.description}"
     if setting.is_section:
-        for inner in settings():
-            if not inner.is_section and inner.key[: len(setting.key)] == setting.key:
-                yield f"  {_summary(inner)}"
+        yield from (f"  {_summary(inner)}" for inner in _selected(name))
         return
     yield f"  allowed:      {allowed(setting.schema)}"
     if unit := setting.schema.get("unit"):
@@ -55,6 +57,31 @@ def explain(name: str) -> Iterator[str]:
     yield f"  default:      {setting.default}"
     yield f"  environment:  {setting.variable}={shlex.quote(_typed(setting))}"
     yield f"  command line: --set {shlex.quote(f'{setting.name}={_typed(setting)}')}"
+
+
+def _selected(name: str | None) -> list[Setting]:
+    """Return the key of a name, the keys of a section, or without a name all keys.
+
+    Raises:
+        InputError: no such key.
+    """
+    selected = find_setting(name) if name is not None else None
+    if selected is not None and not selected.is_section:
+        return [selected]
+    section = selected.key if selected is not None else ()
+    return [setting for setting in settings() if not setting.is_section and setting.key[: len(section)] == section]
+
+
+def _content(setting: Setting) -> dict[str, Any]:
+    """Return a key as JSON, with the facts that `explain` prints."""
+    return {
+        "key": setting.name,
+        "description": setting.description,
+        "allowed": allowed(setting.schema),
+        "unit": setting.schema.get("unit"),
+        "default": setting.schema.get("default"),
+        "environment": setting.variable,
+    }
 
 
 def allowed(schema: dict[str, Any]) -> str:

@@ -4,11 +4,14 @@ import argparse
 import shutil
 import sys
 import threading
+from collections import deque
+from typing import Any
 
 from device.audio.capture_process import capture_command
 from device.audio.devices import RATES, InputDevice, choose_device, input_devices
 from device.audio.level_meter import LevelReading, read_levels
 from device.cli.bars import level_bar
+from device.cli.output import print_json, print_note
 from device.errors import EXIT_DONE
 
 _BAR_COLUMNS = 24
@@ -19,17 +22,45 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     """List the microphones; measure each for `arguments.meter` seconds, if given; return the exit code."""
     devices = input_devices()
     auto = choose_device(devices, "auto")
+    if not devices:
+        print_note("no microphone found. Plug one in, or close the program that records from it")
+    if arguments.json:
+        for device in devices:
+            print_json(_content(device, device is auto, arguments.meter, stop))
+        return EXIT_DONE
     for device in devices:
         is_alone = sum(device.usb_id == other.usb_id for other in devices) == 1
         print(_describe(device, is_alone=is_alone) + ("  (auto)" if device is auto else ""))
-    if not devices:
-        print("no microphone found", file=sys.stderr)
     if arguments.meter:
         # In turn, because several names may refer to one microphone, which only one program can open.
         for device in devices:
             if not stop.is_set():
                 _meter(device.name, arguments.meter, stop)
     return EXIT_DONE
+
+
+def _content(device: InputDevice, is_auto: bool, seconds: int | None, stop: threading.Event) -> dict[str, Any]:
+    """Return a microphone as JSON; after a measurement of some seconds, with its diagnosis and its levels."""
+    content = {
+        "name": device.name,
+        "usb_id": device.usb_id or None,
+        "channels": device.channels,
+        "sample_rate": device.sample_rate,
+        "rates": list(device.rates),
+        "auto": is_auto,
+    }
+    if not seconds or stop.is_set():
+        return content
+    readings = deque(read_levels(capture_command(device.name), seconds, stop), maxlen=1)
+    if not readings:
+        return content
+    reading, levels = readings[0], readings[0].levels
+    return content | {
+        "state": reading.state,
+        "message": reading.message,
+        "quietest_dbfs": levels and round(levels.quietest, 1),
+        "loudest_dbfs": levels and round(levels.loudest, 1),
+    }
 
 
 def _describe(device: InputDevice, *, is_alone: bool) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from device.audio.factory import SourceOptions, make_source
 from device.cli.listen_view import ListenView
+from device.cli.terminal import uses_color
 from device.config.loader import load_config
 from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     check_labels(config, bundle)
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
-    view.classes = bundle.audioset_classes
+    view.classes, view.color = bundle.audioset_classes, uses_color()
     pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
     view.thresholds = pipeline.thresholds
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)

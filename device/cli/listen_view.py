@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.cli.bars import MINIMUM_DBFS, bar, level_bar
 from device.model.scoring import likeliest_classes
@@ -18,6 +19,8 @@ _NAME_COLUMNS = 18
 _SPECTROGRAM_ROWS = 20
 """Most rows of the spectrogram, two pixels each."""
 _RESET = "\033[0m"
+_SHADES = " .:-=+*#%@"
+"""Characters from dark to bright, for a terminal without colour."""
 _UPPER_HALF = "\u2580"
 """Character with the foreground's color in its upper half: two pixels in one."""
 
@@ -33,6 +36,7 @@ class ListenView(Observer):
     Attributes:
         thresholds: confidence from which each label becomes an event.
         classes: names of AudioSet's classes; None for a bundle without the AudioSet network.
+        color: whether the spectrogram has colours; otherwise it has characters from dark to bright.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class ListenView(Observer):
         self._live_scores = live_scores
         self.thresholds: Mapping[str, float] = dict.fromkeys(labels, 1.0)
         self.classes: Sequence[str] | None = None
+        self.color = True
         self._audioset: tuple[tuple[str, float], ...] = ()
         self._message = "no sound was received yet"
         self._level_dbfs = MINIMUM_DBFS
@@ -97,7 +102,7 @@ class ListenView(Observer):
             foot.insert(len(top), f"AudioSet: {', '.join(names)}")
         spectrogram_rows = min(rows - len(head) - len(foot) - 2, _SPECTROGRAM_ROWS)
         spectrogram = (
-            ["", *_render_spectrogram(self._log_mel, columns, spectrogram_rows), ""]
+            ["", *self._render_spectrogram(self._log_mel, columns, spectrogram_rows), ""]
             if self._log_mel is not None and spectrogram_rows > 1
             else [""]
         )
@@ -108,15 +113,27 @@ class ListenView(Observer):
         mark = "*" if score >= self.thresholds[label] else " "
         return f"{label[:_NAME_COLUMNS]:<{_NAME_COLUMNS}} {bar(score, width)} {score:4.0%} {mark}"
 
+    def _render_spectrogram(self, log_mel: LogMel, columns: int, rows: int) -> list[str]:
+        """Render a log-mel, frequency up, time to the right."""
+        if self.color:
+            return _paint(_resize(log_mel, columns, 2 * rows))
+        shades = np.array(list(_SHADES))[np.rint(_resize(log_mel, columns, rows) * (len(_SHADES) - 1)).astype(int)]
+        return ["".join(row) for row in shades]
 
-def _render_spectrogram(log_mel: LogMel, columns: int, rows: int) -> list[str]:
-    """Render a log-mel in 256 colors, frequency up, time to the right, two pixels a character."""
-    bands = np.linspace(len(log_mel) - 1, 0, 2 * rows).round().astype(int)
+
+def _resize(log_mel: LogMel, columns: int, rows: int) -> NDArray[np.float32]:
+    """Return levels of 0 to 1, shape (rows, columns), the highest band first."""
+    bands = np.linspace(len(log_mel) - 1, 0, rows).round().astype(int)
     frames = np.linspace(0, log_mel.shape[1] - 1, columns).round().astype(int)
-    levels = np.rint((np.clip(log_mel, -1, 1) + 1) * 127.5).astype(np.uint8)[np.ix_(bands, frames)]
+    levels: NDArray[np.float32] = (np.clip(log_mel, -1, 1)[np.ix_(bands, frames)] + 1) / 2
+    return levels
+
+
+def _paint(levels: NDArray[np.float32]) -> list[str]:
+    """Render levels of 0 to 1, shape (2 * rows, columns), in 256 colors, two pixels a character."""
     # The terminal's colors from 16 on are a cube with six steps each of red, green and blue.
     steps = np.rint(palette() / 51.0).astype(int)
-    colors = (16 + steps @ [36, 6, 1])[levels]
+    colors = (16 + steps @ [36, 6, 1])[np.rint(levels * 255).astype(np.uint8)]
     return [
         "".join(f"\033[38;5;{high};48;5;{low}m{_UPPER_HALF}" for high, low in zip(upper, lower, strict=True)) + _RESET
         for upper, lower in zip(colors[::2], colors[1::2], strict=True)

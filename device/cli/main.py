@@ -75,6 +75,10 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one cas
             from device.cli import labels
 
             return labels.run(arguments)
+        case "history":
+            from device.cli import history
+
+            return history.run(arguments)
         case "clips":
             from device.cli import clips
 

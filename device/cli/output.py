@@ -1,4 +1,4 @@
-"""Output of commands: JSON lines on stdout, errors on stderr."""
+"""Output of commands: JSON lines on stdout, errors and notes on stderr."""
 
 import json
 import sys
@@ -16,3 +16,8 @@ def print_error(error: EarshotError) -> None:
     """Print each line of an error's message on stderr."""
     for line in str(error).splitlines():
         print(f"earshot: {line}", file=sys.stderr)
+
+
+def print_note(text: str) -> None:
+    """Print a line for the person on stderr, so that the output for programs stays clean."""
+    print(f"earshot: {text}", file=sys.stderr)

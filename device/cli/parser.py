@@ -1,12 +1,19 @@
-"""Arguments of the `earshot` command."""
+"""Arguments of the `earshot` command, with examples in the help of each subcommand."""
 
 import argparse
 import logging
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from device.cli.examples import examples
+from device.util.local_time import TIME_FORMS, parse_time
 from device.util.text import quoted, whole_number
+
+_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "fish": "(__fish_complete_path (commandline -ct))"}
+"""Completion of file names, in the form of shtab (deploy/make_completion.py)."""
+_FOLDERS = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "fish": "(__fish_complete_directories)"}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -14,52 +21,18 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="earshot",
         description="Detect and classify sounds, and publish them over MQTT. Audio never leaves this machine.",
+        epilog=examples("earshot"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"earshot {version('earshot')}")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("-c", "--config", type=Path, metavar="FILE", help="config file (default: the installed one)")
-    common.set_defaults(log_level=logging.INFO)
-    common.add_argument(
-        "-q", "--quiet", dest="log_level", action="store_const", const=logging.WARNING, help="log warnings only"
-    )
-    setting = argparse.ArgumentParser(add_help=False)
-    setting.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="override a setting, as in mqtt.port=1884",
-    )
-    as_json = argparse.ArgumentParser(add_help=False)
-    as_json.add_argument("--json", action="store_true", help="print one JSON object per line")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-
-    def add(name: str, text: str, *parents: Any) -> Any:
-        return commands.add_parser(name, help=text, description=text, parents=[common, *parents])
-
-    run = add("run", "run the daemon: detect sounds and publish events", setting)
-    run.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)")
-    run.add_argument(
-        "--input-rate",
-        type=_rate,
-        metavar="HZ",
-        help="sample rate of raw samples on --input -, s16le, mono (default: the bundle's, 16000)",
-    )
-    run.add_argument(
-        "--speed",
-        choices=("realtime", "max"),
-        default="realtime",
-        help="pace of a recording (default: realtime)",
-    )
-    run.add_argument("--exit-at-end", action="store_true", help="exit when the recording is over")
-    run.add_argument("--trace", action="store_true", help="log each label that became no event, with the reason")
-    classify = add("classify", "classify sound files", as_json)
-    classify.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
-    gate = add("gate", "print the spans of a sound file in which the gate is open", setting, as_json)
-    gate.add_argument("file", type=Path, metavar="FILE")
-    add("events", "print the events of all nodes as they are published", setting, as_json)
-    devices = add("devices", "list the microphones and their levels")
+    commands = _Subcommands(parser, "earshot", "command", [_common()])
+    _add_run(commands)
+    _add_classify(commands)
+    gate = commands.add("gate", "print the spans of a sound file in which the gate is open", _setting(), _as_json())
+    _complete(gate.add_argument("file", type=Path, metavar="FILE"), _FILES)
+    commands.add("events", "print the events of all nodes as they are published", _setting(), _as_json())
+    _add_history(commands)
+    devices = commands.add("devices", "list the microphones and their levels", _as_json())
     devices.add_argument(
         "--meter",
         type=_meter_seconds,
@@ -68,26 +41,153 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="measure and diagnose each microphone in turn (default: 5 s each)",
     )
-    add("check", "check everything that the daemon needs, and print each fault with its cure", setting, as_json)
-    listen = add("listen", "show level, gate, spectrogram and top labels live", setting)
-    listen.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)")
-    labels = add("labels", "list the bundle's labels and the AudioSet classes, with their thresholds", setting, as_json)
+    text = "check everything that the daemon needs, and print each fault with its cure"
+    commands.add("check", text, _setting(), _as_json())
+    listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
+    _add_input(listen)
+    text = "list the bundle's labels and the AudioSet classes, with their thresholds"
+    labels = commands.add("labels", text, _setting(), _as_json())
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
-    clips = add("clips", "list, play, export or purge the clips of events")
-    actions = clips.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="print the clips, oldest first", parents=[as_json])
-    play = actions.add_parser("play", help="play a clip on this machine's loudspeaker")
-    play.add_argument("event_id", help="event id, as `list` prints it; its last characters are enough")
-    export = actions.add_parser("export", help="copy the corrected clips to a folder, for earshot-train")
-    export.add_argument("target", type=Path, metavar="DIR")
-    purge = actions.add_parser("purge", help="delete the clips without a correction")
-    purge.add_argument("--corrected", action="store_true", help="delete corrected clips as well")
-    config = add("config", "explain the settings, print their JSON Schema")
-    actions = config.add_subparsers(dest="action", metavar="ACTION", required=True)
-    explain = actions.add_parser("explain", help="describe a key: type, range, unit, default, how to override it")
-    explain.add_argument("key", nargs="?", metavar="KEY", help="key or section, as in mqtt.port (default: all keys)")
-    actions.add_parser("schema", help="print the JSON Schema of config.yaml, as in docs/schemas")
+    _add_clips(commands)
+    _add_config(commands)
     return parser
+
+
+class _Subcommands:
+    """Subcommands of a parser.
+
+    Args:
+        parser: the parser to which they belong.
+        name: the words of the command so far, as in "earshot clips".
+        dest: attribute of the arguments that contains the name of the subcommand.
+        parents: parsers whose options every subcommand has.
+    """
+
+    def __init__(self, parser: Any, name: str, dest: str, parents: list[Any]) -> None:
+        self._parsers = parser.add_subparsers(dest=dest, metavar=dest.upper(), required=True)
+        self._name = name
+        self._parents = parents
+
+    def add(self, name: str, text: str, *parents: Any) -> Any:
+        """Add a subcommand, with its examples, and return its parser.
+
+        Args:
+            name: its name.
+            text: what it does, as an imperative without a full stop.
+            parents: parsers with further options.
+        """
+        return self._parsers.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=examples(f"{self._name} {name}"),
+            parents=[*self._parents, *parents],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+
+def _common() -> argparse.ArgumentParser:
+    """Make the options that all commands have."""
+    common = argparse.ArgumentParser(add_help=False)
+    config = common.add_argument(
+        "-c", "--config", type=Path, metavar="FILE", help="config file (default: the installed one)"
+    )
+    _complete(config, _FILES)
+    common.set_defaults(log_level=logging.INFO)
+    common.add_argument(
+        "-q", "--quiet", dest="log_level", action="store_const", const=logging.WARNING, help="log warnings only"
+    )
+    return common
+
+
+def _setting() -> argparse.ArgumentParser:
+    setting = argparse.ArgumentParser(add_help=False)
+    setting.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, as in mqtt.port=1884"
+    )
+    return setting
+
+
+def _as_json() -> argparse.ArgumentParser:
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print one JSON object per line")
+    return as_json
+
+
+def _add_input(parser: Any) -> None:
+    argument = parser.add_argument(
+        "--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)"
+    )
+    _complete(argument, _FILES)
+
+
+def _add_run(commands: _Subcommands) -> None:
+    run = commands.add("run", "run the daemon: detect sounds and publish events", _setting())
+    _add_input(run)
+    run.add_argument(
+        "--input-rate",
+        type=_rate,
+        metavar="HZ",
+        help="sample rate of raw samples on --input -, s16le, mono (default: the bundle's, 16000)",
+    )
+    run.add_argument(
+        "--speed", choices=("realtime", "max"), default="realtime", help="pace of a recording (default: realtime)"
+    )
+    run.add_argument("--exit-at-end", action="store_true", help="exit when the recording is over")
+    run.add_argument("--trace", action="store_true", help="log each label that became no event, with the reason")
+
+
+def _add_classify(commands: _Subcommands) -> None:
+    classify = commands.add("classify", "classify sound files", _as_json())
+    _complete(classify.add_argument("files", nargs="+", type=Path, metavar="FILE"), _FILES)
+    bundle = classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
+    _complete(bundle, _FOLDERS)
+
+
+def _add_history(commands: _Subcommands) -> None:
+    history = commands.add("history", "list past events, or count them by hour or day")
+    history.add_argument("--since", type=_time, default="24h", metavar="TIME", help=f"{TIME_FORMS} (default: 24h)")
+    history.add_argument("--until", type=_time, metavar="TIME", help="the same forms (default: no end)")
+    history.add_argument(
+        "--label", action="append", default=[], metavar="LABEL", help="only this label; may be given several times"
+    )
+    history.add_argument("--by", choices=("hour", "day"), help="count events, by hour or day of the local clock")
+    form = history.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object per line")
+    form.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
+
+
+def _add_clips(commands: _Subcommands) -> None:
+    clips = commands.add("clips", "list, play, export or purge the clips of events")
+    actions = _Subcommands(clips, "earshot clips", "action", [])
+    actions.add("list", "print the clips, oldest first", _as_json())
+    play = actions.add("play", "play a clip on this machine's loudspeaker")
+    play.add_argument("event_id", help="event id, as `list` prints it; its last characters are enough")
+    export = actions.add("export", "copy the corrected clips to a folder, for earshot-train")
+    _complete(export.add_argument("target", type=Path, metavar="DIR"), _FOLDERS)
+    purge = actions.add("purge", "delete the clips without a correction")
+    purge.add_argument("--corrected", action="store_true", help="delete corrected clips as well")
+
+
+def _add_config(commands: _Subcommands) -> None:
+    config = commands.add("config", "explain the settings, print their JSON Schema")
+    actions = _Subcommands(config, "earshot config", "action", [])
+    text = "describe a key: type, range, unit, default, how to override it"
+    explain = actions.add("explain", text, _as_json())
+    explain.add_argument("key", nargs="?", metavar="KEY", help="key or section, as in mqtt.port (default: all keys)")
+    actions.add("schema", "print the JSON Schema of config.yaml, as in docs/schemas")
+
+
+def _complete(argument: argparse.Action, completion: dict[str, str]) -> None:
+    """Set the completion of an argument's values in a shell."""
+    argument.complete = completion  # type: ignore[attr-defined]  # shtab reads it
+
+
+def _time(text: str) -> float:
+    try:
+        return parse_time(text, time.time())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _rate(text: str) -> int:

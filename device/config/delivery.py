@@ -1,4 +1,4 @@
-"""Settings of the stages from the event to its subscribers: outbox, MQTT, Home Assistant, clips."""
+"""Settings of the stages after the event: outbox, history, MQTT, Home Assistant, clips."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -27,6 +27,22 @@ class OutboxConfig(Section):
     """Largest total text of the queued messages, in MB."""
     free_megabytes: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
     """Free space on the disk below which the outbox stops growing, in MB."""
+
+
+class HistoryConfig(Section):
+    """History: ended events, kept on this machine for `earshot history` (docs/history.md).
+
+    Beyond a limit, the oldest event is deleted.
+    """
+
+    enabled: bool = True
+    """Keep ended events."""
+    days: Annotated[float, Field(gt=0, le=36_500)] = 365.0
+    """Age from which an event is deleted, in days."""
+    megabytes: Annotated[float, Field(ge=5, le=100_000)] = 200.0
+    """Largest size of the history on disk, in MB. An event takes about 1 kB."""
+    free_megabytes: Annotated[float, Field(ge=0, le=1_000_000)] = 100.0
+    """Free space on the disk below which the history stops growing, in MB. New events then replace the oldest ones."""
 
 
 class TlsConfig(Section):

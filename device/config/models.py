@@ -14,6 +14,7 @@ from device.config.delivery import (
     MQTT_BYTES,
     ClipsConfig,
     Detail,
+    HistoryConfig,
     HomeAssistantConfig,
     MqttConfig,
     OutboxConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "Detail",
     "EventsConfig",
     "GateConfig",
+    "HistoryConfig",
     "HomeAssistantConfig",
     "LoadConfig",
     "ModelConfig",
@@ -62,6 +64,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     events: EventsConfig = EventsConfig()
     outbox: OutboxConfig = OutboxConfig()
+    history: HistoryConfig = HistoryConfig()
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -47,14 +47,21 @@ class Outbox:
     Args:
         path: the database file; its folder is created if missing.
         config: limits of messages and bytes, and the free space to keep.
+        on_append: called with each stored message, on the outbox's thread. It must return at once.
 
     Attributes:
         first_of_run: first sequence number that this run issues.
     """
 
-    def __init__(self, path: Path, config: OutboxConfig = OutboxConfig()) -> None:  # noqa: B008 - it is frozen
+    def __init__(
+        self,
+        path: Path,
+        config: OutboxConfig = OutboxConfig(),  # noqa: B008 - it is frozen
+        on_append: Callable[[Entry], object] = lambda _: None,
+    ) -> None:
         self._path = path
         self._config = config
+        self._on_append = on_append
         self._memory: SqliteTable | None = None
         self._acknowledged: set[int] = set()
         self._last_sequence = 0
@@ -125,6 +132,7 @@ class Outbox:
         self._last_sequence = sequence
         self._sequence_file.record(sequence, synced=self._memory is not None)
         self.refresh_status()
+        self._on_append(entry)
         return entry
 
     def entries_after(self, sequence: int, limit: int) -> list[Entry]:

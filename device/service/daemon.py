@@ -3,6 +3,8 @@
 import gc
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from device.audio.factory import STANDARD_INPUT, SourceOptions, make_source
@@ -12,6 +14,8 @@ from device.config.models import Config
 from device.config.paths import state_directory
 from device.detection.vocabulary import event_names
 from device.errors import UnavailableError
+from device.history.table import HISTORY_FILE
+from device.history.writer import HistoryWriter
 from device.model.bundle import Bundle
 from device.monitoring.health import Health
 from device.monitoring.health_reporter import HealthReporter
@@ -20,11 +24,12 @@ from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
-from device.mqtt.messages import SCHEMA, encode, event_message
+from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.queue import Outbox
+from device.outbox.sqlite_table import Entry
 from device.pipeline import Pipeline
 from device.service.observers import Observers
 from device.service.remote_control import RemoteControl, Switches
@@ -77,12 +82,15 @@ def _run(
         is_hot=lambda: is_hot(temperature_celsius(), throttling(), config.load.hot_celsius),
         on_change=health.changed.set,
     )
+    history = _history(config)
     with (
         source,
-        Outbox(state_directory() / "outbox.sqlite", config.outbox) as outbox,
+        history or nullcontext(),
+        Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
         HealthReporter(
-            lambda: _publish_health(health, liveness, load_shedding, publisher, config.node, bundle), health.changed
+            lambda: _publish_health(health, liveness, load_shedding, publisher, history, config.node, bundle),
+            health.changed,
         ),
         supervisor.reporting(
             RunStatus(
@@ -142,6 +150,22 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> State
     return topics
 
 
+def _history(config: Config) -> HistoryWriter | None:
+    """Make the writer of the history; None if it is disabled."""
+    if not config.history.enabled:
+        return None
+    return HistoryWriter(
+        state_directory() / HISTORY_FILE,
+        config.history,
+        lambda message, created: correct_times(message, created, CLOCK),
+    )
+
+
+def _add_to(history: HistoryWriter | None) -> Callable[[Entry], None]:
+    """Return the function that takes each message from the outbox: it is numbered there, also without a broker."""
+    return lambda entry: None if history is None else history.add(entry.message, entry.created)
+
+
 def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
     """Make the recorder if clips are enabled; empty otherwise."""
     if not config.clips.enabled:
@@ -185,6 +209,7 @@ def _publish_health(
     liveness: Liveness,
     load_shedding: LoadShedding,
     publisher: Publisher,
+    history: HistoryWriter | None,
     node_id: str,
     bundle: Bundle,
 ) -> None:
@@ -196,6 +221,7 @@ def _publish_health(
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "history": history and asdict(history.status()),
         "commands_dropped": status.commands_dropped,
         "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},

@@ -33,7 +33,7 @@ main() {
     check "boot without a microphone, until the service is ready" boots
     check "no privilege and no port, and write access only to the state directory" confined
     check "a microphone that appears is opened" microphone_appears
-    check "an event is in the journal with its fields, and at the broker" publishes_an_event
+    check "an event is in the journal with its fields, at the broker, and in the history" publishes_an_event
     check "kill -9: restarted" replaced_after KILL
     check "reload: new settings, same process" reloads
     check "reload with faults: the old settings stay in use" reload_is_refused
@@ -135,11 +135,14 @@ confined() {
 
 microphone_appears() { in_machine systemctl start sound && until_true 90 status_says "listens to"; }
 
+is_in_the_history() { in_machine sh -c '/usr/local/bin/earshot history --json | grep -q "\"type\": \"end\""'; }
+
 publishes_an_event() {
     local process
     process=$(pid)
     in_machine sh -c 'mosquitto_sub -u earshot -P secret -t earshot/mailbox/event -C 1 >/run/event' &
-    play && until_true 90 is_in_the_journal && until_true 30 in_machine test -s /run/event
+    play && until_true 90 is_in_the_journal && until_true 30 in_machine test -s /run/event &&
+        until_true 60 is_in_the_history
     wait $! && in_machine systemctl stop play || return
     found=$(in_machine sed -n 's/^VmHWM:[[:space:]]*\([0-9]*\) kB/\1/p' "/proc/$process/status")
     found="$((found / 1024)) MB at most"

@@ -15,6 +15,8 @@ def test_the_installer_installs_and_starts_the_service(machine):
     assert (machine.root / "etc/earshot/models/urbansound8k/bundle.json").exists()
     assert (machine.root / "etc/systemd/system/earshot.service").exists()
     assert (machine.root / "usr/local/bin/earshot").exists()
+    for file in ("bash-completion/completions/earshot", "zsh/site-functions/_earshot"):
+        assert "_shtab_earshot" in (machine.root / "usr/local/share" / file).read_text()
     assert "earshot check" in machine.log
     assert "done" in output
 

@@ -78,6 +78,7 @@ def test_uninstall_keeps_config_and_data_without_purge(machine):
     assert machine.running is None
     assert not (machine.root / "opt/earshot").exists()
     assert not (machine.root / "etc/systemd/system/earshot.service").exists()
+    assert [path for path in (machine.root / "usr/local").rglob("*") if not path.is_dir()] == []
     assert data.exists()
     assert [path.name for path in (machine.root / "etc/earshot").iterdir()] == ["config.yaml"]
     machine.install("--uninstall", "--purge")

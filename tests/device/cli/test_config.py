@@ -1,5 +1,6 @@
 """Tests of `earshot config`."""
 
+import json
 import shlex
 
 import pytest
@@ -55,6 +56,24 @@ def test_the_printed_override_is_accepted(capsys, key):
     assert option == "--set"
     name, _, text = variable.partition("=")
     assert load_config(overrides=[value], environment={}) == load_config(overrides=[value], environment={name: text})
+
+
+def test_json_has_the_facts_of_a_key(capsys):
+    """--json prints one object for the key, for each key of a section, or for all keys; an unknown key is an error."""
+    (line,) = explain(capsys, "gate.probe_seconds", "--json")
+    content = json.loads(line)
+    assert content.pop("description").startswith("Rest after which the gate opens for a probe")
+    assert content == {
+        "key": "gate.probe_seconds",
+        "allowed": "number, 5 to 86400, or null",
+        "unit": "seconds",
+        "default": 60.0,
+        "environment": "EARSHOT_GATE__PROBE_SECONDS",
+    }
+    of_section = [json.loads(line)["key"] for line in explain(capsys, "mqtt", "--json")]
+    assert of_section == [name for name in KEYS if name.startswith("mqtt.")]
+    assert [json.loads(line)["key"] for line in explain(capsys, "--json")] == KEYS
+    assert main(["config", "explain", "mqtt.prot", "--json"]) == 2
 
 
 def test_an_unknown_key_ends_with_exit_code_2(capsys):

@@ -76,6 +76,20 @@ def test_the_spectrogram_has_frequency_up_and_time_to_the_right():
     assert bright not in spectrogram[-1]
 
 
+def test_without_colour_the_spectrogram_has_characters():
+    """With NO_COLOR, the spectrogram has a character for each level, and the view no control sequence."""
+    view = busy_view()
+    view.color = False
+    log_mel = np.full((64, 90), -1, np.float32)
+    log_mel[48:, 60:] = 1  # high frequencies in the last third
+    view.on_window(ClassifiedWindow(0, 0.0, np.zeros(100, np.int16), log_mel, np.zeros(6, np.float32)))
+    lines = view.render(30, 40)
+    assert "\033" not in "".join(lines)
+    first = next(line for line in lines if "@" in line)
+    assert (first[5], first[25]) == (" ", "@")
+    assert len(lines) <= 40
+
+
 def test_audioset_classes_are_shown_where_there_is_room():
     """With the AudioSet network, one line has the three likeliest classes; a low terminal leaves it out."""
     view = busy_view()
