@@ -25,9 +25,9 @@ MAXIMUM = 16000 * 600
 
 
 def sounds():
-    """Return a file of every format and subtype that libsndfile both writes and reads."""
+    """Return a file of every format and subtype that is written and read here."""
     found = {}
-    for kind in sorted(set(soundfile.available_formats()) - {"RAW", "SD2"}):
+    for kind in sorted(set(soundfile.available_formats()) - {"RAW", "SD2", "SDS"}):
         for subtype in sorted(soundfile.available_subtypes(kind)):
             file = io.BytesIO()
             try:

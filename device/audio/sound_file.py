@@ -31,7 +31,10 @@ _CHANNELS = range(1, 65)
 _LOUDEST = 16.0
 """Largest value of a sample, full scale 1. Floats of a mixer may exceed full scale, by less than 24 dB."""
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.+)", re.IGNORECASE | re.DOTALL)
+_SDS = b"\xf0~"
+"""First bytes of a MIDI sample dump. libsndfile reads it, but prints each damaged byte on standard output."""
 _FOREIGN = (
+    (0, _SDS, "a MIDI sample dump"),
     (4, b"ftyp", "MPEG-4 (M4A, MP4, 3GP)"),
     (0, b"#!AMR", "AMR"),
     (0, b"\xff\xf1", "AAC"),
@@ -148,9 +151,12 @@ def _open_regular(path: Path) -> BinaryIO:
 
 def _open_repaired(path: Path, raw: BinaryIO) -> soundfile.SoundFile:
     """Open a sound file, with the length of its data if its header contains none."""
+    if raw.read(len(_SDS)) == _SDS:
+        raise InputError(f"{shown(path)}: {_format_fault(path, raw, '')}")
+    raw.seek(0)
     # By its path, as bytes: any name is accepted, and raw GSM is recognized by its suffix. For a file named .raw,
     # soundfile would ask for its rate.
-    source = raw.fileno() if path.suffix.lower() == ".raw" else os.fsencode(path)
+    source = PatchedFile(raw, {}) if path.suffix.lower() == ".raw" else os.fsencode(path)
     file, fault = _try_to_open(source)
     if (file is None or file.frames == 0) and (view := with_length(raw)) is not None:
         repaired, _ = _try_to_open(view)
@@ -162,7 +168,7 @@ def _open_repaired(path: Path, raw: BinaryIO) -> soundfile.SoundFile:
     return file
 
 
-def _try_to_open(source: bytes | int | PatchedFile) -> tuple[soundfile.SoundFile | None, str]:
+def _try_to_open(source: bytes | PatchedFile) -> tuple[soundfile.SoundFile | None, str]:
     """Return the opened file, or None and libsndfile's reason."""
     try:
         return _ForwardFile(source, closefd=False), ""

@@ -144,6 +144,7 @@ def test_floats_above_full_scale_are_clipped(tmp_path):
         (b"\xff\xf1\x60\x40", "AAC"),
         (b"\x1aE\xdf\xa3\x9f", "WebM"),
         (b"0&\xb2u\x8ef", "Windows Media"),
+        (b"\xf0~\0\1", "MIDI sample dump"),
         (b"wvpk\0\0\0\1", "can be read"),
     ],
 )
