@@ -11,6 +11,7 @@ Data path, stage -> package:
     MQTT                                       mqtt: connection, delivery, Home Assistant
 
 `pipeline.py` joins the stages from blocks to events. Its observers (`types.py`) receive windows, refusals and events.
+`recordings.py` classifies files of any length, for `earshot classify`.
 
 Packages, from the lowest layer to the highest; a package imports only packages below it:
 

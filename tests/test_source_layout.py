@@ -14,6 +14,7 @@ TOP_LEVEL = {
     "device/__main__.py",
     "device/errors.py",
     "device/pipeline.py",
+    "device/recordings.py",
     "device/types.py",
     "training/__init__.py",
 }

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from device.audio.files import open_sound, read_chunks
-from device.audio.resampling import BlockSplitter, Resampler
+from device.audio.files import stream_samples
+from device.audio.resampling import BlockSplitter
 from device.audio.signal_diagnosis import SourceState
+from device.audio.sound_file import open_sound
 from device.types import Block, Samples
 from device.util.clock import CLOCK
 
@@ -78,9 +79,6 @@ class FileSource:
         """Yield the samples of all files as one stream, shape (block_length,), int16."""
         splitter = BlockSplitter(self._sample_rate)
         for path in self._paths:
-            with open_sound(path) as file:
-                resampler = Resampler(file.samplerate, self._sample_rate)
-                for chunk in read_chunks(path, file):
-                    yield from splitter.feed(resampler.feed(chunk))
-                yield from splitter.feed(resampler.flush())
+            for samples in stream_samples(path, self._sample_rate):
+                yield from splitter.feed(samples)
         yield from splitter.flush()

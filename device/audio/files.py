@@ -1,96 +1,96 @@
-"""Sound files: search, and reading into memory or in chunks."""
+"""Sound files: search, and reading into memory or as a stream."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
 
 from device.audio.resampling import Resampler
+from device.audio.sound_file import file_mode, open_sound, read_chunks, shown, unreadable
 from device.errors import InputError
 from device.types import Samples
 
-SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".mp3", ".aif", ".aiff"})
-"""Suffixes of sound files in a folder. A file that is given by its path may have any name."""
+_LOGGER = logging.getLogger(__name__)
 
-_CHUNK_SECONDS = 0.5
-"""Sound of a chunk, s."""
+SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".rf64", ".w64"}
+)
+"""Suffixes of sound files in a folder. A file that is given by its path may have any name."""
+FOREIGN_SUFFIXES = frozenset({".m4a", ".aac", ".mp4", ".3gp", ".amr", ".awb", ".wma", ".webm", ".mka", ".ac3"})
+"""Suffixes of sounds that libsndfile does not read, as telephones record them."""
 
 
 def read_samples(path: Path, sample_rate: int) -> Samples:
-    """Read a sound file of any rate and channel count.
+    """Read a sound file of any rate and channel count into memory.
 
     Args:
-        path: a format that libsndfile reads: WAV of 8 to 32 bits or float, FLAC, Ogg Vorbis, MP3, AIFF.
+        path: a format that libsndfile reads: WAV of 8 to 32 bits or float, FLAC, Ogg Vorbis or Opus, MP3, AIFF.
         sample_rate: sample rate of the result, Hz.
 
     Returns:
         Shape (n,), int16, mono, full scale 32768, n at least 1.
 
     Raises:
-        InputError: the file is missing, is no sound file, or contains no samples.
+        InputError: the file is missing, is no sound file, is damaged, or contains no samples.
     """
+    return np.concatenate(list(stream_samples(path, sample_rate)))
+
+
+def stream_samples(path: Path, sample_rate: int) -> Iterator[Samples]:
+    """Yield the samples of a sound file in parts of about half a second, in constant memory; see `read_samples`."""
     with open_sound(path) as file:
         resampler = Resampler(file.samplerate, sample_rate)
-        chunks = [resampler.feed(chunk) for chunk in read_chunks(path, file)]
-        chunks.append(resampler.flush())
-    return np.concatenate(chunks)
+        count = 0
+        for chunk in read_chunks(path, file):
+            samples = resampler.feed(chunk)
+            count += len(samples)
+            yield samples
+        rest = resampler.flush()
+    if not count + len(rest):
+        raise InputError(f"{shown(path)}: holds no sound (shorter than a sample at {sample_rate} Hz). Record it again")
+    yield rest
 
 
-def sound_files(path: Path, *, recursive: bool = False) -> list[Path]:
+def sound_files(path: Path) -> list[Path]:
     """Return the file itself, or the sound files of a folder in sorted order.
-
-    Hidden files are skipped, such as `._x.wav` in archives of macOS.
 
     Args:
         path: a file or a folder.
-        recursive: whether to search the folders below as well.
 
     Raises:
-        InputError: the folder contains no sound file.
+        InputError: the path is missing, or the folder is unreadable or contains no sound file.
     """
-    if not path.is_dir():
+    if not stat.S_ISDIR(file_mode(path)):
         return [path]
-    paths = path.rglob("*") if recursive else path.iterdir()
-    files = sorted(
-        file for file in paths if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
+    try:
+        paths = list(path.iterdir())
+    except OSError as error:
+        raise unreadable(path, error) from error
+    files = find_sounds(paths)
+    foreign = describe_foreign(paths)
     if not files:
-        raise InputError(f"{path}: no sound file in this folder. Give a folder with {', '.join(sorted(SUFFIXES))}")
+        cure = foreign or f"Give a folder with {', '.join(sorted(SUFFIXES))}"
+        raise InputError(f"{shown(path)}: no sound file in this folder. {cure}")
+    if foreign:
+        _LOGGER.warning("%s: %s", shown(path), foreign)
     return files
 
 
-@contextmanager
-def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file within the context.
-
-    Raises:
-        InputError: the file is missing, is no sound file, or contains no samples.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Check the path")
-    try:
-        file = soundfile.SoundFile(os.fsencode(path))  # as bytes, so that any file name is accepted
-    except soundfile.LibsndfileError as error:
-        raise InputError(
-            f"{path}: not a sound file that can be read ({error.error_string}). Give a WAV, FLAC, Ogg or MP3 file"
-        ) from error
-    with file:
-        if file.frames == 0:
-            raise InputError(f"{path}: holds no sound (0 samples). Record it again")
-        yield file
+def find_sounds(paths: Iterable[Path]) -> list[Path]:
+    """Return the sound files among some paths, in sorted order, without hidden ones, such as `._x.wav` of macOS."""
+    return sorted(
+        path for path in paths if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
 
 
-def read_chunks(path: Path, file: soundfile.SoundFile) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples of a file in chunks of half a second, shape (n, channels), float32, full scale 1.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    try:
-        yield from file.blocks(round(_CHUNK_SECONDS * file.samplerate), dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: damaged ({error.error_string}). Copy or record it again") from error
+def describe_foreign(paths: Iterable[Path]) -> str:
+    """Describe the sounds among some paths that cannot be read, with the cure; empty without any."""
+    count = Counter(path.suffix.lower() for path in paths if path.suffix.lower() in FOREIGN_SUFFIXES)
+    if not count:
+        return ""
+    kinds = ", ".join(f"{number} {suffix}" for suffix, number in sorted(count.items()))
+    example = min(count)
+    return f'left out: {kinds}. Convert them: for f in *{example}; do ffmpeg -i "$f" "$f.wav"; done'

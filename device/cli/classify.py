@@ -1,41 +1,139 @@
-"""`earshot classify`: labels of sound files."""
+"""`earshot classify`: labels of sound files: of a short file, of each sound of a long one, or of each window."""
 
 import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from device.audio.files import read_samples
+import numpy as np
+from numpy.typing import NDArray
+
+from device.audio.files import stream_samples
+from device.audio.sound_file import shown
 from device.cli.output import print_error, print_json
 from device.config.loader import load_config
+from device.config.models import Config
 from device.errors import EXIT_DONE, EarshotError
+from device.model.bundle import Bundle
+from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer, likeliest_classes
 from device.pipeline import classify_clip
+from device.recordings import SoundClassifier, classify_windows
 from device.service.runtime import open_bundle
+from device.types import Probabilities, Samples
 
+CLIP_SECONDS = 10.0
+"""Longest file that is one clip, s, with one answer. A longer one is a recording, with an answer for each sound."""
 _CLASSES = 5
 """Number of AudioSet classes in the output."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Classify each file, and print a line for each; return the exit code of the last error."""
-    bundle, ensemble = open_bundle(arguments.bundle or load_config(arguments.config).model.bundle)
-    scorer = Scorer(bundle.manifest)
+    """Classify each file, and print its lines; return the exit code of the last error."""
+    config = load_config(arguments.config, overrides=arguments.set)
+    classifier = _FileClassifier(config, *open_bundle(arguments.bundle or config.model.bundle, config.model.threads))
     code = EXIT_DONE
     for file in arguments.files:
+        answer = None
         try:
-            samples = read_samples(file, bundle.sample_rate)
+            for answer in classifier.answers(file, by_window=arguments.windows):
+                if arguments.json:
+                    print_json({"file": str(file), **answer.as_json()})
+                else:
+                    print(f"{file}: {answer}", flush=True)
+            if answer is None:
+                print(f"earshot: {shown(file)}: no sound in it opens the gate. Try --windows", file=sys.stderr)
         except EarshotError as error:
             print_error(error)
             code = error.exit_code
-            continue
-        probabilities, audioset = classify_clip(samples, bundle.window_length, ensemble.classify_clip)
-        label = scorer.decide(probabilities)
-        scores = {name: round(float(p), 4) for name, p in zip(bundle.labels, probabilities, strict=True)}
-        confidence = max(scores.values())
-        if arguments.json:
-            content = {"file": str(file), "label": label, "confidence": confidence, "scores": scores}
-            if audioset is not None:
-                content["audioset"] = dict(likeliest_classes(bundle.audioset_classes, audioset, _CLASSES))
-            print_json(content)
-        else:
-            best = sorted(scores.items(), key=lambda item: -item[1])[:3]
-            print(f"{file}: {label} ({', '.join(f'{name} {p:.0%}' for name, p in best)})")
     return code
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Answer for a file, or for a part of it.
+
+    Attributes:
+        label: the decision; it may be `unknown`.
+        scores: score of each label, 0 to 1.
+        classes: likeliest AudioSet classes; None without the AudioSet network.
+        part: start and end of the part, s; None for a whole file.
+    """
+
+    label: str
+    scores: dict[str, float]
+    classes: dict[str, float] | None
+    part: tuple[float, float] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        start_end = zip(("start_seconds", "end_seconds"), self.part or (), strict=False)
+        content = {"label": self.label, "confidence": max(self.scores.values()), "scores": self.scores}
+        classes = {} if self.classes is None else {"audioset": self.classes}
+        return {**{key: round(seconds, 3) for key, seconds in start_end}, **content, **classes}
+
+    def __str__(self) -> str:
+        best = sorted(self.scores.items(), key=lambda item: -item[1])[:3]
+        text = f"{self.label} ({', '.join(f'{name} {p:.0%}' for name, p in best)})"
+        return text if self.part is None else f"{_clock(self.part[0])} to {_clock(self.part[1])}: {text}"
+
+
+class _FileClassifier:
+    """Classifier of files, by their length.
+
+    Args:
+        config: gate of long files.
+        bundle: labels and classes.
+        ensemble: its networks.
+    """
+
+    def __init__(self, config: Config, bundle: Bundle, ensemble: Ensemble) -> None:
+        self._config, self._bundle, self._ensemble = config, bundle, ensemble
+        self._scorer = Scorer(bundle.manifest)
+
+    def answers(self, path: Path, *, by_window: bool) -> Iterator[_Answer]:
+        """Yield the answers for a file: one for a short file, else one for each sound or window.
+
+        Raises:
+            InputError: the file is unreadable.
+        """
+        rate, length, classify = self._bundle.sample_rate, self._bundle.window_length, self._ensemble.classify_clip
+        parts = stream_samples(path, rate)
+        beginning = _read(parts, round(CLIP_SECONDS * rate) + 1)
+        samples = itertools.chain(beginning, parts)
+        if by_window:
+            segments = classify_windows(samples, length, classify)
+        elif sum(map(len, beginning)) <= CLIP_SECONDS * rate:
+            yield self._answer(*classify_clip(np.concatenate(beginning), length, classify))
+            return
+        else:
+            segments = SoundClassifier(self._config, self._bundle, classify).sounds(samples)
+        for each in segments:
+            yield self._answer(each.scores, each.audioset, (each.start / rate, each.end / rate))
+
+    def _answer(
+        self,
+        probabilities: Probabilities,
+        audioset: NDArray[np.float32] | None,
+        part: tuple[float, float] | None = None,
+    ) -> _Answer:
+        names = self._bundle.audioset_classes
+        scores = {name: round(float(p), 4) for name, p in zip(self._bundle.labels, probabilities, strict=True)}
+        classes = None if audioset is None else dict(likeliest_classes(names, audioset, _CLASSES))
+        return _Answer(self._scorer.decide(probabilities), scores, classes, part)
+
+
+def _read(parts: Iterator[Samples], count: int) -> list[Samples]:
+    """Return the first parts, until they have `count` samples or all are read."""
+    beginning: list[Samples] = []
+    while sum(map(len, beginning)) < count and (part := next(parts, None)) is not None:
+        beginning.append(part)
+    return beginning
+
+
+def _clock(seconds: float) -> str:
+    """Format a time in a recording as hours:minutes:seconds."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths // 10 % 60:02}.{tenths % 10}"

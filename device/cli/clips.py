@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from datetime import datetime
 
-import soundfile
-
+from device.audio.files import read_samples
+from device.audio.sound_file import open_sound
 from device.cli.output import print_json
 from device.clips.store import CORRECTED, NONE, Clip, ClipFolder
 from device.config.paths import readable_state
@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand `arguments.action`, and return the exit code.
 
     Raises:
-        InputError: no clip matches.
+        InputError: no clip matches, or the clip is damaged.
         UnavailableError: no loudspeaker, or the target is not writable.
     """
     actions: dict[str, Callable[[argparse.Namespace, ClipFolder], None]] = {
@@ -52,14 +52,17 @@ def _list(arguments: argparse.Namespace, folder: ClipFolder) -> None:
 def _duration_seconds(clip: Clip) -> float | None:
     """Return a clip's duration, s; None if the daemon has just deleted it, or its file is damaged."""
     try:
-        return round(float(soundfile.info(clip.path).duration), 1)
-    except soundfile.LibsndfileError:
+        with open_sound(clip.path) as file:
+            return round(float(file.frames / file.samplerate), 1)
+    except InputError:
         return None
 
 
 def _play(arguments: argparse.Namespace, folder: ClipFolder) -> None:
     clip = _find(folder, arguments.event_id)
-    samples, rate = soundfile.read(clip.path, dtype="int16")
+    with open_sound(clip.path) as file:
+        rate = file.samplerate
+    samples = read_samples(clip.path, rate)
     try:
         import pyaudio
     except ModuleNotFoundError as error:

@@ -138,10 +138,12 @@ def _add_run(commands: _Subcommands) -> None:
 
 
 def _add_classify(commands: _Subcommands) -> None:
-    classify = commands.add("classify", "classify sound files", _as_json())
+    text = "classify sound files: each sound of a file that is longer than 10 s"
+    classify = commands.add("classify", text, _setting(), _as_json())
     _complete(classify.add_argument("files", nargs="+", type=Path, metavar="FILE"), _FILES)
     bundle = classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
     _complete(bundle, _FOLDERS)
+    classify.add_argument("--windows", action="store_true", help="classify each window of 3 s, in place of each sound")
 
 
 def _add_history(commands: _Subcommands) -> None:

@@ -75,10 +75,7 @@ class Health(Observer):
     def on_refusal(self, refusal: Refusal) -> None:
         """Count a label that became no event; keep a near miss."""
         when = datetime.fromtimestamp(refusal.time).strftime("%H:%M:%S")
-        reason = _REASONS[refusal.reason].format(threshold=refusal.threshold)
-        likeliest = ", ".join(f"{name} {probability:.2f}" for name, probability in refusal.audioset)
-        classes = f"; AudioSet: {likeliest}" if likeliest else ""
-        TRACE.debug("%s: no event: %s %.2f: %s%s", when, refusal.label, refusal.confidence, reason, classes)
+        TRACE.debug("%s: no event: %s", when, describe_refusal(refusal))
         with self._lock:
             self._refused[refusal.reason] += 1
             if refusal.confidence >= refusal.threshold / 2:
@@ -129,3 +126,11 @@ class Health(Observer):
                     for refusal in self._near_misses
                 ],
             }
+
+
+def describe_refusal(refusal: Refusal) -> str:
+    """Describe a refusal: label, confidence and reason, and the AudioSet classes of an unknown sound."""
+    reason = _REASONS[refusal.reason].format(threshold=refusal.threshold)
+    likeliest = ", ".join(f"{name} {probability:.2f}" for name, probability in refusal.audioset)
+    classes = f"; AudioSet: {likeliest}" if likeliest else ""
+    return f"{refusal.label} {refusal.confidence:.2f}: {reason}{classes}"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 
-from device.audio.factory import STANDARD_INPUT, SourceOptions, make_source
+from device.audio.factory import MICROPHONE, STANDARD_INPUT, SourceOptions, make_source
 from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
@@ -22,6 +22,7 @@ from device.monitoring.health_reporter import HealthReporter
 from device.monitoring.inference_timer import InferenceTimer
 from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
+from device.monitoring.recording_report import RecordingReport
 from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
 from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
@@ -100,7 +101,10 @@ def _run(
         ),
     ):
         clips = ClipFolder(state_directory() / "clips")
-        observers = Observers(health, _state_topics(publisher, config, bundle), *_recorder(config, clips, bundle))
+        report = RecordingReport()
+        observers = Observers(
+            health, _state_topics(publisher, config, bundle), report, *_recorder(config, clips, bundle)
+        )
         classify = InferenceTimer(
             settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
         )
@@ -132,6 +136,8 @@ def _run(
                 lost_seconds = liveness.lost_seconds
                 _LOGGER.warning("%.0f ms of audio were lost so far", lost_seconds * 1000)
         liveness.expect_nothing()
+        if options.name != MICROPHONE and not stop.is_set() and (text := report.text()):
+            _LOGGER.info("%s: %s", source, text)
         # The end of standard input is final: the daemon ends, and its service manager may restart it.
         if options.exit_at_end or options.name == STANDARD_INPUT:
             _deliver(publisher, config)

@@ -1,6 +1,7 @@
 """Shared datasets and runs: a tiny UrbanSound8K of synthetic tones, noises and clicks."""
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,16 @@ def make_urbansound8k():
 
 @pytest.fixture(scope="session")
 def write_silence():
-    """The function that writes silent sound files of given names below a folder."""
+    """The function that writes nearly silent sound files of given names below a folder, each with other content."""
+    numbers = itertools.count()
 
     def write(folder: Path, names: list[str]) -> None:
         for name in names:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, np.zeros(800), 8000)
+            samples, number = np.zeros(800, np.int16), next(numbers)
+            samples[number % 800] = 1 + number // 800
+            soundfile.write(path, samples, 8000)
 
     return write
 

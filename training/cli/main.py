@@ -17,6 +17,7 @@ from training.cli.options import (
     add_step,
     non_negative,
 )
+from training.data.extra import check_extra
 
 if TYPE_CHECKING:
     from training.workflow.run import Run
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     try:
+        check_extra()
         if options.step == "distil":
             _distil(options)
         elif options.step == "adapt":

@@ -74,7 +74,9 @@ def gate_ambience(cutter: WindowCutter, cache: Cache) -> Ambience:
             "seconds": seconds,
         }
 
-    key = {"clips": cutter.digests, "negatives": negatives, "rate": rate, "length": length}
+    config = Config()
+    stages = {"gate": config.gate.model_dump(), "window": config.window.model_dump()}
+    key = {"clips": cutter.digests, "negatives": negatives, "rate": rate, "length": length, **stages}
     arrays = cache.arrays("ambience", key, compute)
     clip, start = arrays["clip"], arrays["start"]
 

@@ -1,9 +1,8 @@
 """Own sounds: one folder for each class, named like its label."""
 
 import random
-import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,27 +10,27 @@ from device.audio.files import SUFFIXES
 from device.errors import InputError
 from device.model.manifest import is_label
 from device.types import UNKNOWN
-from training.data.dataset import DEFAULT_FOLD_COUNT, Clip, Dataset, assign_folds, sound_files
+from training.data.dataset import DEFAULT_FOLD_COUNT, Clip, Dataset, assign_folds, is_hidden, sound_files
+from training.data.recording_names import known_folds, recording_name, tie_folds
 from training.data.urbansound8k import TABLE
 
 FEW_CLIPS = 20
 """A class with fewer clips gets a warning: the network would learn its few recordings by heart."""
 
-_PART = re.compile(r"-[A-Z]$|(?<=\d)[-_]\d{1,3}$")
-"""Endings of names that mark parts of one recording: `1-211527-A`, `REC0007_2`. `frog_2` and `20240501_123000` are
-recordings of their own."""
 
-
-def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1, DEFAULT_FOLD_COUNT + 1))) -> Dataset:
-    """Read one folder of sound files for each class.
-
-    Files in a subfolder are one recording. So are files with names that differ only in a last `-A`, `-B`, or in a last
-    number of up to three digits after a number (`REC0007_1`, `REC0007_2`). A recording is never split between folds.
+def load_folders(
+    data: Path,
+    seed: int = 0,
+    folds: Sequence[int] = tuple(range(1, DEFAULT_FOLD_COUNT + 1)),
+    known: Mapping[str, int] | None = None,
+) -> Dataset:
+    """Read one folder of sound files for each class. A recording (see `recording_name`) is never split between folds.
 
     Args:
         data: folder that contains the class folders.
         seed: seed of the random assignment of recordings to folds.
         folds: folds to assign to.
+        known: folds of recordings of freesound.org, by id, in which their clips have to be.
 
     Raises:
         InputError: no class folder contains sounds, or a folder's name cannot be a label.
@@ -48,11 +47,12 @@ def load_folders(data: Path, seed: int = 0, folds: Sequence[int] = tuple(range(1
             f"{data}: folders named {', '.join(wrong)} cannot name a class: a label becomes an MQTT topic, "
             f"without + and #. Rename them; pass sounds that are none of the classes ({UNKNOWN}) with --negatives"
         )
-    rng = random.Random(seed)
+    rng, known = random.Random(seed), dict(known or {})
     clips: list[Clip] = []
     for label in labels:
         files = [(path, recording_name(path, data / label)) for path in folders[label]]
         fold_of = assign_folds({name for _, name in files}, folds, rng)
+        tie_folds(files, fold_of, known)
         clips += [Clip(path, label, f"{label}/{name}", fold_of[name]) for path, name in files]
     return Dataset(
         data.resolve().name, labels, tuple(clips), _description(labels, clips), warnings=_warnings(data, clips)
@@ -64,7 +64,7 @@ def add_class_folders(base: Dataset, folder: Path, seed: int) -> Dataset:
 
     Recordings are assigned to the evaluation folds of `base`, so that each network is tested on both kinds of classes.
     """
-    added = load_folders(folder, seed, base.evaluation_folds)
+    added = load_folders(folder, seed, base.evaluation_folds, known_folds(base.clips))
     labels = base.labels + tuple(label for label in added.labels if label not in base.labels)
     return replace(
         base,
@@ -74,12 +74,6 @@ def add_class_folders(base: Dataset, folder: Path, seed: int) -> Dataset:
         description=f"{base.description}; {added.description}",
         warnings=base.warnings + added.warnings,
     )
-
-
-def recording_name(path: Path, folder: Path) -> str:
-    """Return the name that all files of one recording below a folder share (see `load_folders`)."""
-    group = path.relative_to(folder).parts[:-1]
-    return "/".join(group) if group else _PART.sub("", path.stem)
 
 
 def _description(labels: Sequence[str], clips: Sequence[Clip]) -> str:
@@ -101,11 +95,12 @@ def _warnings(data: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
     left_out = Counter(
         path.suffix.lower() or "without ending"
         for path in data.rglob("*")
-        if path.is_file() and path not in used and not path.name.startswith(".")
+        if path.is_file() and path not in used and not is_hidden(path, data)
     )
     if left_out:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(left_out.items()))
         warnings.append(
-            f"{data}: files left out: {kinds}. If they are sounds, convert them to WAV, in a folder for each class"
+            f"{data}: files left out: {kinds}. If they are sounds, convert them to WAV (ffmpeg -i FILE FILE.wav), in a "
+            "folder for each class"
         )
     return tuple(warnings)

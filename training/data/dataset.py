@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device.audio.files import SUFFIXES
+from device.audio.files import find_sounds
 from device.types import UNKNOWN
 
 DEFAULT_FOLD_COUNT = 5
@@ -124,9 +124,10 @@ def assign_folds(recordings: set[str], folds: Sequence[int], rng: random.Random)
 
 
 def sound_files(folder: Path) -> list[Path]:
-    """Return the sound files below a folder, sorted; hidden files (`._x.wav` of macOS archives) are skipped."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    """Return the sound files below a folder, sorted, without hidden files and those in hidden folders."""
+    return find_sounds(path for path in folder.rglob("*") if not is_hidden(path, folder))
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Return whether a file below a folder is hidden, or lies in a hidden folder, such as `.Trash`."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)

@@ -48,11 +48,6 @@ class Spectrograms:
         """Return the number of windows."""
         return len(self.clip)
 
-    def subset(self, rows: NDArray[np.intp]) -> "Spectrograms":
-        """Return some of the windows."""
-        key = {"rows": rows.tolist(), "of": self.key}
-        return Spectrograms(self.quantized[rows], self.clip[rows], self.copy[rows], key)
-
     def log_mels(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Return the log-mels of some rows, shape (rows, mel_bands, frames), float32, in [-1, 1]."""
         return dequantize(self.quantized[rows])

@@ -5,7 +5,6 @@ label holds further recordings of it, the other folders hold negatives. One fold
 last test of a finished network.
 """
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from device.errors import InputError
 from device.types import UNKNOWN
 from training.data.dataset import TRAINING_FOLD, Clip, Dataset, sound_files
+from training.data.table import read_table
 
 ESC50_HELD_OUT_FOLD = 5
 """Fold of ESC-50, the first number of a file's name, that no network is trained on."""
@@ -56,12 +56,6 @@ def add_training_clips(dataset: Dataset, folders: Sequence[Path]) -> Dataset:
     return replace(dataset, clips=clips, description=description)
 
 
-def held_out_esc50(folders: Sequence[Path], labels: Sequence[str]) -> list[Clip]:
-    """Return the clips of ESC-50's held-out fold, for the last test of a finished network."""
-    files = (path for folder in folders for path in sound_files(folder) if is_held_out(path))
-    return [_esc50_clip(path, labels, {}) for path in files]
-
-
 def is_held_out(path: Path) -> bool:
     """Return whether a file is of ESC-50's held-out fold, by its name."""
     name = _ESC50_NAME.match(path.name)
@@ -100,17 +94,16 @@ def _rebuilt_clips(folder: Path, labels: Sequence[str]) -> Iterator[Clip]:
     The carrier is the slice that supplied the samples.
     """
     table = folder / TABLE
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if missing := _COLUMNS.difference(reader.fieldnames or ()):
-            raise InputError(f"{table}: columns missing: {', '.join(sorted(missing))}. Take it from the data set")
-        rows = [row for row in reader if row["class"] in labels]
+    rows = [row for row in read_table(table, _COLUMNS, "Take it from the data set") if row["class"] in labels]
     by_name = {path.name: path for path in sound_files(folder)}
     for row in rows:
         carrier = _CARRIER.search(row["note"])
         if carrier is None:
-            raise InputError(f"{table}: {row['file']}: its note names no carrier with its fold. Complete the table")
-        folds = {*map(int, row["fold"].split("/")), int(carrier[1])}
+            raise row.fault(f"{row['file']}: its note names no carrier with its fold. Complete the table")
+        own_folds = row["fold"].split("/")
+        if not all(fold.isascii() and fold.isdecimal() for fold in own_folds):
+            raise row.fault(f"fold is {row['fold']!r}, must be whole numbers, as in 1 or 1/10. Correct that line")
+        folds = {*map(int, own_folds), int(carrier[1])}
         if row["file"] in by_name:
             recording = row["fsID"].removeprefix("fs")
             yield Clip(by_name[row["file"]], row["class"], recording, TRAINING_FOLD, None, tuple(sorted(folds)))

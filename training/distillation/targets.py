@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from device.model.features import FeatureConfig, log_mel
 from device.types import Samples
 from training.data.array_cache import Arrays, Cache, file_digest
+from training.data.dataset import sound_files
 from training.data.mixing import MixtureConfig, Mixtures, normalize_peak
 from training.data.parallel import parallel_map
 from training.data.progress import progress
@@ -84,7 +85,7 @@ def embed_mixtures(
     """
     mixtures = Mixtures(folders, config.features.sample_rate, config.mixtures)
     key = {
-        "folders": [str(folder) for folder in folders],
+        "sounds": [list(map(file_digest, sound_files(folder))) for folder in folders],
         "teacher": file_digest(teacher),
         "features": asdict(config.features),
         "mixtures": asdict(config.mixtures),

@@ -13,14 +13,16 @@ The stem (up to Inception V3's second pooling) keeps the ImageNet weights: edges
 work, and its outputs are computed once per window.
 """
 
+import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.array_cache import digest
 from training.data.progress import progress
 from training.data.spectrograms import dequantize
 from training.distillation.targets import DistillationTargets
@@ -91,7 +93,8 @@ def train_backbone(
 ) -> Path:
     """Train Inception V3 on a teacher's embeddings and write its weights, for `--weights`.
 
-    An interrupted run continues from its last checkpoint. Curves for TensorBoard are in OUTPUT/summaries.
+    An interrupted run on the same data continues from its last checkpoint. Curves for TensorBoard are in
+    OUTPUT/summaries.
 
     Args:
         targets: windows and the teacher's embeddings.
@@ -118,7 +121,8 @@ def train_backbone(
         before = student.get_weights()
         rows = np.arange(len(targets)) if rows is None else rows
         batches = _batches(stem_outputs, rows, targets.standardized(rows), config.seed)
-        _fit(_with_embedding(student, backbone, head), batches, config, output, name)
+        checkpoint = output / "checkpoint" / f"{name}-{_content_digest(targets, rows, backbone, config, head)}"
+        _fit(_with_embedding(student, backbone, head), batches, config, checkpoint, output / "summaries" / name)
         pairs = zip(before, student.get_weights(), strict=True)
         student.set_weights([old + (1.0 - config.kept) * (new - old) for old, new in pairs])
     finally:
@@ -184,7 +188,20 @@ def _with_embedding(student: Any, backbone: BackboneConfig, head: Head | None) -
     return network
 
 
-def _fit(network: Any, batches: Any, config: DistillationConfig, output: Path, name: str) -> None:
+def _content_digest(
+    targets: DistillationTargets,
+    rows: NDArray[np.intp],
+    backbone: BackboneConfig,
+    config: DistillationConfig,
+    head: Head | None,
+) -> str:
+    """Return the digest of everything that the training depends on. A checkpoint of other data is no beginning."""
+    arrays = [targets.windows, targets.embeddings, rows, *([] if head is None else vars(head).values())]
+    digests = [hashlib.sha256(np.ascontiguousarray(array).data.cast("B")).hexdigest() for array in arrays]
+    return digest({"arrays": digests, "backbone": backbone.key(), "config": asdict(config)})
+
+
+def _fit(network: Any, batches: Any, config: DistillationConfig, checkpoint: Path, summaries: Path) -> None:
     """Train, and continue from the checkpoint of an interrupted run."""
     keras = import_tensorflow().keras
     warm_up = min(config.warm_up, config.passes * len(batches) // 2)
@@ -197,8 +214,8 @@ def _fit(network: Any, batches: Any, config: DistillationConfig, output: Path, n
         batches,
         epochs=config.passes,
         callbacks=[
-            keras.callbacks.BackupAndRestore(str(output / "checkpoint" / name), delete_checkpoint=False),
-            keras.callbacks.TensorBoard(str(output / "summaries" / name), write_graph=False),
+            keras.callbacks.BackupAndRestore(str(checkpoint), delete_checkpoint=False),
+            keras.callbacks.TensorBoard(str(summaries), write_graph=False),
         ],
     )
 

@@ -4,6 +4,8 @@ import os
 from typing import Any
 
 from device.errors import UnavailableError
+from device.util.text import one_line
+from training.data.extra import INSTALL
 
 BATCH_SIZE = 64
 """Windows per batch: enough for two cores, or a small GPU."""
@@ -13,14 +15,12 @@ def import_tensorflow() -> Any:
     """Import TensorFlow on first use, because `--help` does not need it.
 
     Raises:
-        UnavailableError: it is not installed.
+        UnavailableError: it is not installed, or does not run here.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up messages do not help a user
     try:
         import tensorflow as module
-    except ModuleNotFoundError as error:
-        raise UnavailableError(
-            "TensorFlow is not installed, and training needs it: pip install 'earshot[training]'"
-        ) from error
+    except ImportError as error:  # not installed, or not for this processor or numpy
+        raise UnavailableError(f"TensorFlow cannot be loaded ({one_line(str(error))}): {INSTALL}") from error
     module.get_logger().setLevel("ERROR")  # nor do its warnings about recompilation
     return module

@@ -109,14 +109,31 @@ def test_a_folder_without_sound_is_refused(tmp_path):
         sound_files(tmp_path)
 
 
-@pytest.mark.parametrize(("recursive", "names"), [(False, ["a.WAV", "c.flac"]), (True, ["a.WAV", "b/d.ogg", "c.flac"])])
-def test_sound_files_are_sorted_without_hidden_ones(tmp_path, recursive, names):
-    """The search returns visible sound files in sorted order, and those of the folders below if it is recursive."""
+def test_sound_files_are_sorted_without_hidden_ones(tmp_path):
+    """The search returns the visible sound files of a folder in sorted order, without those of folders below."""
     (tmp_path / "b").mkdir()
     (tmp_path / "e.wav").mkdir()
-    for name in ("c.flac", "a.WAV", "._a.wav", ".c.flac", "notes.txt", "b/d.ogg", "b/._d.ogg"):
+    for name in ("c.flac", "a.WAV", "._a.wav", ".c.flac", "notes.txt", "b/d.ogg", "d.opus"):
         (tmp_path / name).touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in sound_files(tmp_path, recursive=recursive)] == names
+    assert [path.name for path in sound_files(tmp_path)] == ["a.WAV", "c.flac", "d.opus"]
+
+
+def test_sounds_that_cannot_be_read_are_named(tmp_path, caplog):
+    """A folder with sounds of a telephone names them with the cure, as an error if there are no others."""
+    (tmp_path / "a.m4a").touch()
+    (tmp_path / "b.AMR").touch()
+    with pytest.raises(InputError, match=r"no sound file.* 1 \.amr, 1 \.m4a.*ffmpeg"):
+        sound_files(tmp_path)
+    (tmp_path / "c.wav").touch()
+    assert [path.name for path in sound_files(tmp_path)] == ["c.wav"]
+    assert "1 .m4a" in caplog.text
+
+
+def test_a_sound_shorter_than_a_sample_is_refused(tmp_path):
+    """A file whose sound is shorter than one sample at the pipeline's rate is an error."""
+    soundfile.write(tmp_path / "a.wav", [0.1], 192000)
+    with pytest.raises(InputError, match="no sound"):
+        read_samples(tmp_path / "a.wav", 16000)
 
 
 def test_a_folder_of_hidden_files_is_refused(tmp_path):
@@ -128,4 +145,5 @@ def test_a_folder_of_hidden_files_is_refused(tmp_path):
 
 def test_a_hidden_file_can_be_given_by_its_path(tmp_path):
     """A file that is given by its path is returned, whatever its name is."""
+    (tmp_path / "._a.wav").touch()
     assert sound_files(tmp_path / "._a.wav") == [tmp_path / "._a.wav"]

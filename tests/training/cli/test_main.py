@@ -1,11 +1,18 @@
 """The command line `earshot-train`."""
 
+import functools
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+from training.cli import main as main_module
 from training.cli.main import main
+from training.data.extra import check_extra
+
+ROOT = Path(__file__).resolve().parents[3]
 
 PREPARE = ["prepare", "--networks", "inception"]
 
@@ -100,3 +107,34 @@ def test_a_seed_that_is_no_number_is_one_clear_line(seed, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert "argument --seed: is " in line
     assert line.endswith(", must be a whole number, 0 to 4294967295")
+
+
+@pytest.mark.parametrize("module", ["jinja2", "matplotlib", "requests", "sklearn", "tensorflow", "tqdm"])
+def test_a_missing_package_is_one_line_and_69(tmp_path, capsys, monkeypatch, module):
+    """Each package of the extra that is missing is one line with the pip command, before the first step."""
+    find = functools.partial(check_extra, lambda name: None if name == module else find_spec(name))
+    monkeypatch.setattr(main_module, "check_extra", find)
+    assert main([*PREPARE, "--data", str(tmp_path / "none"), "--output", str(tmp_path / "run")]) == 69
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "is not installed, and training needs it: pip install 'earshot[training]'" in line
+
+
+def test_without_the_extra_each_step_ends_with_one_line():
+    """In an interpreter without any package, all missing ones are on one line, and the help works."""
+    for step in ("prepare", "retrain", "distil --sounds a --teacher b"):
+        option = "" if step.startswith("distil") else "--data a"
+        command = [sys.executable, "-S", "-m", "training.cli.main", *f"{step} {option} --output b".split()]
+        done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+        assert done.returncode == 69
+        (line,) = done.stderr.splitlines()
+        assert "jinja2, matplotlib, requests, scikit-learn, TensorFlow, tqdm are not installed" in line
+
+
+def test_a_tensorflow_that_does_not_load_is_one_clear_line(monkeypatch, tmp_path):
+    """A TensorFlow that is installed, but not for this machine, is an error with its reason and the cure."""
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('not built for numpy 2')")
+    code = "import training.models.tf as tf; tf.import_tensorflow()"
+    command = [sys.executable, "-c", code]
+    environment = {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "UnavailableError: TensorFlow cannot be loaded (not built for numpy 2)" in done.stderr

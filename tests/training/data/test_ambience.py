@@ -5,6 +5,8 @@ import pytest
 import soundfile
 
 from device.audio.files import read_samples
+from device.config.models import Config
+from training.data import ambience
 from training.data.ambience import gate_ambience
 from training.data.array_cache import Cache
 from training.data.augmentation import AugmentConfig
@@ -13,6 +15,16 @@ from training.data.windows import WindowCutter
 
 RATE = 16000
 LENGTH = 3 * RATE
+SHUT = Config.model_validate(
+    {
+        "gate": {
+            "vad_mode": None,
+            "probe_seconds": None,
+            "floor": {"level_db": 60, "maximum_db": 100, "lasting_share": 1},
+        }
+    }
+)
+"""A gate that opens for no sound of the place."""
 
 
 def cutter_of(dataset):
@@ -56,3 +68,16 @@ def test_without_ambience_there_is_no_window(place, tmp_path):
     found = gate_ambience(cutter_of(bare), Cache(tmp_path / "cache"))
     assert (len(found.windows.clip), found.seconds.sum()) == (0, 0)
     assert list(found.windows.samples(np.array([], np.intp))) == []
+
+
+def test_another_gate_computes_its_own_windows(place, tmp_path, monkeypatch):
+    """The cache keeps the windows of one gate apart from those of another, and returns those of the same gate."""
+    cache = Cache(tmp_path / "cache")
+    usual = gate_ambience(cutter_of(place), cache)
+    monkeypatch.setattr(ambience, "Config", lambda: SHUT)
+    shut = gate_ambience(cutter_of(place), cache)
+    assert len(usual.start) > len(shut.start)
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    monkeypatch.undo()
+    assert np.array_equal(gate_ambience(cutter_of(place), cache).start, usual.start)
+    assert len(list((tmp_path / "cache").iterdir())) == 2

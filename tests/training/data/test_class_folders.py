@@ -1,14 +1,16 @@
 """Own sounds: one folder for each class."""
 
-from pathlib import Path
+from collections import defaultdict
 
 import numpy as np
 import pytest
 import soundfile
 
 from device.errors import InputError
-from training.data.class_folders import load_folders, recording_name
+from training.data.class_folders import add_class_folders, load_folders
 from training.data.loading import load_dataset
+from training.data.recording_names import freesound_id
+from training.data.urbansound8k import load_urbansound8k
 
 
 def test_own_sounds_keep_a_group_in_one_fold(tmp_path, write_silence):
@@ -25,20 +27,27 @@ def test_own_sounds_keep_a_group_in_one_fold(tmp_path, write_silence):
     assert all(len(folds) == 1 for folds in folds_of.values())
 
 
-@pytest.mark.parametrize(
-    ("names", "recordings"),
-    [
-        (["1-211527-A", "1-211527-B"], 1),  # ESC-50's takes
-        (["REC0007_1", "REC0007_2", "REC0008_1"], 2),  # cuts of a numbered recording
-        (["frog_1", "frog_2", "frog_3"], 3),  # numbered recordings
-        (["20240501_123000", "20240501_124500"], 2),  # a recorder's clock
-        (["2024-05-01_12-30-05", "2024-05-01_12-31-10"], 2),
-    ],
-)
-def test_names_of_one_recording_end_alike(names, recordings):
-    """The end of a name distinguishes parts of one recording from numbered recordings and from times."""
-    folder = Path("frog")
-    assert len({recording_name(folder / f"{name}.wav", folder) for name in names}) == recordings
+def test_clips_of_a_known_recording_share_a_fold_across_classes(tmp_path, write_silence):
+    """Clips named as in ESC-50 and UrbanSound8K that come from one recording are in one fold, whatever their class."""
+    for label, number in (("frog", 0), ("owl", 1)):
+        names = [f"1-{100 + each}-{take}-{number}.wav" for each in range(6) for take in "AB"]
+        names += [f"{100 + each}-{number}-{slice_}-0.wav" for each in range(6) for slice_ in range(2)]
+        write_silence(tmp_path / label, names)
+    folds = defaultdict(set)
+    for clip in load_folders(tmp_path).clips:
+        folds[freesound_id(clip.path)].add(clip.fold)
+    assert len(folds) == 6
+    assert all(len(each) == 1 for each in folds.values())
+    assert len(set.union(*folds.values())) > 2
+
+
+def test_added_clips_are_in_the_fold_of_their_recording(urbansound8k, tmp_path, write_silence):
+    """A clip that was cut from a recording of UrbanSound8K is added to the fold of that recording."""
+    base = load_urbansound8k(urbansound8k)
+    fold_of = {clip.recording: clip.fold for clip in base.clips}
+    write_silence(tmp_path / "frog", [f"{recording}-9-7-0.wav" for recording in fold_of])
+    added = add_class_folders(base, tmp_path, 0).clips[len(base.clips) :]
+    assert {clip.recording.removeprefix("frog/"): clip.fold for clip in added} == fold_of
 
 
 def test_few_clips_and_files_that_are_no_sound_warn(tmp_path, make_class_folders):

@@ -1,5 +1,7 @@
 """The dataset of the folders that a user names."""
 
+import shutil
+
 import pytest
 
 from device.errors import InputError
@@ -54,3 +56,46 @@ def test_a_class_with_too_few_recordings_is_refused(tmp_path, write_silence, mak
     write_silence(data / "owl", [f"REC{n % 2}_{n}.wav" for n in range(30)])
     with pytest.raises(InputError, match=r"owl \(30 of 2 recordings\)"):
         load_dataset(data)
+
+
+def test_one_sound_with_two_labels_is_refused(tmp_path, make_class_folders, write_silence):
+    """The same bytes in two class folders, or in one and among the negatives, are an error that names both files."""
+    data = make_class_folders(tmp_path / "data", "frog", "owl")
+    negatives = tmp_path / "negatives"
+    write_silence(negatives, [f"other_{number}.wav" for number in range(6)])
+    shutil.copy(data / "frog" / "frog_3.wav", negatives / "copy.wav")
+    with pytest.raises(
+        InputError, match=r"the same sound has two labels: \S*frog_3\.wav is frog, \S*copy.wav is unknown"
+    ):
+        load_dataset(data, [negatives])
+    shutil.copy(data / "frog" / "frog_3.wav", data / "owl" / "hoot.wav")
+    with pytest.raises(InputError, match=r"frog_3\.wav is frog, \S*hoot\.wav is owl"):
+        load_dataset(data)
+
+
+def test_one_sound_in_two_folds_is_a_warning(tmp_path, make_class_folders):
+    """Copies of a file that are in different folds are named, because training and test share them."""
+    data = make_class_folders(tmp_path, "frog", "owl")
+    for number in range(9):
+        shutil.copy(data / "frog" / "frog_3.wav", data / "frog" / f"frog ({number}).wav")
+    warnings = load_dataset(data).warnings
+    assert 1 <= len(warnings) <= 9
+    assert all("the same sound as" in warning for warning in warnings)
+
+
+def test_negatives_of_a_recording_of_the_dataset_are_in_its_fold(urbansound8k, tmp_path, write_silence):
+    """A negative that was cut from a recording of the dataset is left out together with it."""
+    write_silence(tmp_path, ["1000-9-7-0.wav", "3000-9-7-0.wav", "10000-9-7-0.wav", "a.wav", "b.wav"])
+    dataset = load_dataset(urbansound8k, [tmp_path])
+    fold_of = {clip.recording: clip.fold for clip in dataset.clips}
+    for recording in ("1000", "3000", "10000"):
+        assert fold_of[f"{tmp_path.name}/{recording}"] == fold_of[recording]
+
+
+def test_hidden_files_and_folders_are_skipped(tmp_path, make_class_folders, write_silence):
+    """Files in hidden folders, such as a bin's, are neither clips nor negatives."""
+    data = make_class_folders(tmp_path, "frog", "owl")
+    write_silence(data, ["frog/.Trash/old.wav", "frog/._frog_1.wav", ".cache/x.wav"])
+    dataset = load_dataset(data)
+    assert len(dataset.clips) == 40
+    assert dataset.warnings == ()

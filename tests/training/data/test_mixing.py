@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from device.errors import InputError
 from training.data.mixing import MixtureConfig, Mixtures
@@ -18,5 +19,14 @@ def test_windows_are_audible_and_reproducible(sounds):
 
 def test_a_folder_without_sounds_is_refused(tmp_path):
     """A folder without sounds is an error that names it."""
+    with pytest.raises(InputError, match="no sound"):
+        Mixtures([tmp_path], 16000, MixtureConfig())
+
+
+def test_hidden_sounds_are_skipped(tmp_path):
+    """Hidden files, and files in hidden folders, are no sounds to mix."""
+    (tmp_path / ".bin").mkdir()
+    for name in ("._a.wav", ".bin/b.wav"):
+        soundfile.write(tmp_path / name, np.ones(100) / 2, 16000)
     with pytest.raises(InputError, match="no sound"):
         Mixtures([tmp_path], 16000, MixtureConfig())

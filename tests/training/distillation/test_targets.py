@@ -1,5 +1,7 @@
 """The teacher's embeddings as targets."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -37,3 +39,16 @@ def test_clips_and_copies_are_embedded_at_one_level(adaptation_run, teacher, tmp
                 Teacher(teacher)(normalize_peak(samples))[:EMBEDDING], rel=0.02, abs=0.02
             )
     assert np.array_equal(quantize(log_mel(copied[-1], SMALL)), targets.windows[last])
+
+
+def test_targets_depend_on_the_sounds_and_not_on_their_path(sounds, teacher, tmp_path):
+    """A moved folder is found in the cache again; other sounds at the same path are computed anew."""
+    cache, folder = Cache(tmp_path / "cache"), tmp_path / "sounds"
+    shutil.copytree(sounds, folder)
+    first = embed_mixtures([sounds], teacher, MIXTURES, cache)
+    assert np.array_equal(embed_mixtures([folder], teacher, MIXTURES, cache).windows, first.windows)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    for path in folder.glob("tone*.wav"):
+        shutil.copy(folder / "noise0.flac", path)
+    other = embed_mixtures([folder], teacher, MIXTURES, cache)
+    assert not np.array_equal(other.windows, first.windows)

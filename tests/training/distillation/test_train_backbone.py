@@ -11,7 +11,7 @@ from device.model.features import FeatureConfig
 from training.data.array_cache import Cache
 from training.data.spectrograms import Spectrograms
 from training.distillation import train_backbone as module
-from training.distillation.targets import MixtureWindowsConfig, embed_mixtures
+from training.distillation.targets import DistillationTargets, MixtureWindowsConfig, embed_mixtures
 from training.distillation.train_backbone import DistillationConfig, initial_head, stem_features, train_backbone
 from training.distillation.yamnet import EMBEDDING
 from training.evaluation.tensorboard import read_curves
@@ -42,6 +42,23 @@ def test_backbone_learns_the_embeddings(sounds, teacher, tmp_path):
     stem = 5 * 4  # five convolutions, each with a kernel and three arrays of its normalization
     assert all(same[:stem])
     assert not any(same[stem:])
+
+
+def test_a_rerun_on_other_data_trains_anew(sounds, teacher, tmp_path, capsys):
+    """A rerun on the same data restores the last pass and trains no more; one on other data begins at the start."""
+    targets = embed_mixtures([sounds], teacher, MIXTURES, Cache(tmp_path / "cache"))
+    save_weights(load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / "start.npz")
+    start = BackboneConfig(str(tmp_path / "start.npz"), ("mixed0",))
+    stem_outputs = stem_features(start, targets.windows)
+
+    def passes(data):
+        capsys.readouterr()
+        train_backbone(data, stem_outputs, start, DISTILLATION, tmp_path / "out", "backbone")
+        return capsys.readouterr().out.count("Epoch ")
+
+    assert passes(targets) == 2
+    assert passes(targets) == 0
+    assert passes(DistillationTargets(targets.windows, targets.embeddings[::-1])) == 2
 
 
 def test_weights_are_interpolated_with_the_initial_ones(sounds, teacher, tmp_path):
