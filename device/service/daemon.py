@@ -29,8 +29,8 @@ from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
+from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
-from device.outbox.sqlite_table import Entry
 from device.pipeline import Pipeline
 from device.service.observers import Observers
 from device.service.remote_control import RemoteControl, Switches
