@@ -31,7 +31,7 @@ pytest:
 	@deploy/setup.sh test
 	$(BIN)/pytest --numprocesses=2 --cov --cov-report=term --durations=5
 
-fuzz:  ## Try config and bundle with ten thousand damaged ones for each property
+fuzz:  ## Try config, bundle, commands and state with ten thousand damaged ones for each property
 	@deploy/setup.sh test
 	$(BIN)/pytest tests/test_fuzz_*.py --hypothesis-profile=thorough
 

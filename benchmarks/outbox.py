@@ -27,7 +27,8 @@ from support import Mosquitto  # noqa: E402 - the tests' broker
 
 from device.config.models import OutboxConfig  # noqa: E402
 from device.mqtt.messages import event_message  # noqa: E402
-from device.outbox.sqlite_table import Entry, SqliteTable  # noqa: E402
+from device.outbox.entry import Entry  # noqa: E402
+from device.outbox.sqlite_table import SqliteTable  # noqa: E402
 from device.types import Event  # noqa: E402
 from device.util.clock import CLOCK  # noqa: E402
 from device.util.units import MEGABYTE  # noqa: E402

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import time
 from contextlib import closing
 from datetime import datetime
@@ -106,6 +107,14 @@ def sound_server(tmp_path):
     folder.mkdir()
     with closing(SoundServer(folder)) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def memory_folder():
+    """Make a folder in memory where there is one, because a disk syncs each write."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture

@@ -173,6 +173,9 @@ class ClipFolder:
     def _clips(self) -> Iterator[Clip]:
         for path in self.folder.glob("**/*.flac"):
             if name := _NAME.fullmatch(path.name):
-                start_time = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
+                try:
+                    start_time = datetime.strptime(name["time"], _TIME_FORMAT).replace(tzinfo=UTC).timestamp()
+                except ValueError:  # digits that are no time: not a file of ours
+                    continue
                 kind, *_ = path.relative_to(self.folder).parts
                 yield Clip(path, name["event_id"], start_time, path.parent.name, corrected=kind != RECENT)

@@ -8,8 +8,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from device.mqtt.messages import Topics, correct_times, encode
 from device.mqtt.retained_store import RetainedMessage, RetainedStore
+from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
-from device.outbox.sqlite_table import Entry
 from device.util.clock import Clock, Stamp
 from device.util.log_throttle import LogThrottle
 
@@ -100,7 +100,11 @@ class Delivery:
         if time.monotonic() - self._retried_at >= RETRY_SECONDS:
             self._retried_at, self._refused = time.monotonic(), False
             if self._outbox.retry_disk():
-                self._last_sent = 0  # some messages could not be read before; those in flight are sent twice
+                # Some messages could not be read before, or have new numbers; those in flight are sent twice.
+                self._last_sent = 0
+                self._in_flight = {
+                    mid: item for mid, item in self._in_flight.items() if isinstance(item, RetainedMessage)
+                }
         if self._client is not None:
             self._send(self._client)
 

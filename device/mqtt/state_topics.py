@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from device.config.models import HomeAssistantConfig
 from device.mqtt.home_assistant import discovery_message, discovery_topic
@@ -19,16 +20,20 @@ _UNKNOWN_SECONDS = 10.0
 """Shortest time between two publications for unknown sounds."""
 
 
+_TopicPart = Annotated[str, Field(pattern=r"^[^+#\x00]+$", max_length=1000)]
+"""Text that a topic may contain: a client raises an error for any other."""
+
+
 class PublishedDiscovery(BaseModel):
     """Discovery as published so far, by this run or an earlier one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    topic: str | None = None
+    topic: _TopicPart | None = None
     """Topic of the discovery message; None if it is disabled."""
     components: dict[str, str] = {}
     """All components published so far, key -> platform."""
-    labels: tuple[str, ...] = ()
+    labels: tuple[_TopicPart, ...] = ()
     """All labels, and slugs of AudioSet classes, with a published state so far."""
     unknown: bool = False
     """True if the last run published unknown sounds."""

@@ -1,15 +1,19 @@
 """Disk store: the outbox's table in a bounded file, on a disk that may be full, damaged or absent."""
 
+import contextlib
+import itertools
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from device.config.models import OutboxConfig
 from device.errors import UnavailableError
-from device.outbox.sqlite_table import Entry, SqliteTable, Totals
+from device.outbox.entry import Entry, NotAnOutboxError
+from device.outbox.salvage import intact_entries
+from device.outbox.sqlite_table import SqliteTable, Totals
 from device.util.log_throttle import LogThrottle
 from device.util.units import MEGABYTE
 
@@ -17,16 +21,27 @@ _MINIMUM_MESSAGES = 100
 """Messages that may be stored on a disk with too little free space, so that messages in flight are kept."""
 _KEPT_DAMAGED_FILES = 2
 """Damaged files that are kept: the newest ones."""
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""SQLite's codes for a damaged file. With any other, the file is kept as it is, and used again later."""
+_MAYBE_DAMAGED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_ERROR}
+"""SQLite's codes for a file with a header that no outbox has written, among other reasons."""
 _CURES = {
     sqlite3.SQLITE_FULL: "Free some space",
     sqlite3.SQLITE_READONLY: "Make it writable",
     sqlite3.SQLITE_PERM: "Make it writable",
     sqlite3.SQLITE_CANTOPEN: "Make its folder writable, or set STATE_DIRECTORY",
+    sqlite3.SQLITE_AUTH: "Make it writable",
     sqlite3.SQLITE_BUSY: "End the other process that uses it",
-    sqlite3.SQLITE_IOERR: "Check the disk",
+    sqlite3.SQLITE_LOCKED: "End the other process that uses it",
+    sqlite3.SQLITE_PROTOCOL: "End the other process that uses it",
     sqlite3.SQLITE_NOMEM: "Free some memory",
 }
-"""SQLite's codes for a file that cannot be used now, with the cure. All other codes mean a damaged file."""
+"""Cures for SQLite's codes of a file that cannot be used now. For all other codes: check the disk."""
+_HEADER_LIMITS = ((18, 19, 2), (44, 48, 4))
+"""First byte, end and largest value of two fields of the header: above, it is read-only, or has no known schema."""
+_BATCH = 500
+_SUFFIXES = ("-wal", "-shm", "")
+"""Suffixes of the files of a database: its write-ahead log, the index of it, and the database."""
 
 _T = TypeVar("_T")
 
@@ -77,14 +92,18 @@ class DiskStore:
         self._waiting = totals.waiting
         return totals
 
-    def append(self, entries: list[Entry], last_sequence: int) -> None:
+    def append(self, entries: list[Entry], last_sequence: int, instead_of: int | None = None) -> None:
         """Store entries; drop the oldest ones above a limit. See `SqliteTable.append`."""
 
         def store(table: SqliteTable) -> None:
             self._drop_excess(table)
-            table.append(entries, last_sequence)
+            table.append(entries, last_sequence, instead_of)
 
         self._execute(store)
+
+    def count_from(self, sequence: int) -> int:
+        """Return how many entries have this number or a higher one."""
+        return self._execute(lambda table: table.count_from(sequence))
 
     def entries_after(self, sequence: int, limit: int) -> list[Entry]:
         """Return the oldest entries with a number above `sequence`, at most `limit`."""
@@ -111,17 +130,29 @@ class DiskStore:
             return operation(self._table)
         except OSError as error:
             raise DiskUnavailableError(f"cannot be used ({error}). Check the disk") from error
-        except sqlite3.Error as error:
-            code = (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_CORRUPT) & 0xFF
-            if code in _CURES:
-                raise DiskUnavailableError(f"cannot be used ({error}). {_CURES[code]}") from error
+        except (NotAnOutboxError, UnicodeDecodeError) as error:  # the latter for a damaged name in SQLite's message
             raise _DamagedError(str(error)) from error
+        except sqlite3.Error as error:
+            code = _code(error)
+            if code in _DAMAGED or (code in _MAYBE_DAMAGED and self._has_impossible_header()):
+                raise _DamagedError(str(error)) from error
+            raise DiskUnavailableError(f"cannot be used ({error}). {_CURES.get(code, 'Check the disk')}") from error
+
+    def _has_impossible_header(self) -> bool:
+        try:
+            with self._path.open("rb") as file:
+                header = file.read(100)
+        except OSError:
+            return False
+        return any(int.from_bytes(header[start:end], "big") > largest for start, end, largest in _HEADER_LIMITS)
 
     def _open_exclusively(self) -> None:
         try:
             self._table = SqliteTable(self._path)
+        except UnicodeDecodeError:
+            return  # the first use reports it
         except sqlite3.Error as error:  # the first use reports all other errors
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            if _code(error) == sqlite3.SQLITE_BUSY:
                 raise UnavailableError(
                     f"outbox {self._path}: another process uses it. End that process, or set another STATE_DIRECTORY"
                 ) from error
@@ -142,20 +173,54 @@ class DiskStore:
             self._log_throttle.warning(f"outbox {self._path}: full, the oldest messages are dropped: {reason}")
 
     def _rename_damaged(self, error: _DamagedError) -> None:
-        """Rename a damaged file, so that a new one can be created."""
+        """Rename a damaged file, so that a new one can be created, and store its intact messages in the new one."""
         self.close()
         renamed = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
         try:
-            self._path.rename(renamed)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-            for old in sorted(self._path.parent.glob(f"{self._path.name}.damaged-*"))[:-_KEPT_DAMAGED_FILES]:
-                old.unlink()
+            for suffix in _SUFFIXES:  # the main file last: without it, the other ones have no meaning
+                if _with_suffix(self._path, suffix).exists():
+                    _with_suffix(self._path, suffix).rename(_with_suffix(renamed, suffix))
+            self._delete_old_damaged_files()
         except OSError as problem:
             raise DiskUnavailableError(f"damaged ({error}) and cannot be renamed ({problem}). Delete it") from problem
-        self.dropped += self._waiting
+        lost = max(self._waiting - self._salvage(renamed), 0)
+        self.dropped += lost
+        number = lost or ("none" if self._waiting else "unknown")
         self._log_throttle.warning(
-            f"outbox {self._path}: damaged ({error}). Messages lost: {self._waiting or 'unknown'}. "
+            f"outbox {self._path}: damaged ({error}). Messages lost: {number}. "
             f"It is kept as {renamed.name}, and a new file is created. Check the disk"
         )
         self._waiting = 0
+
+    def _salvage(self, renamed: Path) -> int:
+        """Copy the intact messages of a damaged file to a new one; return their number."""
+        copied = 0
+        with contextlib.suppress(sqlite3.Error, UnicodeDecodeError, OSError):  # what cannot be copied is lost
+            for batch in _batches(intact_entries(renamed)):
+                self._table = self._table or SqliteTable(self._path)
+                self._table.append(batch, batch[-1].sequence)
+                copied += len(batch)
+        return copied
+
+    def _delete_old_damaged_files(self) -> None:
+        files = [file for file in self._path.parent.glob(f"{self._path.name}.damaged-*") if file.name.endswith("Z")]
+        for old in sorted(files)[:-_KEPT_DAMAGED_FILES]:
+            for suffix in _SUFFIXES:
+                _with_suffix(old, suffix).unlink(missing_ok=True)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code of an error; 0 for an error of Python's module."""
+    code: int = getattr(error, "sqlite_errorcode", None) or 0
+    return code & 0xFF
+
+
+def _with_suffix(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield lists of entries, so that a large file needs little memory."""
+    iterator = iter(entries)
+    while batch := list(itertools.islice(iterator, _BATCH)):
+        yield batch

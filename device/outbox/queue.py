@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from device.config.models import OutboxConfig
 from device.outbox.disk_store import DiskStore, DiskUnavailableError
+from device.outbox.entry import Entry
 from device.outbox.sequence_file import SequenceFile
-from device.outbox.sqlite_table import Entry, SqliteTable
+from device.outbox.sqlite_table import SqliteTable
 from device.util.clock import Stamp
 from device.util.log_throttle import LogThrottle
 
@@ -77,9 +78,7 @@ class Outbox:
             stored = self._disk.totals().last_sequence
         except DiskUnavailableError as error:
             self._switch_to_memory(error)
-        self._last_sequence = (
-            max(stored, self._sequence_file.lower_bound) if stored else self._sequence_file.upper_bound
-        )
+        self._last_sequence = self._last_attempted = self._sequence_file.last_issued(stored)
         self.first_of_run = self._first_in_memory = self._last_sequence + 1
         self.refresh_status()
         return self
@@ -116,6 +115,7 @@ class Outbox:
         sequence = self._last_sequence + 1
         entry = Entry(sequence, message | {"sequence": sequence}, created)
         if self._memory is None:
+            self._last_attempted = sequence
             try:
                 self._disk.append([entry], sequence)
             except DiskUnavailableError as error:
@@ -123,7 +123,7 @@ class Outbox:
         if self._memory is not None:
             self._append_in_memory(self._memory, entry)
         self._last_sequence = sequence
-        self._sequence_file.record(sequence, exactly=self._memory is not None)
+        self._sequence_file.record(sequence, synced=self._memory is not None)
         self.refresh_status()
         return entry
 
@@ -136,6 +136,7 @@ class Outbox:
             self._switch_to_memory(error)
         entries = [entry for entry in entries if entry.sequence not in self._acknowledged]
         if self._memory is not None:
+            entries = [entry for entry in entries if entry.sequence < self._first_in_memory]
             entries += self._memory.entries_after(sequence, limit)
         return entries[:limit]
 
@@ -155,19 +156,27 @@ class Outbox:
         self.refresh_status()
 
     def retry_disk(self) -> bool:
-        """Move messages from memory to the disk, if it is available again; return True if they were moved."""
+        """Move messages from memory to the disk, if it is available again.
+
+        Returns:
+            True if they were moved or have new numbers: then all messages must be read anew.
+        """
         if self._memory is None:
             return False
         self._disk.close()  # it may have been mounted again
-        entries = self._memory.entries_after(0, _IN_MEMORY)
+        renumbered = False
         try:
-            self._disk.append(entries, self._last_sequence)
+            renumbered = self._renumber(self._memory, self._disk.totals().last_sequence)
+            self._last_attempted = self._last_sequence
+            entries = self._memory.entries_after(0, _IN_MEMORY)
+            # The commit that failed last may have reached the disk, and its messages may be acknowledged by now.
+            self._disk.append(entries, self._last_sequence, instead_of=self._first_in_memory)
         except DiskUnavailableError as error:
             self._switch_to_memory(error)
-            return False
+            return renumbered
         self._memory.close()
         self._memory = None
-        self._sequence_file.record(self._last_sequence, exactly=True)
+        self._sequence_file.record(self._last_sequence, synced=True)
         self._status = dataclasses.replace(self._status, trouble="")
         _LOGGER.info("outbox %s: on disk again, with %d messages from memory", self._path, len(entries))
         self.delete([])  # messages on disk that were acknowledged meanwhile
@@ -177,7 +186,8 @@ class Outbox:
     def refresh_status(self) -> None:
         """Count the messages again, for `status`."""
         with contextlib.suppress(DiskUnavailableError):  # then the last count remains
-            self._on_disk = self._disk.totals().waiting
+            in_both = 0 if self._memory is None else self._disk.count_from(self._first_in_memory)
+            self._on_disk = self._disk.totals().waiting - in_both
         self._status = dataclasses.replace(
             self._status,
             depth=max(self._on_disk - len(self._acknowledged), 0)
@@ -192,6 +202,27 @@ class Outbox:
         if self._memory is None:
             self._memory = SqliteTable(None)
             self._first_in_memory = self._last_sequence + 1
+
+    def _renumber(self, memory: SqliteTable, stored: int) -> bool:
+        """Give the messages in memory new numbers if the disk contains numbers that this run did not issue.
+
+        Neither outbox nor sequence file could be read at the start then, so the numbers began anew.
+        """
+        issued = max(stored, self._sequence_file.read())
+        if stored <= self._last_attempted and issued <= self._last_sequence:
+            return False
+        first = max(issued, self._last_sequence) + 1
+        entries = memory.entries_after(0, _IN_MEMORY)
+        renumbered = [
+            Entry(number, entry.message | {"sequence": number}, entry.created)
+            for number, entry in enumerate(entries, first)
+        ]
+        self._last_sequence = first + len(renumbered) - 1
+        memory.append(renumbered, self._last_sequence)
+        memory.delete(entry.sequence for entry in entries)
+        self.first_of_run = self._first_in_memory = first
+        self._sequence_file.record(self._last_sequence, synced=True)
+        return True
 
     def _append_in_memory(self, memory: SqliteTable, entry: Entry) -> None:
         if memory.totals().waiting >= _IN_MEMORY:

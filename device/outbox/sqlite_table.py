@@ -1,50 +1,46 @@
 """SQLite table of the outbox, in a file, or in memory while the disk is unavailable. Raises SQLite's own errors."""
 
-import json
+import contextlib
+import functools
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from device.util.clock import Stamp
+from device.outbox.entry import (
+    LARGEST_SEQUENCE,
+    SELECT,
+    VERSION,
+    Entry,
+    NotAnOutboxError,
+    decode_text,
+    from_row,
+    to_row,
+)
+from device.util.text import one_line
 
-_VERSION = 1
 _WAL_BYTES = 4 * 1024 * 1024
 _LOCK_SECONDS = 1.0
 """Time to wait until another process releases the file."""
+_CHECKED_PAGES = 16_000
+"""Pages of the largest file that is checked when it is opened."""
+_COPIES = 2
+"""Rows of the totals."""
 _SCHEMA = """
-    BEGIN IMMEDIATE;
     CREATE TABLE outbox (
         sequence INTEGER PRIMARY KEY, message TEXT NOT NULL, steady REAL NOT NULL, offset REAL NOT NULL
     );
-    -- Kept up by the triggers, as counting would read the whole file.
+    -- Kept up by the triggers, as counting would read the whole file. In two rows, so that a changed byte shows.
     CREATE TABLE totals (last INTEGER NOT NULL, waiting INTEGER NOT NULL, bytes INTEGER NOT NULL);
-    INSERT INTO totals VALUES (0, 0, 0);
     CREATE TRIGGER came AFTER INSERT ON outbox BEGIN
         UPDATE totals SET last = max(last, new.sequence), waiting = waiting + 1, bytes = bytes + length(new.message);
     END;
     CREATE TRIGGER went AFTER DELETE ON outbox BEGIN
         UPDATE totals SET waiting = waiting - 1, bytes = bytes - length(old.message);
     END;
-    PRAGMA user_version = 1;
-    COMMIT;
 """
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Event message in the outbox.
-
-    Attributes:
-        sequence: sequence number, from 1.
-        message: the event message, including `sequence`.
-        created: time of creation; `steady` counts from the boot of the message's `boot_id`.
-    """
-
-    sequence: int
-    message: dict[str, Any]
-    created: Stamp
+_CREATE = f"BEGIN IMMEDIATE; {_SCHEMA} INSERT INTO totals VALUES (0, 0, 0); PRAGMA user_version = {VERSION}; COMMIT;"
 
 
 @dataclass(frozen=True)
@@ -70,15 +66,17 @@ class SqliteTable:
 
     Raises:
         sqlite3.Error: the file cannot be used, is no outbox, or has another version.
+        UnicodeDecodeError: the same, as Python's module cannot decode SQLite's message about a damaged name.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._database = sqlite3.connect(
             path or ":memory:", timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
+        self._database.text_factory = decode_text
         try:
             self._prepare()
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             self._database.close()
             raise
 
@@ -87,28 +85,45 @@ class SqliteTable:
         self._database.close()
 
     def totals(self) -> Totals:
-        """Return the totals of the table."""
-        return Totals(*self._database.execute("SELECT last, waiting, bytes FROM totals").fetchone())
+        """Return the totals of the table. If their two rows differ, they are counted again."""
+        rows = self._database.execute("SELECT last, waiting, bytes FROM totals").fetchall()
+        if len(rows) != _COPIES or len(set(rows)) != 1:
+            return self._count_again(rows)
+        totals = Totals(*rows[0])
+        if not all(isinstance(each, int) and 0 <= each <= LARGEST_SEQUENCE for each in rows[0]):
+            raise NotAnOutboxError("its totals are damaged")
+        return totals
 
-    def append(self, entries: Iterable[Entry], last_sequence: int) -> None:
+    def append(self, entries: Iterable[Entry], last_sequence: int, instead_of: int | None = None) -> None:
         """Store entries in one transaction, synced to the disk before this returns.
+
+        An entry that is already stored stays as it is: a commit may have reached the disk although it failed.
 
         Args:
             entries: entries with new sequence numbers.
             last_sequence: highest number issued so far. Its entry may have been deleted already.
+            instead_of: lowest number of earlier entries that are replaced by these; None replaces none.
         """
-        rows = [(each.sequence, json.dumps(each.message), each.created.steady, each.created.offset) for each in entries]
+        rows = [to_row(each) for each in entries]
         with self._transaction("FULL"):
-            self._database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?)", rows)
+            if instead_of is not None:
+                self._database.execute("DELETE FROM outbox WHERE sequence >= ?", (instead_of,))
+            self._database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
             self._database.execute("UPDATE totals SET last = max(last, ?)", (last_sequence,))
+
+    def count_from(self, sequence: int) -> int:
+        """Return how many entries have this number or a higher one."""
+        count: int = self._database.execute("SELECT count(*) FROM outbox WHERE sequence >= ?", (sequence,)).fetchone()[
+            0
+        ]
+        return count
 
     def entries_after(self, sequence: int, limit: int) -> list[Entry]:
         """Return the oldest entries with a number above `sequence`, at most `limit`."""
-        rows = self._database.execute(
-            "SELECT sequence, message, steady, offset FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?",
-            (sequence, limit),
-        )
-        return [Entry(number, _decode(text), Stamp(steady, offset)) for number, text, steady, offset in rows]
+        query = f"{SELECT} WHERE sequence > ? ORDER BY sequence LIMIT ?"
+        # All at once: an open cursor would keep the file locked after `close`, as long as an error refers to it.
+        rows = self._database.execute(query, (sequence, limit)).fetchall()
+        return [from_row(row) for row in rows]
 
     def delete(self, sequences: Iterable[int]) -> None:
         """Delete entries by sequence number. Numbers without an entry are ignored."""
@@ -131,20 +146,63 @@ class SqliteTable:
         self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(_SCHEMA)
-        elif version != _VERSION:
-            raise sqlite3.DatabaseError(f"its format is version {version}, this program reads version {_VERSION}")
+        self._create_or_check()
+        self._check_pages()
         self.totals()
 
+    def _create_or_check(self) -> None:
+        """Create the tables in an empty file; else check that they are those of an outbox.
+
+        Raises:
+            NotAnOutboxError: they are not.
+        """
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        found = _schema_of(self._database)
+        if version == 0 and not found:
+            self._database.executescript(_CREATE)
+        elif version != VERSION:
+            raise NotAnOutboxError(f"its format is version {version}, this program reads version {VERSION}")
+        elif found != _expected_schema():
+            raise NotAnOutboxError("its tables are not those of an outbox")
+
+    def _check_pages(self) -> None:
+        """Check the structure of a file that is read in a moment: a message in a damaged page would be lost.
+
+        Raises:
+            NotAnOutboxError: it is damaged.
+        """
+        (pages,) = self._database.execute("PRAGMA page_count").fetchone()
+        if pages <= _CHECKED_PAGES:
+            (result,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            if result != "ok":
+                raise NotAnOutboxError(one_line(result.splitlines()[-1]))
+
+    def _count_again(self, rows: list[tuple[Any, ...]]) -> Totals:
+        """Count the entries, and store their totals in two rows. The last number is the highest that is plausible.
+
+        A file of version 0.1.0 has one row; a new file, too.
+        """
+        known = [row[0] for row in rows if isinstance(row[0], int) and 0 <= row[0] <= LARGEST_SEQUENCE]
+        with self._transaction("FULL"):
+            highest, waiting, size = self._database.execute(
+                "SELECT coalesce(max(sequence), 0), count(*), coalesce(sum(length(message)), 0) FROM outbox"
+            ).fetchone()
+            totals = Totals(max([highest, *known]), waiting, size)
+            if totals.last_sequence > LARGEST_SEQUENCE:
+                raise NotAnOutboxError("a sequence number is damaged")
+            self._database.execute("DELETE FROM totals")
+            self._database.executemany("INSERT INTO totals VALUES (?, ?, ?)", [tuple(vars(totals).values())] * _COPIES)
+        return totals
+
     def _transaction(self, synchronous: str) -> "_Transaction":
+        if self._database.in_transaction:  # an earlier rollback failed
+            self._database.execute("ROLLBACK")
         self._database.execute(f"PRAGMA synchronous = {synchronous}")
         return _Transaction(self._database)
 
 
 class _Transaction:
-    """Transaction: BEGIN, then COMMIT, or ROLLBACK after an error."""
+    """Transaction: BEGIN, then COMMIT, or ROLLBACK after an error. After it, no transaction is open."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -155,14 +213,28 @@ class _Transaction:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._database.execute("COMMIT")
-        elif self._database.in_transaction:
-            self._database.execute("ROLLBACK")
+            try:
+                self._database.execute("COMMIT")
+            except sqlite3.Error:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._database.in_transaction:
+            with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
+                self._database.execute("ROLLBACK")
 
 
-def _decode(text: str) -> dict[str, Any]:
-    try:
-        message: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise sqlite3.DatabaseError("a message is not valid JSON") from error
-    return message
+@functools.cache
+def _expected_schema() -> frozenset[str]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.executescript(_SCHEMA)
+        return _schema_of(database)
+
+
+def _schema_of(database: sqlite3.Connection) -> frozenset[str]:
+    """Return the statements that created tables and triggers, each with single spaces."""
+    statements = database.execute("SELECT sql FROM sqlite_master").fetchall()
+    return frozenset(" ".join(str(text).split()) for (text,) in statements)

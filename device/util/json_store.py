@@ -4,12 +4,17 @@ import json
 import logging
 import os
 import threading
+import zlib
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic_core import from_json
 
 _LOGGER = logging.getLogger(__name__)
+
+_CHECKSUM = "crc32"
+"""Key of the checksum. With a changed byte, a file may still be valid JSON with another threshold."""
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -50,7 +55,7 @@ class JsonStore(Generic[Content]):
 
     def _read(self) -> Content:
         try:
-            return self._model.model_validate(json.loads(self._path.read_bytes()))
+            return self._model.model_validate(_checked(self._path.read_bytes()))
         except FileNotFoundError:
             return self._model()
         except OSError as error:
@@ -60,7 +65,7 @@ class JsonStore(Generic[Content]):
                 error.strerror,
             )
             return self._model()
-        except (ValueError, ValidationError):
+        except ValueError:  # of the JSON, the checksum or the model
             damaged = self._path.with_suffix(".damaged")
             _LOGGER.warning(
                 "%s: damaged, so it is renamed to %s and defaults apply. Set its values again",
@@ -79,7 +84,8 @@ class JsonStore(Generic[Content]):
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
-                file.write(self._content.model_dump_json(indent=1))
+                content = self._content.model_dump(mode="json")
+                file.write(json.dumps(content | {_CHECKSUM: _checksum(content)}, indent=1))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
@@ -89,3 +95,19 @@ class JsonStore(Generic[Content]):
                 self._path,
                 error.strerror,
             )
+
+
+def _checked(content: bytes) -> Any:
+    """Return the values of a file. A file of version 0.1.0 has no checksum.
+
+    Raises:
+        ValueError: the file is no JSON, or has another checksum.
+    """
+    values = from_json(content)  # unlike the standard library, without an error of its own for deep nesting
+    if isinstance(values, dict) and _CHECKSUM in values and values.pop(_CHECKSUM) != _checksum(values):
+        raise ValueError("the checksum is wrong")
+    return values
+
+
+def _checksum(values: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
