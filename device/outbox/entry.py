@@ -55,8 +55,8 @@ def from_row(row: Row) -> Entry:
         NotAnOutboxError: the row is damaged.
     """
     sequence, text, steady, offset = row
-    is_typed = isinstance(text, bytes) and isinstance(steady, float) and isinstance(offset, float)
-    if not is_typed or not 1 <= sequence <= LARGEST_SEQUENCE:
+    types = (type(sequence), type(text), type(steady), type(offset))
+    if types != (int, bytes, float, float) or not 1 <= sequence <= LARGEST_SEQUENCE:
         raise NotAnOutboxError("a message is damaged")
     if checked := _CHECKED.fullmatch(text):
         text = checked[1] + b"}"

@@ -36,8 +36,9 @@ def _walk(database: sqlite3.Connection, query: str, direction: int) -> Iterator[
     before = None
     with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         for row in database.execute(query):
-            if before is not None and (row[0] - before) * direction <= 0:
-                return  # a damaged page may lead back to earlier ones, for ever
-            before = row[0]
             with contextlib.suppress(NotAnOutboxError):
-                yield from_row(row)
+                entry = from_row(row)
+                if before is not None and (entry.sequence - before) * direction <= 0:
+                    return  # a damaged page may lead back to earlier ones, for ever
+                before = entry.sequence
+                yield entry
