@@ -37,7 +37,7 @@ fuzz:  ## Try config and bundle with ten thousand damaged ones for each property
 
 bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test
-	$(BIN)/python benchmarks/quiet_path.py
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quiet_path.py   # as the daemon sets it
 	$(BIN)/python benchmarks/outbox.py
 
 schemas:  ## Write docs/schemas/config.schema.json and docs/asyncapi.yaml from the code
