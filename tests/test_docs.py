@@ -21,8 +21,9 @@ DIAGNOSES = (
     "audio/stdin_source.py",
     "cli/check.py",
     "monitoring/load_shedding.py",
-    "mqtt/delivery.py",
+    "mqtt/broker_limits.py",
     "mqtt/connection_errors.py",
+    "mqtt/delivery_faults.py",
     "outbox/queue.py",
     "outbox/disk_store.py",
 )

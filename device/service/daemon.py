@@ -192,6 +192,7 @@ def _publish_health(
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
+        "broker": {"connections": status.connections, "last_fault": status.last_fault, "faults": list(status.faults)},
         "commands_dropped": status.commands_dropped,
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
         "temperature_celsius": temperature_celsius(),
@@ -199,7 +200,8 @@ def _publish_health(
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }
-    publisher.publish_state("health", encode(message))
+    publisher.retry_refused()
+    publisher.publish_state("health", encode(message), encode(message | {"near_misses": []}))
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:
