@@ -89,6 +89,11 @@ class FakeBroker:
                 if each.accepted and topic_matches_sub(topic_filter, each.message.topic)
             ]
 
+    def subscribed(self):
+        """Return the topic filters of all clients."""
+        with self.lock:
+            return [each for client in self.clients.values() for each in client.filters]
+
     def rule_for(self, kind, topic):
         """Return the rule for a packet, and count it."""
         with self.lock:

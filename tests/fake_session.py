@@ -34,7 +34,7 @@ class Session:
     def __init__(self, broker, connection):
         self._broker, self._socket = broker, connection
         self._level, self._client_id, self._will = 5, "", None
-        self._filters, self._in_flight = [], 0
+        self.filters, self._in_flight = [], 0
         self._answers, self._order = [], itertools.count()
 
     def serve(self):
@@ -67,7 +67,7 @@ class Session:
         """Send a message to this client if it has subscribed to it."""
         if any(topic_matches_sub(each, message.topic) for each in self._broker.unreadable):
             return
-        if any(topic_matches_sub(each, message.topic) for each in self._filters):
+        if any(topic_matches_sub(each, message.topic) for each in self.filters):
             with contextlib.suppress(OSError):
                 self._socket.sendall(mqtt.publish(self._level, message, retain))
 
@@ -82,7 +82,7 @@ class Session:
                 self._on_subscribe(mqtt.read_subscribe(body, self._level))
             case mqtt.UNSUBSCRIBE:
                 packet = mqtt.read_unsubscribe(body, self._level)
-                self._filters = [each for each in self._filters if each not in packet.filters]
+                self.filters = [each for each in self.filters if each not in packet.filters]
                 self._socket.sendall(mqtt.unsuback(self._level, packet.mid, len(packet.filters)))
             case mqtt.PINGREQ:
                 self._socket.sendall(mqtt.packet(mqtt.PINGRESP, b""))
@@ -135,7 +135,7 @@ class Session:
         self._follow(rule, mqtt.suback(self._level, packet.mid, [rule.code or 1] * len(packet.filters)))
         if rule.code < 0x80:
             with self._broker.lock:
-                self._filters += packet.filters
+                self.filters += packet.filters
                 retained = list(self._broker.retained.values())
             for message in retained:
                 if any(topic_matches_sub(each, message.topic) for each in packet.filters):

@@ -20,6 +20,7 @@ DIAGNOSES = (
     "audio/capture_process.py",
     "audio/stdin_source.py",
     "cli/check.py",
+    "cli/check_broker.py",
     "monitoring/load_shedding.py",
     "mqtt/broker_limits.py",
     "mqtt/connection_errors.py",

@@ -83,5 +83,9 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one cas
             from device.cli import config
 
             return config.run(arguments)
+        case "forget":
+            from device.cli import forget
+
+            return forget.run(arguments)
         case other:
             raise AssertionError(f"{other}: the parser accepts this command, but no module runs it")

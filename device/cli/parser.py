@@ -66,7 +66,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="measure and diagnose each microphone in turn (default: 5 s each)",
     )
-    add("check", "check everything that the daemon needs, and print each fault with its cure", setting, as_json)
+    check = add("check", "check everything that the daemon needs, and print each fault with its cure", setting, as_json)
+    check.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a ZIP file for a report of a problem, without secrets"
+    )
+    forget = add("forget", "delete a node that no longer exists, at the broker and in Home Assistant", setting)
+    forget.add_argument("node", type=_node_id, metavar="NODE", help="node_id of the node, as in earshot/NODE/status")
     listen = add("listen", "show level, gate, spectrogram and top labels live", setting)
     listen.add_argument("--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)")
     labels = add("labels", "list the bundle's labels and the AudioSet classes, with their thresholds", setting, as_json)
@@ -92,6 +97,12 @@ def _rate(text: str) -> int:
     if not text.isdecimal() or not 8000 <= int(text) <= 384000:
         raise argparse.ArgumentTypeError(f"is {text!r}, must be a sample rate from 8000 to 384000, in Hz")
     return int(text)
+
+
+def _node_id(text: str) -> str:
+    if not text or set(text) & set("/+#\0"):
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be the name of a node, without '/', '+' and '#'")
+    return text
 
 
 def _meter_seconds(text: str) -> int:

@@ -56,6 +56,6 @@ def describe_suspect(kind: str, ends: int) -> str:
     )
 
 
-def describe_unanswered_subscription(topic_filter: str) -> str:
-    """Return fault and cure of a subscription without an answer, as a sentence."""
-    return f"the broker does not answer the subscription to {topic_filter}. Read the broker's log"
+def describe_unanswered(what: str) -> str:
+    """Return fault and cure of messages or a subscription without an answer, as a sentence."""
+    return f"the broker does not answer {what}. Read the broker's log"

@@ -129,6 +129,11 @@ class Publisher:
         """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
         self._subscribe(topic_filter, handler, accept_retained=True)
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Cancel a subscription; any thread."""
+        self._inbound.remove(topic_filter)
+        self._inbox.put(partial(self._subscriptions.unsubscribe, topic_filter))
+
     def status(self) -> DeliveryStatus:
         """Return the state of delivery; any thread."""
         at = self._delivery.acknowledged_at

@@ -50,10 +50,18 @@ class RetainedStore:
             del self._unsent[topic]
             return RetainedMessage(topic, self._payloads[topic])
 
+    def forget_deleted(self, message: RetainedMessage) -> None:
+        """Forget a topic whose deletion the broker has acknowledged: another node may use it later."""
+        with self._lock:
+            if not message.payloads[0] and self._payloads.get(message.topic) == message.payloads:
+                del self._payloads[message.topic]
+                self._unsent.pop(message.topic, None)
+
     def mark_unsent(self, topic: str) -> None:
         """Mark the message of a topic as unsent, because the broker did not accept it."""
         with self._lock:
-            self._unsent[topic] = None
+            if topic in self._payloads:
+                self._unsent[topic] = None
 
     def mark_all_unsent(self) -> None:
         """Mark all messages as unsent, for a broker that may have none of them."""

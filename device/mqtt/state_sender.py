@@ -64,6 +64,8 @@ class StateSender:
     def accept(self, sent: Sent) -> None:
         """Record that the broker has acknowledged a message."""
         self._silent.discard(sent.topic)
+        if isinstance(sent.item, RetainedMessage):
+            self._retained.forget_deleted(sent.item)
         if not sent.is_reduced:
             self._faults.clear(sent.topic)
 

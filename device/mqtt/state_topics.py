@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pydantic import BaseModel, ConfigDict
 
 from device.config.models import HomeAssistantConfig
-from device.mqtt.home_assistant import discovery_message, discovery_topic, essential_discovery
+from device.mqtt.home_assistant import device_id, discovery_message, discovery_topic, essential_discovery
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
@@ -85,8 +85,10 @@ class StateTopics(Observer):
             self._publisher.publish_state(f"threshold/{slug}", b"")
         if published.unknown and not self._unknown:
             self._publisher.publish_state(_UNKNOWN, b"")
-        if published.topic is not None and (published.topic != topic or not config.enabled):
-            self._publisher.publish_retained(published.topic, b"")
+        # The message of a former node_id may be that of another device now: see former_node.
+        own_topic = published.topic if (published.topic or "").endswith(f"/{device_id(self._node_id)}/config") else None
+        if own_topic is not None and (own_topic != topic or not config.enabled):
+            self._publisher.publish_retained(own_topic, b"")
         components = published.components
         if config.enabled:
             components = self._publish_device(topic, config, components)

@@ -5,7 +5,7 @@ import time
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.mqtt.delivery_faults import describe_topic_refusal, describe_unanswered_subscription
+from device.mqtt.delivery_faults import describe_topic_refusal, describe_unanswered
 from device.mqtt.inbound_queue import InboundQueue
 from device.mqtt.topic_faults import TopicFaults
 from device.util.log_throttle import LogThrottle
@@ -65,7 +65,7 @@ class Subscriptions:
     def retry(self) -> None:
         """Subscribe again to the filters that were refused or not answered."""
         for topic_filter in self._asked.values():
-            self._faults.report(topic_filter, describe_unanswered_subscription(topic_filter))
+            self._faults.report(topic_filter, describe_unanswered(f"the subscription to {topic_filter}"))
         again = {*self._refused, *self._asked.values()}
         self._refused.clear()
         self._asked.clear()

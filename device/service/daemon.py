@@ -20,6 +20,7 @@ from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
+from device.mqtt.former_node import KnownNode, delete_former_nodes
 from device.mqtt.messages import SCHEMA, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
@@ -103,6 +104,8 @@ def _run(
             correct=clips.relabel,
         )
         publisher.subscribe_commands(remote_control.execute)
+        known_node = JsonStore(state_directory() / "node.json", KnownNode)
+        delete_former_nodes(publisher, config.node, config.home_assistant.discovery_prefix, known_node)
         monitored = SourceMonitor(
             source,
             rate,
