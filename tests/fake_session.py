@@ -95,10 +95,8 @@ class Session:
         code = self._broker.connack_code
         if connect.level not in self._broker.levels:
             code = 0x84 if connect.level == 5 else 1
-        elif connect.will is not None and connect.will.qos > self._broker.limits.get("MaximumQoS", 2):
-            code = NO_QOS
-        elif connect.will is not None and connect.will.retain and not self._broker.limits.get("RetainAvailable", 1):
-            code = NO_RETAIN
+        elif connect.level == 5 and connect.will is not None:
+            code = self._will_fault(connect.will)
         if code:
             self._socket.sendall(mqtt.connack(self._level, code, {}))
             raise EndError
@@ -109,6 +107,12 @@ class Session:
             old.take_over()
         self._will = connect.will
         self._socket.sendall(mqtt.connack(self._level, 0, self._broker.limits))
+
+    def _will_fault(self, will):
+        """Return the reason code for a will that ignores the limits; 0 for none."""
+        if will.qos > self._broker.limits.get("MaximumQoS", 2):
+            return NO_QOS
+        return NO_RETAIN if will.retain and not self._broker.limits.get("RetainAvailable", 1) else 0
 
     def take_over(self):
         """End the connection, because another client has the same id."""
