@@ -12,6 +12,8 @@ from device.util.log_throttle import LogThrottle
 
 _PAUSE_SECONDS = 10.0
 """Time without subscriptions after too many commands."""
+_ANSWER_SECONDS = 10.0
+"""Time for the broker's answer to a subscription."""
 
 
 class Subscriptions:
@@ -26,7 +28,7 @@ class Subscriptions:
         self._inbound = inbound
         self._faults = faults
         self._client: paho.Client | None = None
-        self._asked: dict[int, str] = {}
+        self._asked: dict[int, tuple[str, float]] = {}
         self._refused: set[str] = set()
         self._paused_until: float | None = None
         self._log_throttle = LogThrottle()
@@ -54,8 +56,9 @@ class Subscriptions:
 
     def on_answer(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         """Record the broker's answer to a subscription."""
-        if client is not self._client or (topic_filter := self._asked.pop(mid, None)) is None:
+        if client is not self._client or mid not in self._asked:
             return
+        topic_filter, _ = self._asked.pop(mid)
         if reason.is_failure:
             self._refused.add(topic_filter)
             self._faults.report(topic_filter, describe_topic_refusal("the subscription to", topic_filter, reason))
@@ -64,11 +67,14 @@ class Subscriptions:
 
     def retry(self) -> None:
         """Subscribe again to the filters that were refused or not answered."""
-        for topic_filter in self._asked.values():
-            self._faults.report(topic_filter, describe_unanswered(f"the subscription to {topic_filter}"))
-        again = {*self._refused, *self._asked.values()}
+        now = time.monotonic()
+        for mid, (topic_filter, asked_at) in list(self._asked.items()):
+            if now - asked_at > _ANSWER_SECONDS:
+                self._faults.report(topic_filter, describe_unanswered(f"the subscription to {topic_filter}"))
+                del self._asked[mid]
+                self._refused.add(topic_filter)
+        again = sorted(self._refused)
         self._refused.clear()
-        self._asked.clear()
         for topic_filter in again:
             self.subscribe(topic_filter)
 
@@ -95,4 +101,4 @@ class Subscriptions:
     def _subscribe(self, client: paho.Client, topic_filter: str) -> None:
         _, mid = client.subscribe(topic_filter, qos=1)
         if mid is not None:
-            self._asked[mid] = topic_filter
+            self._asked[mid] = topic_filter, time.monotonic()

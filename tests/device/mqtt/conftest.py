@@ -2,7 +2,7 @@
 
 import pytest
 
-from device.mqtt import connection, delivery, event_lane, state_sender, suspects
+from device.mqtt import connection, delivery, event_lane, state_sender, subscriptions, suspects
 
 
 def shorten(monkeypatch):
@@ -11,6 +11,7 @@ def shorten(monkeypatch):
     monkeypatch.setattr(event_lane, "REFUSED_SECONDS", 0.1)
     monkeypatch.setattr(state_sender, "_SILENT_SECONDS", 0.3)
     monkeypatch.setattr(delivery, "_SILENT_SECONDS", 0.6)
+    monkeypatch.setattr(subscriptions, "_ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(suspects, "_FIRST_HOLD_SECONDS", 1.0)
 
 
