@@ -51,7 +51,7 @@ class Count:
         late: messages that arrived on event/backlog.
         lost: messages neither received nor acknowledged by the broker: lost by the daemon.
         forgotten: messages acknowledged by the broker and not received: lost by the broker.
-        out_of_order: messages that arrived after a later one.
+        out_of_order: messages that arrived after a later one of the same topic.
         two_ids: sequence numbers that arrived with two ids.
     """
 
@@ -180,10 +180,10 @@ def run(folder, seed, actions):
 
 def count(made, received, acknowledged):
     """Compare the messages made, received, and acknowledged by the broker."""
-    ids, order = {}, []
-    for _, message in received:
+    ids, orders = {}, {}
+    for topic, message in received:
         if message["sequence"] not in ids:
-            order.append(message["sequence"])
+            orders.setdefault(topic, []).append(message["sequence"])
         ids.setdefault(message["sequence"], []).append(message["id"])
     missing = set(range(1, made + 1)) - ids.keys()
     return Count(
@@ -193,7 +193,9 @@ def count(made, received, acknowledged):
         late=sum(topic.endswith("backlog") for topic, _ in received),
         lost=len(missing - acknowledged),
         forgotten=len(missing & acknowledged),
-        out_of_order=sum(later < max(order[:number]) for number, later in enumerate(order) if number),
+        out_of_order=sum(
+            later < max(order[:number]) for order in orders.values() for number, later in enumerate(order) if number
+        ),
         two_ids=sum(len(set(each)) > 1 for each in ids.values()),
     )
 

@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from amqtt.broker import Broker
 
@@ -44,6 +45,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def ignore_lost_connection(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an exception, except for the one of amqtt when a client of MQTT 5 leaves before it is refused."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
+
+
 @contextlib.contextmanager
 def embedded_broker(port: int) -> Iterator[None]:
     """Run an MQTT broker (amqtt) on loopback, on a thread of its own."""
@@ -53,6 +60,7 @@ def embedded_broker(port: int) -> Iterator[None]:
     }
     logging.getLogger("amqtt").setLevel(logging.ERROR)
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(ignore_lost_connection)
     thread = threading.Thread(target=loop.run_forever, name="broker", daemon=True)
     thread.start()
 

@@ -8,14 +8,14 @@ import argparse
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -23,52 +23,26 @@ from device.audio.capture_process import capture_command, find_capture_process
 from device.audio.devices import require_pyaudio
 from device.audio.level_meter import read_levels
 from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS
+from device.cli.check_broker import BrokerChecks
+from device.cli.check_result import CheckResult, CheckState, DegradedError, NothingToCheckError
 from device.cli.output import print_json
+from device.cli.support_report import write_report
 from device.cli.terminal import Color, paint
 from device.config.loader import find_config, load_config
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.config.secrets import read_password
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
-from device.mqtt.subscriber import Subscriber
 from device.service.runtime import check_labels, open_bundle
 from device.util.clock import kernel_synced
 from device.util.units import MEGABYTE
 
-CheckState = Literal["ok", "warning", "fault", "skipped"]
-
 _COLORS: dict[CheckState, Color] = {"ok": "green", "warning": "yellow", "fault": "red"}
 _SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """Result of one check.
-
-    Attributes:
-        check: name of the check.
-        state: "ok", "warning" (the daemon works, but worse than it could), "fault", or "skipped" (nothing to check).
-        message: description for a person; of a warning or a fault, with its cure.
-        exit_code: exit code of the command if no other result has a higher one.
-    """
-
-    check: str
-    state: CheckState
-    message: str
-    exit_code: int = EXIT_DONE
-
-
-class _DegradedError(Exception):
-    """Warning: the daemon works, but worse than it could. The message has the reason and the cure."""
-
-
-class _NothingToCheckError(Exception):
-    """Check that cannot be made. The message has the reason."""
 
 
 def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
@@ -77,14 +51,19 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     Returns:
         78 for a fault of config or bundle, 69 for a fault of the machine, microphone or broker, otherwise 0.
     """
-    code = EXIT_DONE
-    for result in DaemonChecks(arguments.config, arguments.set, stop).results():
+    code, results = EXIT_DONE, []
+    checks = DaemonChecks(arguments.config, arguments.set, stop)
+    for result in checks.results():
+        results.append(result)
         code = max(code, result.exit_code)
         if arguments.json:
             print_json({"check": result.check, "state": result.state, "message": result.message})
         else:
             state = paint(f"{f'[{result.state}]':<10}", _COLORS.get(result.state))
             print(f"{state} {result.check}: {result.message}", flush=True)
+    if arguments.report is not None:
+        write_report(arguments.report, checks.config, results, checks.health)
+        print(f"the report is in {arguments.report}. It contains no password", file=sys.stderr)
     return EXIT_UNAVAILABLE if stop.is_set() else code
 
 
@@ -95,13 +74,18 @@ class DaemonChecks:
         path: the config file; None selects the installed one.
         overrides: arguments of `--set`.
         stop: no further check begins once it is set.
+
+    Attributes:
+        config: the config; None before its check, and if it has faults.
+        health: last health message of the daemon, from the broker; None without one.
     """
 
     def __init__(self, path: Path | None, overrides: list[str], stop: threading.Event) -> None:
         self._path = path
         self._overrides = overrides
         self._stop = stop
-        self._config: Config | None = None
+        self.config: Config | None = None
+        self.health: bytes | None = None
         self._bundle: tuple[Bundle, Ensemble] | None = None
 
     def results(self) -> Iterator[CheckResult]:
@@ -115,28 +99,20 @@ class DaemonChecks:
             "heat": self._check_heat,
             "sound access": _check_sound_access,
             "microphone": self._check_microphone,
-            "broker": self._check_broker,
         }
         for name, check in checks.items():
-            if self._stop.is_set():
-                return
-            try:
-                yield CheckResult(name, "ok", check())
-            except _DegradedError as error:
-                yield CheckResult(name, "warning", str(error))
-            except _NothingToCheckError as error:
-                yield CheckResult(name, "skipped", str(error))
-            except EarshotError as error:
-                for line in str(error).splitlines():
-                    yield CheckResult(name, "fault", line, error.exit_code)
+            if not self._stop.is_set():
+                yield from _with_faults(name, map(partial(CheckResult, name, "ok"), _call(check)))
+        if not self._stop.is_set():
+            yield from _with_faults("broker", self._check_broker())
 
     def _require_config(self) -> Config:
-        if self._config is None:
-            raise _NothingToCheckError("needs a config without faults")
-        return self._config
+        if self.config is None:
+            raise NothingToCheckError("needs a config without faults")
+        return self.config
 
     def _check_config(self) -> str:
-        self._config = load_config(self._path, overrides=self._overrides)
+        self.config = load_config(self._path, overrides=self._overrides)
         return f"{find_config(self._path) or 'no config file, so the defaults apply'}"
 
     def _check_bundle(self) -> str:
@@ -148,7 +124,7 @@ class DaemonChecks:
     def _check_speed(self) -> str:
         """Compare the time for a window, scored by all networks, with the hop."""
         if self._bundle is None:
-            raise _NothingToCheckError("needs a bundle without faults")
+            raise NothingToCheckError("needs a bundle without faults")
         bundle, ensemble = self._bundle
         window, times = np.zeros(bundle.window_length, np.int16), []
         for _ in range(_TIMED_WINDOWS):
@@ -179,7 +155,7 @@ class DaemonChecks:
             raise UnavailableError(
                 f"{folder}: not writable ({error.strerror}). Make it writable, or set STATE_DIRECTORY"
             ) from error
-        limit = (self._config or Config()).outbox.free_megabytes
+        limit = (self.config or Config()).outbox.free_megabytes
         if free_megabytes < limit:
             raise UnavailableError(
                 f"{folder}: {free_megabytes:.0f} MB are free on its disk, less than outbox.free_megabytes, {limit:g}, "
@@ -189,17 +165,17 @@ class DaemonChecks:
 
     def _check_heat(self) -> str:
         """Check the temperature, and the throttling of a Raspberry Pi."""
-        limit = (self._config or Config()).load.hot_celsius
+        limit = (self.config or Config()).load.hot_celsius
         celsius, throttled = temperature_celsius(), throttling()
         temperature = "no sensor" if celsius is None else f"{celsius:.0f} °C"
         if throttled and "under_voltage" in {*throttled.now, *throttled.since_boot}:
-            raise _DegradedError(
+            raise DegradedError(
                 f"{temperature}, but the supply voltage was too low since boot. Use the power supply made for this Pi"
             )
         if is_hot(celsius, throttled, limit):
-            raise _DegradedError(f"{temperature}, too hot or throttled. Improve the cooling, with a heat sink or a fan")
+            raise DegradedError(f"{temperature}, too hot or throttled. Improve the cooling, with a heat sink or a fan")
         if throttled and throttled.since_boot:
-            raise _DegradedError(
+            raise DegradedError(
                 f"{temperature}, but it was throttled since boot. Improve the cooling, with a heat sink or a fan"
             )
         return temperature
@@ -210,7 +186,7 @@ class DaemonChecks:
         require_pyaudio()
         readings = deque(read_levels(capture_command(device), DIAGNOSIS_SECONDS, self._stop), maxlen=1)
         if not readings:
-            raise _NothingToCheckError("interrupted")
+            raise NothingToCheckError("interrupted")
         last = readings.pop()
         if last.state in ("missing", "busy") and (process := find_capture_process(device)):
             # ALSA admits one program, and lists no microphone for the others.
@@ -220,15 +196,34 @@ class DaemonChecks:
         levels = f", {last.levels.quietest:.0f} to {last.levels.loudest:.0f} dBFS" if last.levels else ""
         return f"{last.message}{levels}"
 
-    def _check_broker(self) -> str:
-        config = self._require_config().mqtt
-        with Subscriber(config, read_password(config)):
-            return f"{config.host}:{config.port} accepts the connection"
+    def _check_broker(self) -> Iterator[CheckResult]:
+        label = self._bundle[0].labels[0] if self._bundle is not None else "check"
+        checks = BrokerChecks(self._require_config(), label)
+        yield from checks.results()
+        self.health = checks.health
+
+
+def _with_faults(name: str, results: Iterator[CheckResult]) -> Iterator[CheckResult]:
+    """Yield results, and the error that ends them as a result of its own."""
+    try:
+        yield from results
+    except DegradedError as error:
+        yield CheckResult(name, "warning", str(error))
+    except NothingToCheckError as error:
+        yield CheckResult(name, "skipped", str(error))
+    except EarshotError as error:
+        for line in str(error).splitlines():
+            yield CheckResult(name, "fault", line, error.exit_code)
+
+
+def _call(check: Callable[[], str]) -> Iterator[str]:
+    """Yield the result of a check."""
+    yield check()
 
 
 def _check_clock() -> str:
     if not kernel_synced():
-        raise _DegradedError(
+        raise DegradedError(
             "not set by network time since boot, so the times of events may be wrong. Check the network, "
             "and `timedatectl`"
         )
@@ -239,7 +234,7 @@ def _check_sound_access() -> str:
     """Check that this user may open the sound devices that record."""
     recording = sorted(_SOUND_DEVICES.glob("pcmC*D*c"))
     if not recording:
-        raise _NothingToCheckError("no sound card can record")
+        raise NothingToCheckError("no sound card can record")
     for device in recording:
         if not os.access(device, os.R_OK | os.W_OK):
             raise UnavailableError(

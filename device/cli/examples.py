@@ -45,6 +45,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot check --set mqtt.host=broker.local", "check another broker"),
         ("earshot check --json", "print one JSON object for each check"),
     ),
+    "earshot forget": (("earshot forget garden", "delete the node `garden`, which no longer exists"),),
     "earshot listen": (
         ("earshot listen", "watch the microphone"),
         ("earshot listen --input street.wav", "watch a recording in real time"),

@@ -5,12 +5,16 @@ import io
 import logging
 import os
 import sys
+from importlib import import_module
 
 from device.cli.output import print_error
 from device.cli.parser import make_parser
 from device.cli.signals import stop_on_signal
 from device.errors import EXIT_DONE, EarshotError
 from device.service.systemd import journal_handler
+
+_UNTIL_SIGNAL = frozenset({"check", "devices", "listen"})
+"""Commands that take an event, which a signal sets. The others handle signals themselves or need not."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,52 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one case a command
+def _run(arguments: argparse.Namespace) -> int:
     """Run the command. Its module is imported only now, so `earshot devices` loads no TFLite and `classify` no MQTT."""
-    match arguments.command:
-        case "run":
-            from device.cli import run
-
-            return run.run(arguments)
-        case "classify":
-            from device.cli import classify
-
-            return classify.run(arguments)
-        case "gate":
-            from device.cli import gate
-
-            return gate.run(arguments)
-        case "events":
-            from device.cli import events
-
-            return events.run(arguments)
-        case "devices":
-            from device.cli import devices
-
-            return devices.run(arguments, stop_on_signal())
-        case "check":
-            from device.cli import check
-
-            return check.run(arguments, stop_on_signal())
-        case "listen":
-            from device.cli import listen
-
-            return listen.run(arguments, stop_on_signal())
-        case "labels":
-            from device.cli import labels
-
-            return labels.run(arguments)
-        case "history":
-            from device.cli import history
-
-            return history.run(arguments)
-        case "clips":
-            from device.cli import clips
-
-            return clips.run(arguments)
-        case "config":
-            from device.cli import config
-
-            return config.run(arguments)
-        case other:
-            raise AssertionError(f"{other}: the parser accepts this command, but no module runs it")
+    command = import_module(f"device.cli.{arguments.command}")
+    code: int = command.run(arguments, *([stop_on_signal()] if arguments.command in _UNTIL_SIGNAL else []))
+    return code

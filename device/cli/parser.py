@@ -42,7 +42,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="measure and diagnose each microphone in turn (default: 5 s each)",
     )
     text = "check everything that the daemon needs, and print each fault with its cure"
-    commands.add("check", text, _setting(), _as_json())
+    check = commands.add("check", text, _setting(), _as_json())
+    report = check.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a ZIP file for a report of a problem, without secrets"
+    )
+    _complete(report, _FILES)
+    text = "delete a node that no longer exists, at the broker and in Home Assistant"
+    forget = commands.add("forget", text, _setting())
+    forget.add_argument("node", type=_node_id, metavar="NODE", help="node_id of the node, as in earshot/NODE/status")
     listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
     _add_input(listen)
     text = "list the bundle's labels and the AudioSet classes, with their thresholds"
@@ -196,6 +203,12 @@ def _rate(text: str) -> int:
     if (rate := whole_number(text, 8000, 384000)) is None:
         raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a sample rate from 8000 to 384000, in Hz")
     return rate
+
+
+def _node_id(text: str) -> str:
+    if not text or set(text) & set("/+#\0"):
+        raise argparse.ArgumentTypeError(f"is {text!r}, must be the name of a node, without '/', '+' and '#'")
+    return text
 
 
 def _meter_seconds(text: str) -> int:

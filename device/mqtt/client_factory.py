@@ -36,6 +36,7 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
     client = _Client(
         CallbackAPIVersion.VERSION2, client_id, clean_session, protocol=protocol, transport=config.transport
     )
+    client.max_inflight_messages_set(0)  # no limit here: otherwise paho has a queue of its own behind the outbox
     if config.transport == "websockets":
         client.ws_set_options(config.websocket_path)
     else:
@@ -47,8 +48,14 @@ def make_client(config: MqttConfig, password: str | None, client_id: str, protoc
     return client
 
 
-def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersion) -> None:
-    """Connect to the broker, and resume the session that it kept.
+def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersion, *, keep_session: bool) -> None:
+    """Connect to the broker.
+
+    Args:
+        client: a new client.
+        config: address and keep-alive interval.
+        protocol: MQTT 5 or 3.1.1.
+        keep_session: resume the session that the broker kept, and let it keep the session after the connection.
 
     Raises:
         OSError: the broker cannot be reached, offers no WebSocket, or has a certificate that is not valid.
@@ -56,9 +63,10 @@ def connect(client: paho.Client, config: MqttConfig, protocol: MQTTProtocolVersi
     options: dict[str, Any] = {}
     if protocol == MQTTProtocolVersion.MQTTv5:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types there
-        properties.SessionExpiryInterval = _SESSION_SECONDS
         properties.MaximumPacketSize = LARGEST_PACKET
-        options = {"clean_start": False, "properties": properties}
+        if keep_session:
+            properties.SessionExpiryInterval = _SESSION_SECONDS
+        options = {"clean_start": not keep_session, "properties": properties}
     try:
         client.connect(config.host, config.port, config.keepalive_seconds, **options)
     except ssl.CertificateError:  # also a ValueError
@@ -82,6 +90,15 @@ def _limit_receive_buffer(_client: paho.Client, _data: Any, network: Any) -> Non
     network.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
 
+class _EncryptedKeyError(Exception):
+    """Error for a key that needs a passphrase."""
+
+
+def _refuse_passphrase() -> str:
+    """Raise an error. Without this function, OpenSSL asks for the passphrase on the terminal."""
+    raise _EncryptedKeyError
+
+
 def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
@@ -93,7 +110,13 @@ def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     context.check_hostname = tls.check_hostname
     if tls.certificate_file is not None:
         try:
-            context.load_cert_chain(tls.certificate_file, tls.key_file)
+            context.load_cert_chain(tls.certificate_file, tls.key_file, password=_refuse_passphrase)
+        except _EncryptedKeyError as error:
+            key = f"key_file {tls.key_file}" if tls.key_file else f"certificate_file {tls.certificate_file}"
+            raise ConfigError(
+                f"mqtt.tls.{key}: the key is encrypted, and a service can type no passphrase. Decrypt it with "
+                "`openssl pkey -in OLD -out NEW`, and make the new file readable to the service alone"
+            ) from error
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(
                 f"mqtt.tls.certificate_file {tls.certificate_file}: no certificate with its key in PEM format there "

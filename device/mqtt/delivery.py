@@ -1,4 +1,4 @@
-"""Delivery: messages in flight to the broker, with their order and topics. Used from one thread; it never waits."""
+"""Delivery: messages in flight to the broker, with their acknowledgements. Used from one thread; it never waits."""
 
 import time
 from typing import Any
@@ -6,48 +6,63 @@ from typing import Any
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
-from device.mqtt.messages import Topics, correct_times, encode
-from device.mqtt.retained_store import RetainedMessage, RetainedStore
+from device.mqtt.broker_limits import BrokerLimits
+from device.mqtt.delivery_faults import describe_event_silence, describe_suspect, describe_topic_refusal
+from device.mqtt.event_lane import RETRY_SECONDS
+from device.mqtt.event_sender import EventSender
+from device.mqtt.in_flight import InFlight, LaneName, Sent
+from device.mqtt.messages import Topics
+from device.mqtt.retained_store import RetainedStore
+from device.mqtt.state_sender import StateSender
+from device.mqtt.suspects import SUSPICIOUS_ENDS, Suspects
+from device.mqtt.topic_faults import TopicFaults
 from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
 from device.util.clock import Clock, Stamp
-from device.util.log_throttle import LogThrottle
 
-RETRY_SECONDS = 5.0
-"""Pause before another attempt after an error of the disk or a refusal by the broker."""
+_SILENT_SECONDS = 60.0
+"""Time without an acknowledgement of an event message after which the connection is opened again, s."""
+_LEAST_SECONDS = 0.01
+_EVENTS: tuple[LaneName, ...] = ("live", "backlog")
 
 
 class Delivery:
-    """Sender of event messages and retained messages, with their acknowledgements.
+    """Sender of event messages and states, with their acknowledgements.
+
+    Live event messages, late ones and states have slots and an order of their own, so that none delays another.
 
     Args:
         outbox: the queue of event messages, open.
-        retained: the retained messages.
+        retained: the states.
         topics: of the node.
         clock: determines the age of messages, and corrects their times.
         live_seconds: age from which an event message is sent to `event/backlog`, s.
+        faults: receives faults of topics.
 
     Attributes:
         acknowledged_at: monotonic time of the last acknowledgement, s; None before the first.
     """
 
     def __init__(
-        self, outbox: Outbox, retained: RetainedStore, topics: Topics, clock: Clock, live_seconds: float
+        self,
+        outbox: Outbox,
+        retained: RetainedStore,
+        topics: Topics,
+        clock: Clock,
+        live_seconds: float,
+        faults: TopicFaults,
     ) -> None:
         self.acknowledged_at: float | None = None
         self._outbox = outbox
-        self._retained = retained
         self._topics = topics
-        self._clock = clock
-        self._live_seconds = live_seconds
+        self._faults = faults
         self._client: paho.Client | None = None
-        self._limit = 0
-        self._in_flight: dict[int, Entry | RetainedMessage] = {}
-        self._last_sent = 0
+        self._suspects = Suspects()
+        self._in_flight = InFlight()
+        self._states = StateSender(retained, topics, self._in_flight, self._suspects, faults)
+        self._events = EventSender(outbox, topics, clock, live_seconds, self._in_flight, self._suspects, faults)
         self._acknowledged: list[int] = []
-        self._refused = False
         self._retried_at = time.monotonic()
-        self._log_throttle = LogThrottle()
 
     @property
     def client(self) -> paho.Client | None:
@@ -56,74 +71,107 @@ class Delivery:
 
     @property
     def has_sent_retained(self) -> bool:
-        """True if the broker has acknowledged every retained message, or is not connected."""
-        in_flight = any(isinstance(item, RetainedMessage) for item in list(self._in_flight.values()))
-        return self._client is None or not (self._retained or in_flight)
+        """True if the broker has answered every retained message, or is not connected."""
+        return self._client is None or self._states.is_idle()
 
-    def on_connect(self, client: paho.Client, in_flight: int) -> None:
-        """Begin with a new connection, and send all retained messages again: the broker may have lost them.
+    def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
+        """Begin with a new connection, within the broker's limits."""
+        self._client = client
+        self._in_flight.begin(limits.in_flight, one_state=bool(self._suspects))
+        self._states.begin(limits)
+        self._events.begin(limits)
+        for name, restriction in limits.restrictions().items():
+            if restriction:
+                self._faults.report(name, restriction)
+            else:
+                self._faults.clear(name)
 
-        Args:
-            client: the new client.
-            in_flight: limit of messages in flight.
-        """
-        self._client, self._limit = client, in_flight
-        self._retained.mark_all_unsent()
-
-    def on_disconnect(self, client: paho.Client) -> None:
+    def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
         """Forget in-flight messages; they are sent again from the outbox, live or late by their age then."""
-        if client is self._client:
-            self._client = None
-            self._in_flight.clear()
-            self._last_sent = 0
+        if client is not self._client:
+            return
+        self._client = None
+        if by_message and (sent := self._states.first_unanswered()) is not None:
+            ends = self._suspects.blame(sent.topic)
+            if ends >= SUSPICIOUS_ENDS:
+                self._faults.report(sent.topic, describe_suspect(self._topics.kind(sent.topic), ends))
+        self._in_flight.clear()
 
     def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         """Record the broker's acknowledgement, or its refusal, of a message."""
-        if client is not self._client or (item := self._in_flight.pop(mid, None)) is None:
+        if client is not self._client or (sent := self._in_flight.pop(mid)) is None:
             return
+        self._suspects.clear(sent.topic)
         if reason.is_failure:
-            self._log_throttle.warning(f"the broker refuses messages of this node ({reason}). Check its access rules")
-            self._refused, self._last_sent = True, 0
-            return
-        self.acknowledged_at = time.monotonic()
-        if isinstance(item, Entry):
-            self._acknowledged.append(item.sequence)
+            self._faults.report(
+                sent.topic, describe_topic_refusal("messages on", self._topics.kind(sent.topic), reason)
+            )
+            self._refuse(sent, reason.value)
+        else:
+            self.acknowledged_at = time.monotonic()
+            self._accept(sent)
 
     def enqueue(self, message: dict[str, Any], created: Stamp) -> None:
         """Store an event message in the outbox."""
-        self._outbox.append(message, created)
+        self._events.add(self._outbox.append(message, created))
 
-    def process(self) -> None:
-        """Delete acknowledged messages, retry after an error, and send the next messages."""
+    def retry_refused(self) -> None:
+        """Send the messages again that the broker has refused: its rules may have changed."""
+        self._states.retry()
+        self._events.retry()
+
+    def process(self) -> float:
+        """Delete acknowledged messages, retry after an error, and send the next messages.
+
+        Returns:
+            Time after which it must be called again, s.
+        """
         self._outbox.delete(self._acknowledged)
         self._acknowledged.clear()
         if time.monotonic() - self._retried_at >= RETRY_SECONDS:
-            self._retried_at, self._refused = time.monotonic(), False
+            self._retried_at = time.monotonic()
             if self._outbox.retry_disk():
                 # Some messages could not be read before, or have new numbers; those in flight are sent twice.
-                self._last_sent = 0
-                self._in_flight = {
-                    mid: item for mid, item in self._in_flight.items() if isinstance(item, RetainedMessage)
-                }
-        if self._client is not None:
-            self._send(self._client)
+                self._in_flight.forget_events()
+                self._events.forget()
+        if self._client is None:
+            return RETRY_SECONDS
+        silence_seconds = self._end_silence(self._client)
+        if self._client is None:
+            return RETRY_SECONDS
+        self._states.send_first(self._client, self._topics.status)
+        live_seconds = self._events.send(self._client, "live")
+        state_seconds = self._states.send(self._client)
+        backlog_seconds = self._events.send(self._client, "backlog")
+        return max(_LEAST_SECONDS, min(silence_seconds, live_seconds, state_seconds, backlog_seconds))
 
-    def _send(self, client: paho.Client) -> None:
-        """Send retained messages, then event messages from the oldest, up to the limit of messages in flight."""
-        while len(self._in_flight) < self._limit and (item := self._retained.pop_unsent()):
-            self._in_flight[client.publish(item.topic, item.payload, qos=1, retain=True).mid] = item
-        free = self._limit - len(self._in_flight)
-        if free <= 0 or self._refused:
-            return
-        for entry in self._outbox.entries_after(self._last_sent, free):
-            topic, payload = self._topic_and_payload(entry)
-            self._in_flight[client.publish(topic, payload, qos=1).mid] = entry
-            self._last_sent = entry.sequence
+    def _accept(self, sent: Sent) -> None:
+        if isinstance(sent.item, Entry):
+            lane = self._events.lanes[sent.lane]
+            lane.accept(sent.item.sequence)
+            self._acknowledged.append(sent.item.sequence)
+            if not sent.is_reduced and not lane.has_passed_over:
+                self._faults.clear(sent.topic)
+        else:
+            self._states.accept(sent)
 
-    def _topic_and_payload(self, entry: Entry) -> tuple[str, bytes]:
-        """Return topic and payload: live, or backlog for a late message, which must not trigger automations."""
-        message = correct_times(entry.message, entry.created, self._clock)
-        is_of_this_run = entry.sequence >= self._outbox.first_of_run
-        if is_of_this_run and self._clock.steady() - entry.created.steady <= self._live_seconds:
-            return self._topics.event, encode(message)
-        return self._topics.backlog, encode(message | {"replayed": True})
+    def _refuse(self, sent: Sent, reason: int) -> None:
+        if isinstance(sent.item, Entry):
+            self._events.lanes[sent.lane].refuse(sent.item.sequence, reason)
+        else:
+            self._states.refuse(sent)
+
+    def _end_silence(self, client: paho.Client) -> float:
+        """End the connection if an event message is not acknowledged for long: only a new one may send it again.
+
+        Returns:
+            Time until it must be called again, s.
+        """
+        oldest = [sent for lane in _EVENTS if (sent := self._in_flight.oldest(lane)) is not None]
+        for sent in oldest:
+            if sent.age > _SILENT_SECONDS:
+                self._faults.report(sent.topic, describe_event_silence(sent.topic, _SILENT_SECONDS))
+                client.disconnect()
+                self._client = None
+                self._in_flight.clear()
+        return min((_SILENT_SECONDS - sent.age for sent in oldest), default=_SILENT_SECONDS)

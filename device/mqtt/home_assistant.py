@@ -16,6 +16,9 @@ from device.util.text import slug
 
 Component = dict[str, Any]
 
+_ESSENTIAL = ("event", "last_sound", "microphone")
+"""Components of a node at a broker with small packets."""
+
 # Template of the event entity: the message with an `event_type`, or nothing for an end, which the entity ignores.
 _EVENT = "{% if value_json.type == 'start' %}{{ dict(value_json, event_type=value_json.label) | tojson }}{% endif %}"
 
@@ -83,6 +86,12 @@ def discovery_message(
         ],
         "components": components | removed,
     }
+
+
+def essential_discovery(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a discovery message with the essential components alone, for a broker that limits the size of packets."""
+    components = {key: value for key, value in message["components"].items() if key in _ESSENTIAL}
+    return message | {"components": components}
 
 
 def _event_components(topics: Topics, names: Sequence[SoundName]) -> dict[str, Component]:

@@ -75,7 +75,12 @@ class InboundQueue:
             accept_retained: whether retained messages are handled. Commands must not be retained: the broker would
                 repeat the last one at each connection.
         """
-        self._subscriptions.append(_Subscription(topic_filter, handler, accept_retained))
+        # A new list: the network's thread may be reading the old one.
+        self._subscriptions = [*self._subscriptions, _Subscription(topic_filter, handler, accept_retained)]
+
+    def remove(self, topic_filter: str) -> None:
+        """Remove the handlers of a filter; messages that wait for them are still handled."""
+        self._subscriptions = [each for each in self._subscriptions if each.topic_filter != topic_filter]
 
     def put(self, message: paho.MQTTMessage) -> None:
         """Put a message from the network into the queue; never waits. Used from one thread."""

@@ -21,6 +21,7 @@ class Topics:
         event: live event messages.
         backlog: late event messages.
         command: prefix of the commands, with a slash at its end.
+        all: topic filter of all topics of the node.
     """
 
     def __init__(self, node_id: str) -> None:
@@ -29,11 +30,21 @@ class Topics:
         self.event = f"{prefix}/event"
         self.backlog = f"{prefix}/event/backlog"
         self.command = f"{prefix}/command/"
+        self.all = f"{prefix}/#"
         self._prefix = prefix
 
     def state(self, name: str) -> str:
         """Return the topic of a state, such as `health` or `sound/siren`."""
         return f"{self._prefix}/{name}"
+
+    def kind(self, topic: str) -> str:
+        """Return the kind of a topic: `sound/+` for that of any label, as access rules name them.
+
+        Args:
+            topic: topic of this node, or any other, which is a kind of its own.
+        """
+        head, _, label = topic.rpartition("/")
+        return f"{head}/+" if label and head in {self.state("sound"), self.state("threshold")} else topic
 
 
 def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> dict[str, Any]:
@@ -89,6 +100,12 @@ def correct_times(message: dict[str, Any], created: Stamp, clock: Clock) -> dict
         if message[key] is not None
     }
     return message | times | {"clock_synced": clock.synced()}
+
+
+def without_scores(message: dict[str, Any]) -> dict[str, Any]:
+    """Return an event message with the score of its own label alone, for a broker with a limit."""
+    label = message.get("label")
+    return message | {"scores": {name: score for name, score in message.get("scores", {}).items() if name == label}}
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -1,53 +1,38 @@
 """Publisher: event messages from the outbox to the broker, deleted on acknowledgement; states; commands."""
 
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config.models import MqttConfig
+from device.mqtt.broker_limits import BrokerLimits
 from device.mqtt.connection import Connection
-from device.mqtt.delivery import RETRY_SECONDS, Delivery
+from device.mqtt.delivery import Delivery
+from device.mqtt.delivery_status import DeliveryStatus
+from device.mqtt.event_lane import RETRY_SECONDS
 from device.mqtt.inbound_queue import Handler, InboundQueue
+from device.mqtt.job_inbox import JobInbox
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
 from device.mqtt.retained_store import RetainedStore
-from device.outbox.queue import Outbox, OutboxStatus
+from device.mqtt.subscriptions import Subscriptions
+from device.mqtt.topic_faults import TopicFaults
+from device.outbox.queue import Outbox
 from device.util.clock import CLOCK, Clock, Stamp
 from device.util.log_throttle import LogThrottle
 from device.util.supervised_thread import SupervisedThread
 
+_LOGGER = logging.getLogger(__name__)
+
 _GOODBYE_SECONDS = 2.0
 """Time for the delivery of the last `status`."""
-_JOBS_AT_ONCE = 1000
-_COMMAND_PAUSE_SECONDS = 10.0
-"""Time without a subscription to commands after an overload."""
-
-_Job = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class DeliveryStatus:
-    """State of delivery, for `health`.
-
-    Attributes:
-        connected: whether the broker has accepted the connection.
-        acknowledged_seconds_ago: age of the broker's last acknowledgement, s; None before the first.
-        commands_dropped: received messages that were dropped, because they were too many or too large.
-        outbox: state of the outbox.
-    """
-
-    connected: bool
-    acknowledged_seconds_ago: float | None
-    commands_dropped: int
-    outbox: OutboxStatus
+_STABLE_SECONDS = 60.0
+"""Duration after which a connection counts as stable, so that the next fault is logged again."""
 
 
 class Publisher:
@@ -72,13 +57,15 @@ class Publisher:
         self._outbox = outbox
         self._clock = clock
         self._retained = RetainedStore()
-        self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds)
-        self._inbound = InboundQueue(lambda: self._inbox.put(self._pause_commands))
-        self._commands_paused_until: float | None = None
+        self._faults = TopicFaults()
+        self._delivery = Delivery(outbox, self._retained, self._topics, clock, config.live_seconds, self._faults)
+        self._inbound = InboundQueue(lambda: self._inbox.put(self._subscriptions.pause))
+        self._subscriptions = Subscriptions(self._inbound, self._faults)
+        self._broker = f"{config.host}:{config.port}"
         self._log_throttle = LogThrottle()
+        self._connections, self._last_fault = 0, ""
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
-        self._inbox: SimpleQueue[_Job] = SimpleQueue()
-        self._jobs: deque[_Job] = deque()
+        self._inbox = JobInbox()
         self._unstored = 0
         self._probed_at: float | None = None
         self._progress = threading.Condition()
@@ -108,17 +95,26 @@ class Publisher:
             self._unstored += 1
         self._inbox.put(partial(self._store, message, self._clock.stamp()))
 
-    def publish_state(self, name: str, payload: bytes | str) -> None:
+    def publish_state(self, name: str, *payloads: bytes | str) -> None:
         """Publish a retained message at `earshot/<node_id>/<name>`, now and after each connection.
 
         Any thread; returns at once. While the broker is away, only the last payload of a topic is kept.
-        """
-        self.publish_retained(self._topics.state(name), payload)
 
-    def publish_retained(self, topic: str, payload: bytes | str) -> None:
+        Args:
+            name: name of the state.
+            payloads: the payload, then smaller ones for a broker that limits the size of packets.
+        """
+        self.publish_retained(self._topics.state(name), *payloads)
+
+    def publish_retained(self, topic: str, *payloads: bytes | str) -> None:
         """Publish like `publish_state`, at a full topic, such as Home Assistant's discovery."""
-        self._retained.set(topic, payload.encode() if isinstance(payload, str) else payload)
+        self._retained.set(topic, *(each.encode() if isinstance(each, str) else each for each in payloads))
         self._inbox.put(_wake)
+
+    def retry_refused(self) -> None:
+        """Send what the broker has refused again, because its rules may have changed; any thread."""
+        self._inbox.put(self._delivery.retry_refused)
+        self._inbox.put(self._subscriptions.retry)
 
     def subscribe_commands(self, handler: Handler) -> None:
         """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own."""
@@ -133,11 +129,19 @@ class Publisher:
         """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
         self._subscribe(topic_filter, handler, accept_retained=True)
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Cancel a subscription; any thread."""
+        self._inbound.remove(topic_filter)
+        self._inbox.put(partial(self._subscriptions.unsubscribe, topic_filter))
+
     def status(self) -> DeliveryStatus:
         """Return the state of delivery; any thread."""
         at = self._delivery.acknowledged_at
         return DeliveryStatus(
             connected=self._delivery.client is not None,
+            connections=self._connections,
+            last_fault=self._last_fault,
+            faults=self._faults.sentences(),
             acknowledged_seconds_ago=None if at is None else time.monotonic() - at,
             commands_dropped=self._inbound.dropped,
             outbox=self._outbox.status(),
@@ -166,17 +170,30 @@ class Publisher:
 
     # Callbacks of the connection, called on its thread: see `ConnectionObserver`.
 
-    def on_connect(self, client: paho.Client, in_flight: int) -> None:
+    def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
         """See `ConnectionObserver`."""
-        self._inbox.put(partial(self._begin, client, in_flight))
+        self._connections += 1
+        _LOGGER.info("connected to the broker %s", self._broker)
+        self._inbox.put(partial(self._begin, client, limits))
 
-    def on_disconnect(self, client: paho.Client) -> None:
+    def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
         """See `ConnectionObserver`."""
-        self._inbox.put(partial(self._delivery.on_disconnect, client))
+        self._inbox.put(partial(self._end, client, by_message=by_message))
+
+    def on_fault(self, fault: str, seconds: float) -> None:
+        """See `ConnectionObserver`."""
+        self._last_fault = f"broker {self._broker} {fault}"
+        if seconds > _STABLE_SECONDS:
+            self._log_throttle.reset()
+        self._log_throttle.warning(f"{self._last_fault}. Meanwhile, events are kept in the outbox")
 
     def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         """See `ConnectionObserver`."""
         self._inbox.put(partial(self._delivery.on_acknowledge, client, mid, reason))
+
+    def on_subscribe(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+        self._inbox.put(partial(self._subscriptions.on_answer, client, mid, reason))
 
     def on_message(self, message: paho.MQTTMessage) -> None:
         """See `ConnectionObserver`."""
@@ -185,21 +202,14 @@ class Publisher:
     # The methods below run on the publisher's thread.
 
     def _work(self) -> None:
+        pause = 0.0
         while self._running:
-            self._take_jobs()
-            while self._jobs:  # one at a time: the others remain if one fails
-                self._jobs.popleft()()
-            self._delivery.process()
-            if self._commands_paused_until is not None and time.monotonic() >= self._commands_paused_until:
-                self._subscribe_all()
+            for job in self._inbox.take(min(pause, RETRY_SECONDS)):
+                job()
+            pause = self._delivery.process()
+            self._subscriptions.end_pause()
             with self._progress:
                 self._progress.notify_all()
-
-    def _take_jobs(self) -> None:
-        """Take all jobs from the inbox, so that messages acknowledged together are deleted together."""
-        with suppress(Empty):
-            while len(self._jobs) < _JOBS_AT_ONCE:
-                self._jobs.append(self._inbox.get(block=not self._jobs, timeout=RETRY_SECONDS))
 
     def _store(self, message: dict[str, Any], created: Stamp) -> None:
         try:
@@ -212,34 +222,20 @@ class Publisher:
         self._outbox.refresh_status()
         self._probed_at = None
 
-    def _begin(self, client: paho.Client, in_flight: int) -> None:
-        self._delivery.on_connect(client, in_flight)
-        self._subscribe_all()
+    def _begin(self, client: paho.Client, limits: BrokerLimits) -> None:
+        self._delivery.on_connect(client, limits)
+        self._subscriptions.begin(client)
 
-    def _subscribe_all(self) -> None:
-        self._commands_paused_until = None
-        for topic_filter in self._inbound.filters:
-            self._subscribe_now(topic_filter)
-
-    def _pause_commands(self) -> None:
-        """Cancel the subscriptions for a while, so that a flood of commands does not delay events."""
-        if self._delivery.client is not None and self._inbound.filters:
-            self._log_throttle.warning(
-                f"too many commands at once: commands are ignored for {_COMMAND_PAUSE_SECONDS:.0f} s. Send fewer"
-            )
-            self._delivery.client.unsubscribe(self._inbound.filters)
-            self._commands_paused_until = time.monotonic() + _COMMAND_PAUSE_SECONDS
+    def _end(self, client: paho.Client, *, by_message: bool) -> None:
+        self._delivery.on_disconnect(client, by_message=by_message)
+        self._subscriptions.end()
 
     def _undelivered(self) -> int:
         return self._unstored + len(self._outbox)
 
     def _subscribe(self, topic_filter: str, handler: Handler, *, accept_retained: bool) -> None:
         self._inbound.add(topic_filter, handler, accept_retained=accept_retained)
-        self._inbox.put(partial(self._subscribe_now, topic_filter))
-
-    def _subscribe_now(self, topic_filter: str) -> None:
-        if self._delivery.client is not None:
-            self._delivery.client.subscribe(topic_filter, qos=1)
+        self._inbox.put(partial(self._subscriptions.subscribe, topic_filter))
 
     def _stop(self) -> None:
         self._running = False

@@ -15,6 +15,8 @@ _BLUR_SECONDS = 0.25
 from the picture is unintelligible."""
 _ENLARGE = 3
 """Width and height of each value in pixels, because the log-mel of a window is small."""
+_COARSE_BANDS, _COARSE_FRAMES = 32, 12
+"""Values of a coarse picture: vertically, and horizontally, where each is a quarter of a second as in `blur`."""
 _COLOURS = ((0, 0, 4), (80, 18, 123), (182, 54, 121), (251, 136, 97), (252, 253, 191))
 """Palette from quiet to loud: five colours of matplotlib's `magma`, which keep their order in greyscale."""
 
@@ -42,6 +44,20 @@ def blur(log_mel: LogMel, frames: int) -> LogMel:
     """
     parts = np.split(log_mel, np.arange(frames, log_mel.shape[1], frames), axis=1)
     return np.hstack([np.broadcast_to(part.mean(axis=1, keepdims=True), part.shape) for part in parts])
+
+
+def encode_coarse_png(log_mel: LogMel) -> bytes:
+    """Encode a coarse version of a log-mel, for a broker that limits the size of packets.
+
+    Args:
+        log_mel: shape (mel_bands, frames), float32, in [-1, 1].
+
+    Returns:
+        A PNG file of at most 36 by 96 pixels, in which each value is the mean of a rectangle; less than 2 kB.
+    """
+    rows = [part.mean(axis=0) for part in np.array_split(log_mel, min(_COARSE_BANDS, log_mel.shape[0]))]
+    columns = np.array_split(np.stack(rows), min(_COARSE_FRAMES, log_mel.shape[1]), axis=1)
+    return encode_png(np.stack([part.mean(axis=1) for part in columns], axis=1))
 
 
 def encode_png(log_mel: LogMel) -> bytes:

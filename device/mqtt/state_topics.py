@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from device.config.models import HomeAssistantConfig
-from device.mqtt.home_assistant import discovery_message, discovery_topic
+from device.mqtt.home_assistant import device_id, discovery_message, discovery_topic, essential_discovery
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
+from device.mqtt.spectrogram_image import encode_coarse_png
 from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
 from device.util.json_store import JsonStore
 
@@ -89,8 +90,10 @@ class StateTopics(Observer):
             self._publisher.publish_state(f"threshold/{slug}", b"")
         if published.unknown and not self._unknown:
             self._publisher.publish_state(_UNKNOWN, b"")
-        if published.topic is not None and (published.topic != topic or not config.enabled):
-            self._publisher.publish_retained(published.topic, b"")
+        # The message of a former node_id may be that of another device now: see former_node.
+        own_topic = published.topic if (published.topic or "").endswith(f"/{device_id(self._node_id)}/config") else None
+        if own_topic is not None and (own_topic != topic or not config.enabled):
+            self._publisher.publish_retained(own_topic, b"")
         components = published.components
         if config.enabled:
             components = self._publish_device(topic, config, components)
@@ -112,13 +115,13 @@ class StateTopics(Observer):
             spectrogram=self._encode_spectrogram is not None,
             unknown=self._unknown,
         )
-        payload = encode(message)
+        payloads = encode(message), encode(essential_discovery(message))
 
         def on_birth(_topic: str, status: bytes) -> None:
             if status == b"online":
-                self._publisher.publish_retained(topic, payload)
+                self._publisher.publish_retained(topic, *payloads)
 
-        self._publisher.publish_retained(topic, payload)
+        self._publisher.publish_retained(topic, *payloads)
         self._publisher.subscribe(f"{config.discovery_prefix}/status", on_birth)
         return {key: component["platform"] for key, component in message["components"].items()}
 
@@ -141,4 +144,5 @@ class StateTopics(Observer):
         starts = event.end_time is None
         self._publisher.publish_state(f"sound/{event.slug}", "ON" if starts else "OFF")
         if starts and self._encode_spectrogram is not None and self._log_mel is not None:
-            self._publisher.publish_state("spectrogram", self._encode_spectrogram(self._log_mel))
+            picture = self._encode_spectrogram(self._log_mel)
+            self._publisher.publish_state("spectrogram", picture, encode_coarse_png(self._log_mel))

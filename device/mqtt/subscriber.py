@@ -2,25 +2,25 @@
 
 import json
 import queue
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Self
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config.models import MqttConfig
 from device.errors import UnavailableError
-from device.mqtt.client_factory import connect, make_client
-from device.mqtt.connection_errors import NO_ANSWER, describe_connect_error, describe_refusal
-from device.util.supervised_thread import SupervisedThread
+from device.mqtt.broker_limits import BrokerLimits
+from device.mqtt.connection import Connection
+from device.mqtt.connection_errors import NO_ANSWER
+from device.mqtt.delivery_faults import describe_topic_refusal
+from device.util.log_throttle import LogThrottle
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
-_CONNECT_SECONDS = 10.0
-_LEAVE_SECONDS = 3.0
-_PROTOCOL = MQTTProtocolVersion.MQTTv311
-"""MQTT 3.1.1, which every broker supports."""
+_CONNECT_SECONDS = 15.0
+"""Time for the connection, with MQTT 5 and then 3.1.1, and for the subscriptions."""
 
 
 class Subscriber:
@@ -32,38 +32,35 @@ class Subscriber:
     """
 
     def __init__(self, config: MqttConfig, password: str | None) -> None:
-        self._config = config
+        self._broker = f"broker {config.host}:{config.port}"
         self._arrived: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._subscribed: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._client = make_client(config, password, "", _PROTOCOL)
-        self._client.on_connect = self._on_connect
-        self._client.on_subscribe = self._on_subscribe
-        self._client.on_message = self._on_message
-        self._thread = SupervisedThread("mqtt", self._client.loop_forever)  # paho's own ends at the first exception
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._asked: dict[int, str] = {}
+        self._has_begun = False
+        self._log_throttle = LogThrottle()
+        self._connection = Connection(config, password, "", None, self)
 
     def __enter__(self) -> Self:
-        """Connect and subscribe; wait until the broker has acknowledged the subscription.
+        """Connect and subscribe; wait until the broker has accepted both subscriptions.
 
         Raises:
-            UnavailableError: the broker does not answer, or refuses the connection.
+            UnavailableError: the broker does not answer, or refuses the connection or a subscription.
         """
-        broker = f"broker {self._config.host}:{self._config.port}"
-        try:
-            connect(self._client, self._config, _PROTOCOL)
-        except OSError as error:
-            raise UnavailableError(f"{broker} {describe_connect_error(error)}") from error
-        self._thread.start()
-        try:
-            fault = self._subscribed.get(timeout=_CONNECT_SECONDS)
-        except queue.Empty:
-            fault = NO_ANSWER
-        if fault:
-            self.__exit__()
-            raise UnavailableError(f"{broker} {fault}")
+        self._connection.__enter__()
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        for _ in _FILTERS:
+            try:
+                fault = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                fault = f"{self._broker} {NO_ANSWER}"
+            if fault:
+                self.__exit__()
+                raise UnavailableError(fault)
+        self._has_begun = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.stop(self._client.disconnect, _LEAVE_SECONDS)
+        self._connection.__exit__()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield each message until `close`. A payload that is no JSON object is ignored."""
@@ -74,22 +71,45 @@ class Subscriber:
         """End the iteration after the messages that have arrived; any thread."""
         self._arrived.put(None)
 
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        if reason.is_failure:
-            self._subscribed.put(describe_refusal(reason))
-        else:
-            client.subscribe([(topic, 1) for topic in _FILTERS])
+    # Callbacks of the connection, called on its thread: see `ConnectionObserver`.
 
-    def _on_subscribe(self, *_: Any) -> None:
-        self._subscribed.put("")
+    def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
+        """See `ConnectionObserver`."""
+        for topic_filter in _FILTERS:
+            _, mid = client.subscribe(topic_filter, qos=1)
+            if mid is not None:
+                self._asked[mid] = topic_filter
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
+    def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
+        """See `ConnectionObserver`."""
+
+    def on_fault(self, fault: str, seconds: float) -> None:
+        """See `ConnectionObserver`."""
+        self._report(f"{self._broker} {fault}")
+
+    def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+
+    def on_subscribe(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+        topic_filter = self._asked.pop(mid, "")
+        self._report(describe_topic_refusal("the subscription to", topic_filter, reason) if reason.is_failure else "")
+
+    def on_message(self, message: paho.MQTTMessage) -> None:
+        """See `ConnectionObserver`."""
         try:
             content = json.loads(message.payload)
         except ValueError:
             return
         if isinstance(content, dict):
             self._arrived.put(content)
+
+    def _report(self, fault: str) -> None:
+        """Report an answer of the broker, empty for success: to `__enter__` at first, later to the log."""
+        if not self._has_begun:
+            self._answers.put(fault)
+        elif fault:
+            self._log_throttle.warning(fault)
 
 
 def format_message(message: dict[str, Any]) -> str:

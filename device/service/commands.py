@@ -12,6 +12,8 @@ from device.types import UNKNOWN
 from device.util.text import did_you_mean, quoted
 
 ON, OFF = "ON", "OFF"
+CHECK = "check"
+"""Command without effect, by which `earshot check` tests that commands arrive."""
 DEFAULT = "default"
 """Payload of a threshold: the one of config.yaml and the bundle."""
 NONE = "none"

@@ -25,6 +25,7 @@ from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.recording_report import RecordingReport
 from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
+from device.mqtt.former_node import KnownNode, delete_former_nodes
 from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
@@ -35,7 +36,7 @@ from device.pipeline import Pipeline
 from device.service.observers import Observers
 from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import RunSettings
-from device.service.status_reporter import RunStatus
+from device.service.status_reporter import RunStatus, status_line
 from device.service.supervisor import Supervisor
 from device.types import Event
 from device.util.clock import CLOCK
@@ -95,7 +96,7 @@ def _run(
         ),
         supervisor.reporting(
             RunStatus(
-                lambda: _status_line(health, publisher, config),
+                lambda: status_line(health, publisher, config),
                 {"listening": liveness.silent_seconds, "outbox": publisher.silent_seconds},
             )
         ),
@@ -117,6 +118,8 @@ def _run(
             correct=clips.relabel,
         )
         publisher.subscribe_commands(remote_control.execute)
+        known_node = JsonStore(state_directory() / "node.json", KnownNode)
+        delete_former_nodes(publisher, config.node, config.home_assistant.discovery_prefix, known_node)
         monitored = SourceMonitor(
             source,
             rate,
@@ -197,19 +200,6 @@ def _log_event(event: Event) -> None:
     )
 
 
-def _status_line(health: Health, publisher: Publisher, config: Config) -> str:
-    """Describe the state in one line for a person, as `systemctl status` shows it."""
-    status = publisher.status()
-    broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
-    return ". ".join(
-        (
-            health.summary(),
-            f"{broker} connected" if status.connected else f"{broker} away",
-            f"{status.outbox.depth or 'no'} messages wait",
-        )
-    )
-
-
 def _publish_health(
     health: Health,
     liveness: Liveness,
@@ -228,6 +218,7 @@ def _publish_health(
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "history": history and asdict(history.status()),
+        "broker": {"connections": status.connections, "last_fault": status.last_fault, "faults": list(status.faults)},
         "commands_dropped": status.commands_dropped,
         "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
         "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
@@ -236,7 +227,8 @@ def _publish_health(
         "memory_mb": memory_mb(),
         "versions": {**versions(), "bundle": str(bundle)},
     }
-    publisher.publish_state("health", encode(message))
+    publisher.retry_refused()
+    publisher.publish_state("health", encode(message), encode(message | {"near_misses": []}))
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

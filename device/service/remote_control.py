@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from device.config.models import Probability
 from device.service.commands import (
+    CHECK,
     OFF,
     ON,
     CommandRefusedError,
@@ -80,6 +81,8 @@ class RemoteControl:
             name: the topic after `command/`; may be anything.
             payload: may be anything.
         """
+        if name == CHECK:
+            return
         try:
             self._execute(name, payload)
         except CommandRefusedError as error:

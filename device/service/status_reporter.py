@@ -4,6 +4,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from device.config.models import Config
+from device.monitoring.health import Health
+from device.mqtt.publisher import Publisher
 from device.service.systemd import Notify
 from device.util.log_throttle import LogThrottle
 from device.util.supervised_thread import THREADS
@@ -77,3 +80,16 @@ class StatusReporter:
             else:
                 _LOGGER.warning("all parts make progress again")
         return not hanging
+
+
+def status_line(health: Health, publisher: Publisher, config: Config) -> str:
+    """Describe the state in one line for a person, as `systemctl status` shows it."""
+    status = publisher.status()
+    broker = f"broker {config.mqtt.host}:{config.mqtt.port}"
+    return ". ".join(
+        (
+            health.summary(),
+            f"{broker} connected" if status.connected else f"{broker} away",
+            f"{status.outbox.depth or 'no'} messages wait",
+        )
+    )

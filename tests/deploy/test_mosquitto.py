@@ -7,7 +7,8 @@ import sys
 import pytest
 from support import Peer, wait_until
 
-from device.config.models import MqttConfig
+from device.cli.check_broker import BrokerChecks
+from device.config.models import Config, MqttConfig
 from device.errors import UnavailableError
 from device.mqtt.subscriber import Subscriber
 
@@ -114,3 +115,16 @@ def test_a_wrong_login_is_refused(broker, user, password):
         Subscriber(config, password),
     ):
         pass
+
+
+@pytest.mark.parametrize(("user", "node_id", "faults"), [("balcony", "balcony", set()), ("balcony", "attic", "most")])
+def test_the_check_tries_the_access_rules(broker, tmp_path, user, node_id, faults):
+    """`earshot check` passes with the example's rules, and names each topic that they forbid with another node_id."""
+    (tmp_path / "password").write_text(f"{user}'s password\n")
+    mqtt = MqttConfig(host="127.0.0.1", port=broker.port, username=user, password_file=tmp_path / "password")
+    results = list(BrokerChecks(Config(node_id=node_id, mqtt=mqtt), "siren").results())
+    found = {result.check for result in results if result.state == "fault"}
+    if faults == "most":
+        assert found == {result.check for result in results} - {"broker", "receive birth", "receive commands"}
+    else:
+        assert found == faults

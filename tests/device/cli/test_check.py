@@ -18,6 +18,8 @@ from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
+PUBLISHED = ["event", "backlog", "status", "health", "listening", "sound", "threshold", "spectrogram", "discovery"]
+TOPICS = [*(f"publish {kind}" for kind in PUBLISHED), "receive commands", "receive birth"]
 BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close other programs that record from it"}
 
 
@@ -72,7 +74,7 @@ def test_all_checks_pass_with_microphone_and_broker(sound_server, mosquitto, tmp
         player.kill()
         player.wait()
     lines = [re.fullmatch(r"\[(\w+)\] +([a-z ]+): (.+)", line) for line in done.stdout.splitlines()]
-    assert [line[2] for line in lines] == CHECKS
+    assert [line[2] for line in lines] == CHECKS + TOPICS
     assert "fault" not in [line[1] for line in lines], done.stdout
     assert done.returncode == 0
     assert done.stderr == ""

@@ -1,7 +1,10 @@
 import logging
+import re
 import shutil
+import ssl
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from support import wait_until
@@ -146,3 +149,48 @@ def test_a_file_that_is_away_at_a_reconnect_is_retried(make_tls, signed, tmp_pat
         publisher.send(EVENT)
         assert publisher.wait_delivered(20) == 0
     assert THREADS.failures == before
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """Apply the strict rules of Python 3.13 to certificates."""
+    make_context = ssl.create_default_context
+
+    def make_strict(**options):
+        context = make_context(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", make_strict)
+
+
+def test_a_certificate_that_breaks_a_strict_rule_has_its_own_cure(make_tls, signed, strict):
+    """Under the strict rules of Python 3.13, the cure for a missing extension is another certificate."""
+    tls = {"enabled": True, "ca_file": signed / "authority.crt"}
+    with pytest.raises(UnavailableError, match=r"breaks a rule of RFC 5280 \(.*\), .*Issue it and its authority's"):
+        Subscriber(MqttConfig(port=make_tls("localhost").port, tls=tls), None).__enter__()
+
+
+def test_the_certificates_of_the_troubleshooting_page_are_accepted(make_mosquitto, tmp_path, strict):
+    """Certificates that are issued with the commands of the page pass the strict rules."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "troubleshooting.md").read_text()
+    (commands,) = (block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "openssl" in block)
+    subprocess.run(["sh", "-ec", commands.replace("broker.local", "localhost")], cwd=tmp_path, check=True)
+    files = f"certfile {tmp_path}/broker.crt\nkeyfile {tmp_path}/broker.key"
+    broker = make_mosquitto(f"user root\nallow_anonymous true\n{files}")
+    broker.start()
+    with Subscriber(MqttConfig(port=broker.port, tls={"enabled": True, "ca_file": tmp_path / "authority.crt"}), None):
+        pass
+
+
+def test_an_encrypted_key_is_a_fault_of_the_settings(signed, tmp_path):
+    """A key with a passphrase is one error with the cure, in a file of its own or with the certificate."""
+    openssl(tmp_path, "pkey", "-in", signed / "client.key", "-aes256", "-passout", "pass:x", "-out", "locked.key")
+    both = tmp_path / "both.pem"
+    both.write_text((signed / "client.crt").read_text() + (tmp_path / "locked.key").read_text())
+    for tls, key in (
+        ({"certificate_file": signed / "client.crt", "key_file": tmp_path / "locked.key"}, "key_file"),
+        ({"certificate_file": both}, "certificate_file"),
+    ):
+        with pytest.raises(ConfigError, match=rf"mqtt\.tls\.{key} .*: the key is encrypted.*openssl pkey"):
+            Subscriber(MqttConfig(tls={"enabled": True, **tls}), None)
