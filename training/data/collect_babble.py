@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
@@ -125,7 +126,7 @@ def _decode(path: Path) -> Wave:
     return np.frombuffer(raw, "<f4")
 
 
-def _rms(wave: NDArray[np.floating]) -> float:
+def _rms(wave: NDArray[np.floating[Any]]) -> float:
     return max(float(np.sqrt(np.square(wave, dtype=np.float64).mean())), 1e-9)
 
 
