@@ -56,7 +56,7 @@ def add_data_options(step: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder of clips that only train: ESC-50, or rebuilt clips with table.csv; can be repeated",
+        help="folder of clips that only train: ESC-50, rebuilt clips with table.csv, or others; can be repeated",
     )
     add("--copies", type=non_negative, metavar="N", help="augmented copies of each clip (8)")
     add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")

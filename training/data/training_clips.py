@@ -1,8 +1,8 @@
-"""Clips that only train: ESC-50, and slices rebuilt from log-mels of UrbanSound8K. They never test or validate.
+"""Clips that only train: ESC-50, slices rebuilt from log-mels of UrbanSound8K, and others. They never test or validate.
 
 ESC-50 (K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015): a folder named like a
 label holds further recordings of it, the other folders hold negatives. One fold of ESC-50 is held out entirely, for a
-last test of a finished network.
+last test of a finished network. The files of any other folder are read in the same way, each as one recording.
 """
 
 import re
@@ -32,19 +32,19 @@ def add_training_clips(dataset: Dataset, folders: Sequence[Path]) -> Dataset:
     ESC-50's held-out fold are left out too.
 
     Raises:
-        InputError: a folder is missing, its table is invalid, or it is of neither kind.
+        InputError: a folder is missing or empty, or its table is invalid.
     """
     clips, found = dataset.clips, []
     for folder in folders:
         if not folder.is_dir():
             raise InputError(
-                f"no clips at {folder}: not a folder. Set --also to a folder of ESC-50 or of rebuilt clips"
+                f"no clips at {folder}: not a folder. Set --also to ESC-50, rebuilt clips or a folder of other sounds"
             )
         if (folder / TABLE).exists():
             added = list(_rebuilt_clips(folder, dataset.labels))
         else:
             clips = tuple(clip for clip in clips if clip.label != UNKNOWN or not is_held_out(clip.path))
-            added = list(_esc50_clips(folder, dataset.labels, clips))
+            added = list(_class_folder_clips(folder, dataset.labels, clips))
         present = {clip.path.resolve() for clip in clips}
         added = [clip for clip in added if clip.path.resolve() not in present]
         clips += tuple(added)
@@ -56,36 +56,40 @@ def add_training_clips(dataset: Dataset, folders: Sequence[Path]) -> Dataset:
     return replace(dataset, clips=clips, description=description)
 
 
+def held_out_esc50(folders: Sequence[Path], labels: Sequence[str]) -> list[Clip]:
+    """Return the clips of ESC-50's held-out fold, for the last test of a finished network."""
+    files = (path for folder in folders for path in sound_files(folder) if is_held_out(path))
+    return [_clip(path, path.parent, labels, {}) for path in files]
+
+
 def is_held_out(path: Path) -> bool:
     """Return whether a file is of ESC-50's held-out fold, by its name."""
     name = _ESC50_NAME.match(path.name)
     return name is not None and int(name["fold"]) == ESC50_HELD_OUT_FOLD
 
 
-def _esc50_clips(folder: Path, labels: Sequence[str], dataset_clips: Sequence[Clip]) -> Iterator[Clip]:
-    """Yield the clips of ESC-50 that are not held out.
+def _class_folder_clips(folder: Path, labels: Sequence[str], dataset_clips: Sequence[Clip]) -> Iterator[Clip]:
+    """Yield the clips of a folder that are not of ESC-50's held-out fold.
 
-    A recording may have clips in several folders of sounds. Where the dataset contains one of them, the others are left
-    out together with it.
+    A recording of ESC-50 may have clips in several folders of sounds. Where the dataset contains one of them, the
+    others are left out together with it.
     """
-    files = [path for path in sound_files(folder) if _ESC50_NAME.match(path.name)]
+    files = sound_files(folder)
     if not files:
-        raise InputError(
-            f"{folder}: neither {TABLE} nor sound files named like ESC-50's (1-100032-A-0.wav) found. Set --also to a "
-            "folder of ESC-50 or of rebuilt clips, --negatives to other sounds"
-        )
+        raise InputError(f"{folder}: neither {TABLE} nor sound files found. Set --also to a folder with sounds")
     folds: dict[str, set[int]] = defaultdict(set)
     for clip in dataset_clips:
         if name := _ESC50_NAME.match(clip.path.name):
             folds[name["recording"]] |= {clip.fold, *clip.tied_folds} - {TRAINING_FOLD}
-    yield from (_esc50_clip(path, labels, folds) for path in files if not is_held_out(path))
+    yield from (_clip(path, folder, labels, folds) for path in files if not is_held_out(path))
 
 
-def _esc50_clip(path: Path, labels: Sequence[str], folds: Mapping[str, set[int]]) -> Clip:
+def _clip(path: Path, folder: Path, labels: Sequence[str], folds: Mapping[str, set[int]]) -> Clip:
     name = _ESC50_NAME.match(path.name)
-    recording = name["recording"] if name else path.stem
+    recording = f"esc50/{name['recording']}" if name else f"{folder.name}/{path.relative_to(folder)}"
     label = path.parent.name if path.parent.name in labels else UNKNOWN
-    return Clip(path, label, f"esc50/{recording}", TRAINING_FOLD, None, tuple(sorted(folds.get(recording, ()))))
+    tied = folds.get(name["recording"], set()) if name else set()
+    return Clip(path, label, recording, TRAINING_FOLD, None, tuple(sorted(tied)))
 
 
 def _rebuilt_clips(folder: Path, labels: Sequence[str]) -> Iterator[Clip]:

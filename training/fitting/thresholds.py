@@ -24,8 +24,9 @@ ODDS_CANDIDATES = np.exp(np.arange(6.5, 15.25, 0.25))
 """Candidates of the factor on the initial live odds of `unknown`. Half an hour of ambience can be silent by chance, so
 the lowest candidate, too, was chosen on the street benchmark of the evaluation folds."""
 
-ENSEMBLE_ODDS_CANDIDATES = np.exp(np.arange(4.0, 20.25, 0.25))
-"""Candidates of the live odds themselves, for a bundle with the AudioSet network."""
+ENSEMBLE_ODDS_CANDIDATES = np.exp(np.arange(5.5, 8.25, 0.25))
+"""Candidates of the live odds themselves, for a bundle with the AudioSet network. Half an hour of ambience contains one
+or two confusing places or none, so the search alone would end at odds between 50 and 3,000,000 (docs/trials.md)."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.manifest import LiveScoring, Scoring
+from device.model.manifest import ClipScoring, LiveScoring, Scoring
 from training.data.windows import SampleWindows
 from training.fitting import thresholds
+from training.fitting.calibration import HeldOutLogits, choose_unknown_bias
 from training.fitting.fusion import (
     LiveWindows,
     choose_clip_rule,
@@ -21,6 +22,9 @@ from training.fitting.thresholds import ambience_spans
 from training.models.checkpoint import TrainedEnsemble
 from training.workflow.experiment_data import ExperimentData
 from training.workflow.network_kind import FittedHeads, NetworkKind, live_head
+
+FUSED_UNKNOWN_COST = 0.02
+"""Share of labelled validation clips that may become `unknown` by the fused scores, 0 to 1."""
 
 
 class EnsembleFitter:
@@ -42,10 +46,16 @@ class EnsembleFitter:
         Raises:
             InputError: a clip or the weights are unreadable.
         """
-        fitted = {kind.name: kind.fit(fold) for kind in self._kinds}
+        fitted: dict[str, FittedHeads] = {kind.name: kind.fit(fold) for kind in self._kinds}
+        if len(self._kinds) > 1:
+            clip_rule, fitted = self._fuse_clips(fold, fitted)
         ambience = self._data.ambience
         rows, ambience_scores = self._predict(fold, fitted, ambience.windows, "features of ambience")
-        scoring = self._scoring(fold, fitted, ambience_scores)
+        if len(self._kinds) > 1:
+            live_rule = self._fuse_live(fold, fitted, ambience_scores)
+            scoring = Scoring(order=tuple(fitted), clip=clip_rule, live=live_rule)
+        else:
+            scoring = single_scoring(self._kinds[0].name)
         scores = fuse_windows(ambience_scores, self._labels, scoring.live)
         validated = np.isin(self._data.dataset.clip_folds[: len(ambience.seconds)], self._validation_folds(fold))
         rule = thresholds.choose_live_rule(
@@ -67,21 +77,35 @@ class EnsembleFitter:
         }
         return TrainedEnsemble(networks, scoring, rule.odds, rule.thresholds, rule.false_alarms, settings)
 
-    def _scoring(
-        self, fold: int | None, fitted: Mapping[str, FittedHeads], ambience: Sequence[NDArray[np.float32]]
-    ) -> Scoring:
-        """Choose the fusion; with one network there is nothing to choose."""
-        names = [kind.name for kind in self._kinds]
-        if len(names) == 1:
-            return single_scoring(names[0])
+    def _fuse_clips(
+        self, fold: int | None, fitted: Mapping[str, FittedHeads]
+    ) -> tuple[ClipScoring, dict[str, FittedHeads]]:
+        """Choose the fusion for clips, and the bias of `unknown` that all heads for clips share.
+
+        Each head has its own bias already. The fused scores cost fewer labelled clips, so there is room for more.
+        """
         targets = label_indices(self._data.dataset)
         clips = [kind.predict_validation_clips(fold, fitted[kind.name]) for kind in self._kinds]
-        clip_rule = choose_clip_rule(names, [each for _, each in clips], clips[0][0], targets, self._labels)
+        clip, probabilities = clips[0][0], [each for _, each in clips]
+        rule = choose_clip_rule(list(fitted), probabilities, clip, targets, self._labels)
+        if probabilities[0].shape[1] == self._labels:
+            return rule, dict(fitted)
+        fused = fuse_windows(probabilities, self._labels, rule)
+        held_out = HeldOutLogits(np.log(np.maximum(fused, np.float32(1e-6))), clip)
+        bias = choose_unknown_bias(held_out, targets, self._labels, 1.0, FUSED_UNKNOWN_COST)
+        return rule, {
+            name: {head: each.with_unknown_bias(bias) if head == "clip" else each for head, each in heads.items()}
+            for name, heads in fitted.items()
+        }
+
+    def _fuse_live(
+        self, fold: int | None, fitted: Mapping[str, FittedHeads], ambience: Sequence[NDArray[np.float32]]
+    ) -> LiveScoring:
+        """Choose the fusion for live sound."""
         windows = self._data.live_windows
         rows, sounds = self._predict(fold, fitted, windows, "features of live windows")
-        live_windows = LiveWindows(sounds, targets[windows.clip[rows]])
-        live_rule = choose_live_rule(names, live_windows, ambience, self._labels)
-        return Scoring(order=tuple(names), clip=clip_rule, live=live_rule)
+        live_windows = LiveWindows(sounds, label_indices(self._data.dataset)[windows.clip[rows]])
+        return choose_live_rule(list(fitted), live_windows, ambience, self._labels)
 
     def _predict(
         self, fold: int | None, fitted: Mapping[str, FittedHeads], windows: SampleWindows, description: str

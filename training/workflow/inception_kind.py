@@ -15,7 +15,8 @@ from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spec
 from training.export.bundle_writer import CALIBRATION_WINDOWS, NetworkPart
 from training.fitting.backbone_features import EXPORT_WINDOWS, BackboneFeatures, Examples
 from training.fitting.fine_tuning import FineTuneConfig, TrainingWindows, best_epoch, fine_tune_with_validation
-from training.fitting.head_trainer import FittedHead, HeadConfig, HeadTrainer
+from training.fitting.fitted_head import FittedHead
+from training.fitting.head_trainer import HeadConfig, HeadTrainer
 from training.models.backbone import BackboneConfig, build_backbone
 from training.models.checkpoint import TrainedNetwork
 from training.models.head import Head, attach_head, predict_logits

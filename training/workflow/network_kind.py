@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from training.data.windows import SampleWindows
 from training.export.bundle_writer import NetworkPart
 from training.fitting.backbone_features import Examples
-from training.fitting.head_trainer import FittedHead, HeadTrainer
+from training.fitting.fitted_head import FittedHead
+from training.fitting.head_trainer import HeadTrainer
 from training.models.checkpoint import TrainedHead, TrainedNetwork
 
 FittedHeads = Mapping[str, FittedHead]

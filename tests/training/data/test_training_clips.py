@@ -40,6 +40,17 @@ def test_esc50_fold_5_is_held_out(tmp_path, write_silence):
     assert not any(clip.path.name.startswith("5-") for clip in extended.clips)
 
 
+def test_files_of_any_other_folder_are_negatives_of_their_own_recordings(tmp_path, write_silence):
+    """Files without ESC-50's names are negatives, or clips of the label that their folder is named like."""
+    write_silence(tmp_path / "babble", ["babble-000.flac", "babble-001.flac", "drilling/mine.wav"])
+    added = add_training_clips(dataset(), [tmp_path / "babble"]).clips[6:]
+    assert [(clip.label, clip.recording, clip.tied_folds) for clip in added] == [
+        (UNKNOWN, "babble/babble-000.flac", ()),
+        (UNKNOWN, "babble/babble-001.flac", ()),
+        ("drilling", "babble/drilling/mine.wav", ()),
+    ]
+
+
 def test_clips_of_one_recording_stay_together(tmp_path, write_silence):
     """A clip is left out with the fold of the negative that was cut from the same recording."""
     write_silence(tmp_path, ["rain/1-100-B-10.wav", "rain/1-101-A-10.wav"])
@@ -88,17 +99,17 @@ def test_backgrounds_come_from_the_own_fold_or_from_a_fold_in_turn(tmp_path, wri
     ("fault", "message"),
     [
         ("missing", "no clips at"),
-        ("other names", "neither table.csv nor"),
+        ("empty", "neither table.csv nor"),
         ("columns", "columns missing: note"),
         ("carrier", r"table.csv:2: .*names no carrier"),
         ("fold", r"table.csv:2: fold is 'x'"),
     ],
 )
 def test_unusable_folders_are_one_clear_line(tmp_path, write_silence, fault, message):
-    """A folder that is missing, of neither kind, or has a wrong table is one line with the path."""
+    """A folder that is missing, empty, or has a wrong table is one line with the path."""
     folder = tmp_path / "extra"
-    if fault == "other names":
-        write_silence(folder, ["a.wav"])
+    if fault == "empty":
+        folder.mkdir()
     if fault == "columns":
         write_table(folder, write_silence, "a.wav,drilling,fs1,1", columns="file,class,fsID,fold")
     if fault == "carrier":

@@ -7,7 +7,8 @@ from device.model.ensemble import asks_others, fuse
 from device.model.manifest import ClipScoring, LiveScoring
 from training.fitting.fusion import (
     ASK_ABOVE,
-    FIRST_WEIGHTS,
+    CLIP_WEIGHTS,
+    LIVE_WEIGHT,
     LiveWindows,
     choose_clip_rule,
     choose_live_rule,
@@ -64,8 +65,8 @@ def test_the_better_network_gets_the_higher_weight():
     good, useless = draw(rng, target, 2.0), draw(rng, np.zeros(600, int), 0.0)
     alone = choose_clip_rule(NAMES, [good, useless], clip, target, LABELS)
     confirmed = choose_clip_rule(NAMES, [useless, good], clip, target, LABELS)
-    assert alone.weights["first"] == max(FIRST_WEIGHTS)
-    assert confirmed.weights["first"] == min(FIRST_WEIGHTS)
+    assert alone.weights["first"] == max(CLIP_WEIGHTS)
+    assert confirmed.weights["first"] == min(CLIP_WEIGHTS)
 
 
 def test_negatives_do_not_choose_the_clip_rule():
@@ -80,14 +81,14 @@ def test_negatives_do_not_choose_the_clip_rule():
     assert every == labelled
 
 
-def test_live_sound_is_confirmed_by_a_network_that_errs_elsewhere():
-    """Networks with independent false alarms together let less ambience pass, so the second gets weight."""
+def test_live_sound_is_confirmed_by_the_second_network():
+    """Both networks have the fixed weights of live sound, and a bound from the candidates."""
     rng = np.random.default_rng(4)
     target = rng.integers(0, LABELS, 800)
     ambience = np.full(2000, LABELS)
     sounds = LiveWindows([draw(rng, target, 2.5) for _ in NAMES], target)
     rule = choose_live_rule(NAMES, sounds, [draw(rng, ambience, 2.5) for _ in NAMES], LABELS)
-    assert rule.weights["second"] >= 0.4
+    assert rule.weights == {"first": LIVE_WEIGHT, "second": 1.0 - LIVE_WEIGHT}
     assert rule.ask_above in ASK_ABOVE
 
 
