@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one case a command
+def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911, PLR0912 - one case a command
     """Run the command. Its module is imported only now, so `earshot devices` loads no TFLite and `classify` no MQTT."""
     match arguments.command:
         case "run":
@@ -83,6 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one cas
             from device.cli import clips
 
             return clips.run(arguments)
+        case "web":
+            from device.cli import web
+
+            return web.run(arguments)
         case "config":
             from device.cli import config
 
