@@ -56,7 +56,7 @@ class Page:
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(
+        application = Starlette(
             routes=[
                 Route("/", self.day),
                 Route("/events/{event_id}", self.event),
@@ -76,6 +76,8 @@ class Page:
             middleware=[Middleware(Guard, access=self._access)],
             exception_handlers={HTTPException: self._http_error, UnavailableError: self._unavailable},
         )
+        application.router.redirect_slashes = False  # it redirects to an absolute address, without a proxy's prefix
+        return application
 
     def day(self, request: Request) -> Response:
         """Show one day: timeline, counts, events."""

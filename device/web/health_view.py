@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from device.web.languages import Translate, format_number
-from device.web.node_feed import NodeFeed
+from device.web.node_feed import NodeFeed, finite_number
 
 Grade = Literal["bad", "warning", "good"]
 _ORDER: Final = ("bad", "warning", "good")
@@ -57,9 +57,11 @@ def view_health(feed: NodeFeed, broker: str, history_fault: str, translate: Tran
     findings = []
     if history_fault:
         findings.append(Finding("bad", history_fault))
-    if not feed.is_connected:
+    if feed.fault:
+        findings.append(Finding("bad", f"{broker} {feed.fault}"))  # in English, as in the daemon's log
+    elif not feed.is_connected:
         text = _("The broker {broker} does not answer. Events are kept, and live values are missing.", broker=broker)
-        findings.append(Finding("bad", f"{text} {feed.fault}".strip()))
+        findings.append(Finding("bad", text))
     else:
         findings.append(Finding("good", _("The broker {broker} is connected.", broker=broker)))
         findings += _of_daemon(feed, _)
@@ -91,7 +93,7 @@ def _of_message(health: dict[str, Any], _: Translate, language: str) -> Iterator
         yield Finding("good" if state == "ok" else "bad", _(known))
     else:
         yield Finding("warning", str(_part(health, "microphone").get("message") or _("No microphone is reported.")))
-    if lost := _number(health.get("lost_audio_ms")):
+    if lost := finite_number(health.get("lost_audio_ms")):
         seconds = format_number(lost / 1000, 1, language)
         yield Finding("warning", _("{seconds} s of sound were lost since the start.", seconds=seconds))
     else:
@@ -99,29 +101,29 @@ def _of_message(health: dict[str, Any], _: Translate, language: str) -> Iterator
     yield from _of_queues(health, _)
     if reason := STRETCH.get(str(_part(health, "stretch").get("reason"))):
         yield Finding("warning", _(reason))
-    if inference := _number(health.get("inference_ms")):
+    if inference := finite_number(health.get("inference_ms")):
         milliseconds = format_number(inference, 0, language)
         yield Finding("good", _("A window is classified in {milliseconds} ms.", milliseconds=milliseconds))
-    if temperature := _number(health.get("temperature_celsius")):
+    if temperature := finite_number(health.get("temperature_celsius")):
         yield Finding("good", _("The temperature is {celsius} °C.", celsius=format_number(temperature, 0, language)))
-    if "under_voltage" in (_part(health, "throttling").get("now") or ()):
+    if "under_voltage" in _list(_part(health, "throttling"), "now"):
         yield Finding("bad", _("The voltage is too low. Use the original power supply."))
 
 
 def _of_queues(health: dict[str, Any], _: Translate) -> Iterator[Finding]:
     outbox, history = _part(health, "outbox"), _part(health, "history")
-    if depth := _number(outbox.get("depth")):
+    if depth := finite_number(outbox.get("depth")):
         yield Finding("warning", _("{count} messages wait for the broker.", count=round(depth)))
     else:
         yield Finding("good", _("No message waits for the broker."))
-    if dropped := _number(outbox.get("dropped")):
+    if dropped := finite_number(outbox.get("dropped")):
         yield Finding("bad", _("{count} messages were dropped before the broker had them.", count=round(dropped)))
     for part in (outbox, history):
         if trouble := part.get("trouble"):
             yield Finding("bad", str(trouble))
-    if rows := _number(history.get("rows")):
+    if rows := finite_number(history.get("rows")):
         yield Finding("good", _("The history contains {count} events.", count=round(rows)))
-    if missing := _part(health, "threads").get("missing"):
+    if missing := _list(_part(health, "threads"), "missing"):
         yield Finding("bad", _("Parts of Earshot have stopped: {names}.", names=", ".join(map(str, missing))))
 
 
@@ -130,8 +132,9 @@ def _part(message: dict[str, Any], key: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _list(message: dict[str, Any], key: str) -> list[Any]:
+    values = message.get(key)
+    return values if isinstance(values, list) else []
 
 
 def _age_seconds(time: object) -> float | None:

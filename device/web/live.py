@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from device.web.languages import Translate, name_of_label
-from device.web.node_feed import NodeFeed
+from device.web.node_feed import NodeFeed, finite_number
 
 MOST_VIEWERS: Final = 20
 """Browsers that may watch at once. Each holds a connection."""
@@ -73,6 +73,13 @@ def live_values(feed: NodeFeed, translate: Translate) -> dict[str, Any]:
         "listening": feed.text("listening") != "OFF",
         "sounding": [name_of_label(slug, translate) for slug, state in feed.states("sound").items() if state == "ON"],
         "unknown": feed.text("unknown/last"),
-        "last": {key: event.get(key) for key in ("level_dbfs", "gate", "start_time")} | {"label": name(event)},
-        "near": [{"label": name(miss), "confidence": miss.get("confidence")} for miss in near[-_NEAREST:]],
+        "last": {
+            "label": name(event),
+            "level_dbfs": finite_number(event.get("level_dbfs")),
+            "gate": str(event.get("gate", "")),
+            "start_time": str(event.get("start_time", "")),
+        },
+        "near": [
+            {"label": name(miss), "confidence": finite_number(miss.get("confidence"))} for miss in near[-_NEAREST:]
+        ],
     }

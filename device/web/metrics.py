@@ -6,7 +6,7 @@ The format is written here, because the client library keeps counters of its own
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from device.web.node_feed import NodeFeed
+from device.web.node_feed import NodeFeed, finite_number
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _VALUES: Final = (
@@ -62,7 +62,7 @@ def _find(message: dict[str, Any], path: tuple[str, ...]) -> float | None:
     value: Any = message
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return finite_number(value)
 
 
 def _escape(label: str) -> str:

@@ -1,6 +1,7 @@
 """Node feed: what the daemon publishes, as a subscriber of the broker receives it, and the commands to the daemon."""
 
 import json
+import math
 import threading
 from collections import Counter
 from typing import Any, Final, Self
@@ -88,11 +89,7 @@ class NodeFeed:
 
     def message(self, topic: str) -> dict[str, Any]:
         """Return the last message of a topic, as in `health`; empty without one."""
-        try:
-            content = json.loads(self._values.get(topic, b""))
-        except ValueError:
-            return {}
-        return content if isinstance(content, dict) else {}
+        return parse_message(self._values.get(topic, b""))
 
     def states(self, kind: str) -> dict[str, str]:
         """Return the last payloads below `sound/` or `threshold/`, by slug, sorted."""
@@ -159,3 +156,23 @@ class NodeFeed:
             with self._lock:
                 if label in self._events or len(self._events) < _MOST_TOPICS:
                     self._events[label] += 1
+
+
+def parse_message(payload: bytes) -> dict[str, Any]:
+    """Return the JSON object of a payload, which may be anything; empty if it is none."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):  # nested thousands of levels deep
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def finite_number(value: object) -> float | None:
+    """Return a number of a message as float; None for anything else, also for NaN and infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

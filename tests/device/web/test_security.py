@@ -134,6 +134,7 @@ def test_a_proxy_may_replace_the_name(make_client, history, token):
         "/static/..%2f..%2f..%2fconfig.yaml",
         "/events/*/clip.flac",
         "//etc/passwd",
+        "/health/",
     ],
 )
 def test_no_path_leads_outside(client, path):

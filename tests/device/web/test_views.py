@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from history_events import end_message, write_history
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from device.history.reader import HistoryReader
 from device.web import health_view, rendering
@@ -15,6 +17,7 @@ from device.web.health_view import view_health
 from device.web.languages import LANGUAGES, catalogue, translator
 from device.web.live import MOST_VIEWERS, LiveStream, live_values
 from device.web.metrics import metrics
+from device.web.node_feed import parse_message
 from device.web.threshold_view import view_thresholds
 
 WEB = Path(health_view.__file__).parent
@@ -49,16 +52,39 @@ def test_health_without_a_broker_or_daemon(feed):
     assert findings(feed)[0][1].startswith("Earshot is not running")
     feed.is_connected = False
     assert [grade for grade, _ in findings(feed)] == ["bad"]
+    feed.fault = "refuses the connection (Not authorized). Check mqtt.username and mqtt.password_file"
+    assert findings(feed) == [("bad", f"localhost:1883 {feed.fault}")]
 
 
-@pytest.mark.parametrize(
-    "message", [{"microphone": 3, "outbox": None}, {"lost_audio_ms": "many", "time": 5}, {"throttling": {"now": None}}]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
 )
-def test_a_foreign_health_message_does_no_harm(feed, message):
-    """A health message with other types gives findings and metrics without it."""
-    feed.values["health"] = message
+FIELDS = ["time", "microphone", "lost_audio_ms", "outbox", "history", "threads", "throttling", "stretch", "near_misses"]
+PARTS = ["state", "message", "depth", "dropped", "trouble", "rows", "missing", "now", "reason", "label", "confidence"]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    health=st.dictionaries(
+        st.sampled_from(FIELDS), JSON | st.dictionaries(st.sampled_from(PARTS), JSON) | st.lists(JSON), max_size=6
+    ),
+    event=st.dictionaries(st.sampled_from(["label", "level_dbfs", "gate", "start_time"]), JSON),
+)
+@example(health={"threads": {"missing": 5}, "throttling": {"now": 1}, "outbox": {"depth": float("nan")}}, event={})
+def test_a_foreign_message_does_no_harm(feed, health, event):
+    """A message with other types and numbers gives findings, metrics and live values without them."""
+    feed.values |= {"health": health, "event": event}
     assert findings(feed)
     assert "earshot_online 1" in metrics(feed)
+    json.dumps(live_values(feed, translator("en")), allow_nan=False)
+
+
+@pytest.mark.parametrize("payload", [b"[" * 100_000, b"\xff", b"[1]", b"", b"{"])
+def test_a_payload_that_is_no_message_is_empty(payload):
+    """A payload that is no JSON object counts as no message."""
+    assert parse_message(payload) == {}
 
 
 def test_thresholds_count_the_last_week(tmp_path):
@@ -85,7 +111,7 @@ def test_live_values_name_what_sounds(feed):
     }
     values = live_values(feed, translator("de"))
     assert values["sounding"] == ["Sirene"]
-    assert values["last"] == {"label": "Sirene", "level_dbfs": -20.5, "gate": "vad", "start_time": None}
+    assert values["last"] == {"label": "Sirene", "level_dbfs": -20.5, "gate": "vad", "start_time": ""}
     assert values["near"] == [{"label": "Hundegebell", "confidence": 0.4}]
 
 
