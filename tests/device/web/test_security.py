@@ -1,7 +1,7 @@
 """Tests of the page's guard: names, origins, tokens, paths, headers."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
@@ -142,12 +142,14 @@ def test_no_path_leads_outside(client, path):
     assert client.get(path).status_code == 404
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=60))
 def test_only_an_event_id_is_searched_for(text):
     """Nothing with a slash, dot or pattern counts as an event id."""
     assert not is_event_id(text) or set(text) <= set("0123456789abcdef-")
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=40), st.text(max_size=40), st.text(max_size=40))
 def test_no_header_makes_the_guard_fail(host, origin, cookie):
     """Any header gets an answer, and none of them the right to change something."""
