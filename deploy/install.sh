@@ -5,6 +5,7 @@
 #   deploy/install.sh --upgrade      replace the installed version; go back to it if the new one does not become ready
 #   deploy/install.sh --rollback     go back to the previous version
 #   deploy/install.sh --uninstall    remove the program, keep settings and data; with --purge, remove these, too
+#   ... --web                        turn the page in the browser on as well (docs/web.md); it is off otherwise
 #   ... --dry-run                    print the steps and change nothing; needs no root
 #
 # It can be run again at any time, also after an interruption: each step checks whether it is already done. Nothing is
@@ -52,7 +53,7 @@ step() {
 }
 
 main() {
-    action=install dry_run=false purge=false
+    action=install dry_run=false purge=false web=false
     read_arguments "$@"
     $dry_run || [ "$(id -u)" -eq 0 ] || die "the installer needs root. Run: sudo $0 $*"
     one_at_a_time
@@ -83,10 +84,12 @@ read_arguments() {
             ;;
         --dry-run) dry_run=true ;;
         --purge) purge=true ;;
-        *) wrong "'$argument' is none of --upgrade, --rollback, --uninstall, --purge, --dry-run" ;;
+        --web) web=true ;;
+        *) wrong "'$argument' is none of --upgrade, --rollback, --uninstall, --purge, --web, --dry-run" ;;
         esac
     done
     ! $purge || [ "$action" = uninstall ] || wrong "--purge goes with --uninstall"
+    case $action in uninstall | rollback) ! $web || wrong "--web goes with an installation or --upgrade" ;; esac
 }
 
 one_at_a_time() {
@@ -263,6 +266,8 @@ start_and_judge() {
     # A service that the user has turned off stays off after an upgrade.
     [ "$action" = upgrade ] || ! command -v systemctl >/dev/null ||
         step "enable the service, so that it starts at boot" systemctl enable --quiet earshot.service
+    ! $web || ! command -v systemctl >/dev/null ||
+        step "enable the page in the browser" systemctl enable --quiet earshot-web.service
     if ! systemd_runs; then
         say "systemd is not running here, so nothing is started. The service starts at the next boot"
         return 0
@@ -289,6 +294,9 @@ start_services() {
     for service in $(services); do
         systemctl restart "$service" && keeps_running "$service" || return
     done
+    # The page is no part of the judgement: the daemon runs without it.
+    if $web; then systemctl restart earshot-web.service; else systemctl try-restart earshot-web.service; fi ||
+        say "the page in the browser does not start. See its log: journalctl -u earshot-web"
     touch "$home/current/ready"
 }
 
@@ -353,13 +361,13 @@ uninstall() {
 }
 
 stop_services() {
-    ! systemd_runs || systemctl stop earshot.service 'earshot@*.service'
-    systemctl disable --quiet earshot.service 2>/dev/null || true # absent if it runs a second time
+    ! systemd_runs || systemctl stop earshot-web.service earshot.service 'earshot@*.service'
+    systemctl disable --quiet earshot-web.service earshot.service 2>/dev/null || true # absent if it runs a second time
 }
 
 remove_program() {
-    rm -rf "$home" "$units"/earshot.service "$units"/earshot@.service "$units"/*.wants/earshot@*.service "$command" \
-        "${completions[@]}"
+    rm -rf "$home" "$units"/earshot.service "$units"/earshot-web.service "$units"/earshot@.service \
+        "$units"/*.wants/earshot@*.service "$command" "${completions[@]}"
     [ ! -L "$settings/models" ] || rm "$settings/models"
     ! systemd_runs || systemctl daemon-reload
 }

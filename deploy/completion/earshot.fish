@@ -50,8 +50,8 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history devices check forget listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' config 'config explain' 'config schema'
-set -g _shtab_earshot_opts_with_value --bundle --by --config --input --input-rate --label --meter --report --search --set --since --speed --until -c
+set -g _shtab_earshot_commands run classify gate events history devices check forget listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web config 'config explain' 'config schema'
+set -g _shtab_earshot_opts_with_value --bundle --by --config --input --input-rate --label --meter --port --report --search --set --since --speed --until -c
 
 complete -c earshot -e
 complete -c earshot -f
@@ -146,6 +146,12 @@ complete -c earshot -n '_shtab_earshot_using clips export; and test $_shtab_ears
 complete -c earshot -n '_shtab_earshot_using clips; and test $_shtab_earshot_npos -eq 0' -a purge -d 'Delete the clips without a correction.'
 complete -c earshot -n '_shtab_earshot_using clips purge' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using clips purge' -l corrected -d 'delete corrected clips as well'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a web -d 'Serve the page in the browser: history, clips, state.'
+complete -c earshot -n '_shtab_earshot_using web' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using web' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using web' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using web' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using web' -l port -x -d 'TCP port (default: web.port, 8470)'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a config -d 'Explain the settings, print their JSON Schema.'
 complete -c earshot -n '_shtab_earshot_using config' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using config' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

@@ -70,6 +70,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot clips purge", "delete the clips without a correction"),
         ("earshot clips purge --corrected", "delete all clips"),
     ),
+    "earshot web": (
+        ("earshot web", "serve the page at http://127.0.0.1:8470/"),
+        ("earshot web --port 8080", "use another port"),
+    ),
     "earshot config": (
         ("earshot config explain mqtt", "list the keys of a section"),
         ("earshot config explain mqtt.port", "describe a key"),

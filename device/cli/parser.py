@@ -56,6 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
     labels = commands.add("labels", text, _setting(), _as_json())
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
     _add_clips(commands)
+    web = commands.add("web", "serve the page in the browser: history, clips, state", _setting())
+    web.add_argument("--port", type=_port, metavar="N", help="TCP port (default: web.port, 8470)")
     _add_config(commands)
     return parser
 
@@ -209,6 +211,12 @@ def _node_id(text: str) -> str:
     if not text or set(text) & set("/+#\0"):
         raise argparse.ArgumentTypeError(f"is {text!r}, must be the name of a node, without '/', '+' and '#'")
     return text
+
+
+def _port(text: str) -> int:
+    if (port := whole_number(text, 1, 65535)) is None:
+        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a TCP port, 1 to 65535")
+    return port
 
 
 def _meter_seconds(text: str) -> int:

@@ -29,6 +29,7 @@ from device.config.detection import (
     NoiseFloorConfig,
     WindowConfig,
 )
+from device.config.web import WebConfig
 
 __all__ = [
     "MQTT_BYTES",
@@ -48,6 +49,7 @@ __all__ = [
     "Probability",
     "Seconds",
     "TlsConfig",
+    "WebConfig",
     "WindowConfig",
 ]
 
@@ -68,6 +70,7 @@ class Config(Section):
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()
+    web: WebConfig = WebConfig()
 
     @field_validator("node_id")
     @classmethod

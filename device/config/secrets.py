@@ -1,13 +1,16 @@
-"""Password of the MQTT broker: from a file or from a systemd credential, never from the command line."""
+"""Secrets, each from a file or a systemd credential: the broker's password and the token of the page."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from device.config.models import MQTT_BYTES, MqttConfig
+from device.config.models import MQTT_BYTES, MqttConfig, WebConfig
 from device.errors import ConfigError
 
 CREDENTIAL = Path("/etc/credstore/earshot.mqtt_password")
+WEB_CREDENTIAL = Path("/etc/credstore/earshot.web_token")
+TOKEN_LENGTH = 16
+"""Least number of characters of the page's token."""
 
 
 def read_password(config: MqttConfig, environment: Mapping[str, str] = os.environ) -> str | None:
@@ -16,31 +19,50 @@ def read_password(config: MqttConfig, environment: Mapping[str, str] = os.enviro
     Raises:
         ConfigError: the file is unreadable or empty. The message never contains the password.
     """
-    key, path = "mqtt.password_file", config.password_file
+    return _read("mqtt.password_file", config.password_file, CREDENTIAL, "password", environment)
+
+
+def read_token(config: WebConfig, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the first line of `token_file`, else of systemd's credential, else None.
+
+    Raises:
+        ConfigError: the file is unreadable, or its first line is too short. The message never contains the token.
+    """
+    token = _read("web.token_file", config.token_file, WEB_CREDENTIAL, "token", environment)
+    if token is not None and not (len(token) >= TOKEN_LENGTH and token.isascii() and token.isprintable()):
+        raise ConfigError(
+            f"web.token_file: the first line must have at least {TOKEN_LENGTH} printable ASCII characters. "
+            "Make one with: openssl rand -hex 32"
+        )
+    return token
+
+
+def _read(key: str, path: Path | None, credential: Path, noun: str, environment: Mapping[str, str]) -> str | None:
+    """Return the first line of a file, else of a systemd credential; None if neither is there."""
     if path is None:
-        key, path = "the credential", _credential(environment)
+        key, path = "the credential", _credential(credential, environment)
         if not os.access(path, os.R_OK):
             return None
     try:
-        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark, which is no password
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a byte order mark, which is no secret
     except OSError as error:
         raise ConfigError(
             f"{key} {path}: not readable ({error.strerror}). Check the path and its permissions"
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{key} {path}: not readable (byte {error.start} is not UTF-8). Save it as UTF-8") from error
-    password = text.partition("\n")[0].removesuffix("\r")
-    if not password:
-        raise ConfigError(f"{key} {path}: empty. Write the password on its first line")
-    if "\0" in password:
+    secret = text.partition("\n")[0].removesuffix("\r")
+    if not secret:
+        raise ConfigError(f"{key} {path}: empty. Write the {noun} on its first line")
+    if "\0" in secret:
         raise ConfigError(f"{key} {path}: the first line contains a NUL. Save it as UTF-8")
-    if len(password.encode()) > MQTT_BYTES:
-        raise ConfigError(f"{key} {path}: the first line is longer than MQTT allows. Write the password there")
-    return password
+    if len(secret.encode()) > MQTT_BYTES:
+        raise ConfigError(f"{key} {path}: the first line is longer than MQTT allows. Write the {noun} there")
+    return secret
 
 
-def _credential(environment: Mapping[str, str]) -> Path:
+def _credential(original: Path, environment: Mapping[str, str]) -> Path:
     """Return the credential's path: systemd's copy for the service, else the original, for `sudo earshot check`."""
     if folder := environment.get("CREDENTIALS_DIRECTORY"):
-        return Path(folder) / "mqtt_password"
-    return CREDENTIAL
+        return Path(folder) / original.name.removeprefix("earshot.")
+    return original

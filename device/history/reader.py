@@ -3,6 +3,7 @@
 Any number of readers, in any process, can read while the daemon writes.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ class HistoryReader:
                 "Use sudo for that of the service"
             ) from error
         with self._errors():
-            self._database = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_LOCK_SECONDS)
+            self._database = sqlite3.connect(self._address(), uri=True, timeout=_LOCK_SECONDS)
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
                 raise DamagedFileError(f"its format is version {version}, this program reads version {VERSION}")
@@ -111,6 +112,16 @@ class HistoryReader:
         with self._errors():
             return [dict(self._database.execute(query, (*span, *labels)).fetchall()) for span in pairwise(bounds)]
 
+    def confidences(self, since: float, until: float) -> Iterator[tuple[str, str, float]]:
+        """Yield vocabulary, label and confidence of each event of a span, in no order; faster than `events`."""
+        query = (
+            "SELECT json_extract(message, '$.vocabulary'), label, json_extract(message, '$.confidence') "
+            "FROM events WHERE start_time >= ? AND start_time < ?"
+        )
+        with self._errors():
+            rows = self._database.execute(query, (since, until)).fetchall()
+        yield from rows
+
     def event(self, event_id: str) -> dict[str, Any] | None:
         """Return the `end` message of an event; None if it is not in the history."""
         with self._errors():
@@ -129,6 +140,16 @@ class HistoryReader:
             (first,) = self._database.execute("SELECT min(start_time) FROM events").fetchone()
             (last,) = self._database.execute("SELECT max(start_time) FROM events").fetchone()
         return None if first is None else (first, last)
+
+    def _address(self) -> str:
+        """Return the address of the file for SQLite.
+
+        Where nothing may be written, SQLite cannot create the index of the write-ahead log, without which it reads no
+        file. If there is no such log, as no daemon runs, the file does not change and is read without one.
+        """
+        log = self._path.with_name(f"{self._path.name}-wal")
+        is_fixed = not os.access(self._path.parent, os.W_OK) and not log.exists()
+        return f"file:{quote(str(self._path))}?{'immutable=1' if is_fixed else 'mode=ro'}"
 
     def _pages(
         self, columns: str, since: float, until: float, labels: Sequence[str]

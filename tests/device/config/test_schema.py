@@ -33,6 +33,7 @@ WITHOUT_UNIT = {
     "events.thresholds",
     "events.audioset",
     "mqtt.port",
+    "web.port",
 }
 
 

@@ -131,3 +131,25 @@ def test_a_path_with_special_characters_is_read(tmp_path):
     write_history(folder / "history.db", [end_message()])
     with HistoryReader(folder / "history.db") as reader:
         assert reader.extent() is not None
+
+
+def test_confidences_of_a_span(path):
+    """The confidences of a span come with vocabulary and label."""
+    write_history(path, [end_message(float(each), "siren", confidence=each / 10) for each in range(5)])
+    with HistoryReader(path) as reader:
+        found = sorted(reader.confidences(1.0, 3.0))
+    assert found == [("bundle", "siren", 0.1), ("bundle", "siren", 0.2)]
+
+
+def test_a_history_in_a_folder_without_write_access_is_read(path, monkeypatch):
+    """A confined reader reads the history, with a daemon that writes it, and after it has ended."""
+    monkeypatch.setattr("device.history.reader.os.access", lambda *_: False)
+    table = HistoryTable(path)
+    table.insert([EndedEvent(end_message(1.0), CREATED)])
+    with HistoryReader(path) as reader:
+        assert len(list(reader.events(1.0, 2.0))) == 1
+    table.close()
+    assert not path.with_name(f"{path.name}-wal").exists()
+    with HistoryReader(path) as reader:
+        assert len(list(reader.events(1.0, 2.0))) == 1
+        assert not path.with_name(f"{path.name}-shm").exists()
