@@ -28,7 +28,8 @@ def readings(*steps, seconds=5, stop=None, **header):
 
 def test_the_level_follows_the_sound():
     """A reading has the latest, the lowest and the highest level in dBFS; the meter ends after the given time."""
-    read = readings(LOUD, QUIET, LOUD, "time.sleep(60)", seconds=6)
+    pause = "time.sleep(0.5)"  # for the reader: the queue holds 5 s
+    read = readings(LOUD, pause, QUIET, pause, LOUD, "time.sleep(60)", seconds=6)
     assert astuple(read[0].levels) == pytest.approx((-20, -20, -20), abs=0.1)
     assert astuple(read[-1].levels)[1:] == pytest.approx((-60, -20), abs=0.1)
     assert min(reading.levels.latest for reading in read) == pytest.approx(-60, abs=0.1)
