@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.int16]
 """Mono sound, shape (n,), int16, full scale 32768."""
 LogMel = NDArray[np.float32]
-"""Shape (mel_bands, frames), float32. As a picture in [-1, 1]: 1 is the window's peak, -1 the lower end of the dynamic
-range."""
+"""Shape (mel_bands, frames), float32. As a picture in [-1, 1], 1 is the window's peak, -1 the end of the range."""
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
@@ -28,8 +27,7 @@ UNKNOWN = "unknown"
 
 def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
     """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
-    scaled = signal * FULL_SCALE
-    np.rint(scaled, out=scaled)  # in place: this runs for every chunk of the microphone
+    scaled = np.rint(signal * FULL_SCALE)
     np.minimum(np.maximum(scaled, -32768, out=scaled), 32767, out=scaled)
     return scaled.astype(np.int16)
 
@@ -48,8 +46,7 @@ def level_dbfs(samples: Samples) -> float:
     Returns:
         At most 0; a square wave at full scale is 0, a sine -3.01, digital silence -100.
     """
-    # Computed for every block, hence two dot products: np.std takes four times as long.
-    signal = samples.astype(np.float32)
+    signal = samples.astype(np.float32)  # for every block, hence two dot products: np.std takes four times as long
     mean = float(signal.sum()) / len(signal)
     variance = float(signal.dot(signal)) / len(signal) - mean * mean
     return 10.0 * math.log10(max(variance / FULL_SCALE**2, 1e-10))

@@ -78,7 +78,7 @@ def chunk_samples(chunk):
     return np.frombuffer(chunk.data, "<i2")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(steps())
 def test_times_grow_and_stay_near_the_truth(actions):
     """Block times only grow, and are within half a second of the truth once an unreported loss was recognized."""
@@ -92,7 +92,7 @@ def test_times_grow_and_stay_near_the_truth(actions):
             assert time == pytest.approx(truth, abs=0.5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=12)
 @given(steps())
 def test_lost_sound_is_counted(actions):
     """Lost sound is counted, with a report of the driver or without; nothing else is."""
@@ -153,7 +153,7 @@ def test_the_diagnosis_is_right_within_a_minute(signal, state):
     assert {found for _, found in ear.states} <= {"ok", state}
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=4)
 @given(st.lists(st.floats(0.2, 40.0), min_size=2, max_size=5))
 def test_a_noise_gate_makes_no_state_alternate(pauses):
     """Silence between sounds, shorter than a minute, is no fault; a silent microphone is so until a minute of sound."""

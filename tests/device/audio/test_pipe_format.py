@@ -102,7 +102,7 @@ def test_other_formats_are_refused_with_a_cure(monkeypatch, data, message):
     assert not any(block.samples.any() for block in received[:-10])
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(0, 2**32),
     st.floats(0.3, 20_000),
