@@ -1,0 +1,63 @@
+"""Sound level meter: samples to mean squares and time-weighted squares, step by step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.level.time_weighting import ExponentialAverage, TimeWeighting
+from device.level.weighting import WeightingFilter
+from device.types import Samples
+
+_STEP_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Levels of successive steps of 5 ms, as squares relative to full scale 1.
+
+    Attributes:
+        seconds: length of a step, s.
+        a_squares: mean square of the A-weighted samples of each step, shape (n,), float64.
+        c_square: mean square of the C-weighted samples of all steps; 0 without steps.
+        averages: time-weighted A-weighted square at the end of each step, shape (n,), float64.
+    """
+
+    seconds: float
+    a_squares: NDArray[np.float64]
+    c_square: float
+    averages: NDArray[np.float64]
+
+
+class LevelMeter:
+    """Sound level meter of one stream. Its steps follow the samples by up to 0.8 s.
+
+    Args:
+        sample_rate: Hz.
+        weighting: time weighting of `Steps.averages`.
+    """
+
+    def __init__(self, sample_rate: int, weighting: TimeWeighting = "fast") -> None:
+        self._step = max(1, round(_STEP_SECONDS * sample_rate))
+        self.step_seconds = self._step / sample_rate
+        self._filter = WeightingFilter(sample_rate, self._step)
+        self._average = ExponentialAverage(weighting, self.step_seconds)
+
+    def feed(self, samples: Samples) -> Steps:
+        """Add samples, shape (n,), int16, full scale 32768. Return the complete steps; there may be none."""
+        return self._steps(self._filter.feed(samples))
+
+    def drain(self) -> Steps:
+        """Return all whole steps of the samples so far. The stream may go on."""
+        return self._steps(self._filter.drain())
+
+    def restart(self) -> None:
+        """Begin anew after a gap of the stream. Samples that wait are dropped; `drain` returns them before."""
+        self._filter.restart()
+
+    def _steps(self, weighted: NDArray[np.float32]) -> Steps:
+        a_weighted, c_weighted = weighted
+        steps = a_weighted.reshape(-1, self._step)
+        squares = np.einsum("ij,ij->i", steps, steps).astype(np.float64) / self._step
+        c_square = float(c_weighted.dot(c_weighted)) / max(1, len(c_weighted))
+        return Steps(self.step_seconds, squares, c_square, self._average.feed(squares))

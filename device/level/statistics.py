@@ -1,0 +1,111 @@
+"""Level statistics: LAeq, LCeq, LAmax and percentiles of a span, in fixed memory."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device.level.meter import Steps
+
+SILENCE_DB = -140.0
+"""Level of digital silence, dB relative to full scale: below the rounding of 16 bits."""
+_LOUDEST_DB = 10.0
+_CLASS_DB = 0.1
+_CLASSES = round((_LOUDEST_DB - SILENCE_DB) / _CLASS_DB)
+_SAMPLE_STEPS = 10
+"""Steps between two samples of the time-weighted level for the percentiles: 50 ms."""
+PERCENTILES = (10, 50, 90)
+
+
+@dataclass(frozen=True)
+class SoundLevel:
+    """Levels of a span, dB relative to full scale, A-weighted: dBFS(A). A calibration is a constant offset.
+
+    Attributes:
+        seconds: measured sound, s.
+        laeq: equivalent level: that of the mean square.
+        lamax: highest time-weighted level.
+        la10: level that is exceeded in 10 % of the time.
+        la50: the same for 50 %.
+        la90: the same for 90 %: the background.
+        lceq: equivalent C-weighted level, dBFS(C).
+    """
+
+    seconds: float
+    laeq: float
+    lamax: float
+    la10: float
+    la50: float
+    la90: float
+    lceq: float
+
+
+def decibels(square: float) -> float:
+    """Convert a mean square, relative to full scale 1, to dB; at least -140."""
+    return max(SILENCE_DB, 10 * math.log10(square)) if square > 0 else SILENCE_DB
+
+
+class LevelStatistics:
+    """Sums, maximum and distribution of the levels of a span.
+
+    Attributes:
+        seconds: measured sound so far, s.
+        counts: samples of the time-weighted level, 20 a second, in classes of 0.1 dB from -140 dB, shape (1500,).
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.counts = np.zeros(_CLASSES, np.int64)
+        self._a_energy = self._c_energy = self._maximum = 0.0
+        self._steps = 0
+
+    def add(self, steps: Steps) -> None:
+        """Add the next steps."""
+        count = len(steps.a_squares)
+        if count == 0:
+            return
+        self.seconds += count * steps.seconds
+        self._a_energy += float(steps.a_squares.sum()) * steps.seconds
+        self._c_energy += steps.c_square * count * steps.seconds
+        self._maximum = max(self._maximum, float(steps.averages.max()))
+        sampled = steps.averages[(-self._steps - 1) % _SAMPLE_STEPS :: _SAMPLE_STEPS]
+        self._steps += count
+        if len(sampled):
+            self.counts += np.bincount(_class_of(sampled), minlength=_CLASSES)
+
+    def result(self) -> SoundLevel | None:
+        """Return the levels; None for less than one sample of the time-weighted level, 50 ms."""
+        if self.seconds == 0 or not self.counts.any():
+            return None
+        la10, la50, la90 = (exceeded(self.counts, _CLASS_DB, SILENCE_DB, share / 100) for share in PERCENTILES)
+        return SoundLevel(
+            seconds=self.seconds,
+            laeq=decibels(self._a_energy / self.seconds),
+            lamax=decibels(self._maximum),
+            la10=la10,
+            la50=la50,
+            la90=la90,
+            lceq=decibels(self._c_energy / self.seconds),
+        )
+
+
+def _class_of(squares: NDArray[np.float64]) -> NDArray[np.int64]:
+    levels = 10 * np.log10(np.maximum(squares, 10 ** (SILENCE_DB / 10)))
+    return np.clip((levels - SILENCE_DB) / _CLASS_DB, 0, _CLASSES - 1).astype(np.int64)
+
+
+def exceeded(counts: NDArray[np.int64], class_db: float, lowest_db: float, share: float) -> float:
+    """Compute the level that is exceeded in a share of the time, by interpolation within its class.
+
+    Args:
+        counts: samples in each class of levels, from the lowest, shape (classes,); at least one.
+        class_db: width of a class, dB.
+        lowest_db: lower edge of the first class, dB.
+        share: 0 to 1.
+    """
+    below = np.concatenate([[0], np.cumsum(counts)]).astype(np.float64)
+    target = (1 - share) * below[-1]
+    index = min(int(np.searchsorted(below, target, side="right")) - 1, int(np.flatnonzero(counts)[-1]))
+    within = (target - below[index]) / counts[index] if counts[index] else 0.0
+    return float(lowest_db + class_db * (index + min(1.0, within)))
