@@ -50,8 +50,8 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history devices check listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' config 'config explain' 'config schema'
-set -g _shtab_earshot_opts_with_value --bundle --by --config --input --input-rate --label --meter --search --set --since --speed --until -c
+set -g _shtab_earshot_commands run classify gate events history level devices check listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' config 'config explain' 'config schema'
+set -g _shtab_earshot_opts_with_value --bundle --by --config --input --input-rate --label --meter --search --set --since --speed --spl --until -c
 
 complete -c earshot -e
 complete -c earshot -f
@@ -64,16 +64,18 @@ complete -c earshot -n '_shtab_earshot_using run' -s c -l config -xka "(__fish_c
 complete -c earshot -n '_shtab_earshot_using run' -s q -l quiet -d 'log warnings only'
 complete -c earshot -n '_shtab_earshot_using run' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using run' -l input -xka "(__fish_complete_path (commandline -ct))" -d 'source of the sound (default: mic)'
-complete -c earshot -n '_shtab_earshot_using run' -l input-rate -x -d 'sample rate of --input -, which is raw PCM, s16le, mono (default: the bundle'"'"'s, 16000)'
+complete -c earshot -n '_shtab_earshot_using run' -l input-rate -x -d 'sample rate of raw samples on --input -, s16le, mono (default: the bundle'"'"'s, 16000)'
 complete -c earshot -n '_shtab_earshot_using run' -l speed -xka "realtime max" -d 'pace of a recording (default: realtime)'
 complete -c earshot -n '_shtab_earshot_using run' -l exit-at-end -d 'exit when the recording is over'
 complete -c earshot -n '_shtab_earshot_using run' -l trace -d 'log each label that became no event, with the reason'
-complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a classify -d 'Classify sound files.'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a classify -d 'Classify sound files: each sound of a file that is longer than 10 s.'
 complete -c earshot -n '_shtab_earshot_using classify' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using classify' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
 complete -c earshot -n '_shtab_earshot_using classify' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using classify' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using classify' -l json -d 'print one JSON object per line'
 complete -c earshot -n '_shtab_earshot_using classify' -l bundle -xka "(__fish_complete_directories)" -d 'bundle to use (default: the config'"'"'s)'
+complete -c earshot -n '_shtab_earshot_using classify' -l windows -d 'classify each window of 3 s, in place of each sound'
 complete -c earshot -n '_shtab_earshot_using classify; and test $_shtab_earshot_npos -ge 0' -ka "(__fish_complete_path (commandline -ct))" -d FILE
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a gate -d 'Print the spans of a sound file in which the gate is open.'
 complete -c earshot -n '_shtab_earshot_using gate' -s h -l help -d 'show this help message and exit'
@@ -98,6 +100,15 @@ complete -c earshot -n '_shtab_earshot_using history' -l label -x -d 'only this 
 complete -c earshot -n '_shtab_earshot_using history' -l by -xka "hour day" -d 'count events, by hour or day of the local clock'
 complete -c earshot -n '_shtab_earshot_using history' -l json -d 'print one JSON object per line'
 complete -c earshot -n '_shtab_earshot_using history' -l csv -d 'print a table for a spreadsheet'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a level -d 'Measure the sound level of the microphone or of a file, or calibrate the microphone.'
+complete -c earshot -n '_shtab_earshot_using level' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using level' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using level' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using level' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using level' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using level' -l spl -x -d 'level of the calibrator, as in 94'
+complete -c earshot -n '_shtab_earshot_using level' -l input -xka "(__fish_complete_path (commandline -ct))" -d 'source of the sound (default: mic)'
+complete -c earshot -n '_shtab_earshot_using level; and test $_shtab_earshot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'sound file, or the word calibrate (default: the microphone)'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a devices -d 'List the microphones and their levels.'
 complete -c earshot -n '_shtab_earshot_using devices' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using devices' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one case a command
+def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911, PLR0912 - one case a command
     """Run the command. Its module is imported only now, so `earshot devices` loads no TFLite and `classify` no MQTT."""
     match arguments.command:
         case "run":
@@ -79,6 +79,10 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911 - one cas
             from device.cli import history
 
             return history.run(arguments)
+        case "level":
+            from device.cli import level
+
+            return level.run(arguments, stop_on_signal())
         case "clips":
             from device.cli import clips
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     _complete(gate.add_argument("file", type=Path, metavar="FILE"), _FILES)
     commands.add("events", "print the events of all nodes as they are published", _setting(), _as_json())
     _add_history(commands)
+    _add_level(commands)
     devices = commands.add("devices", "list the microphones and their levels", _as_json())
     devices.add_argument(
         "--meter",
@@ -159,6 +161,17 @@ def _add_history(commands: _Subcommands) -> None:
     form.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
 
 
+def _add_level(commands: _Subcommands) -> None:
+    text = "measure the sound level of the microphone or of a file, or calibrate the microphone"
+    level = commands.add("level", text, _setting(), _as_json())
+    file = level.add_argument(
+        "file", nargs="?", metavar="FILE|calibrate", help="sound file, or the word calibrate (default: the microphone)"
+    )
+    _complete(file, _FILES)
+    level.add_argument("--spl", type=_decibels, metavar="DB", help="level of the calibrator, as in 94")
+    _add_input(level)
+
+
 def _add_clips(commands: _Subcommands) -> None:
     clips = commands.add("clips", "list, play, export or purge the clips of events")
     actions = _Subcommands(clips, "earshot clips", "action", [])
@@ -190,6 +203,16 @@ def _time(text: str) -> float:
         return parse_time(text, time.time())
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _decibels(text: str) -> float:
+    try:
+        level = float(text)
+    except ValueError:
+        level = math.nan
+    if not 30 <= level <= 160:  # also refuses nan
+        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a sound level from 30 to 160, in dB")
+    return level
 
 
 def _rate(text: str) -> int:

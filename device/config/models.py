@@ -29,6 +29,7 @@ from device.config.detection import (
     NoiseFloorConfig,
     WindowConfig,
 )
+from device.config.level import LevelConfig
 
 __all__ = [
     "MQTT_BYTES",
@@ -40,6 +41,7 @@ __all__ = [
     "GateConfig",
     "HistoryConfig",
     "HomeAssistantConfig",
+    "LevelConfig",
     "LoadConfig",
     "ModelConfig",
     "MqttConfig",
@@ -65,6 +67,7 @@ class Config(Section):
     events: EventsConfig = EventsConfig()
     outbox: OutboxConfig = OutboxConfig()
     history: HistoryConfig = HistoryConfig()
+    level: LevelConfig = LevelConfig()
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()

@@ -11,7 +11,7 @@ from device.level.meter import Steps
 SILENCE_DB = -140.0
 """Level of digital silence, dB relative to full scale: below the rounding of 16 bits."""
 _LOUDEST_DB = 10.0
-_CLASS_DB = 0.1
+_CLASS_DB = 0.02
 _CLASSES = round((_LOUDEST_DB - SILENCE_DB) / _CLASS_DB)
 _SAMPLE_STEPS = 10
 """Steps between two samples of the time-weighted level for the percentiles: 50 ms."""
@@ -51,7 +51,7 @@ class LevelStatistics:
 
     Attributes:
         seconds: measured sound so far, s.
-        counts: samples of the time-weighted level, 20 a second, in classes of 0.1 dB from -140 dB, shape (1500,).
+        counts: samples of the time-weighted level, 20 a second, in classes of 0.02 dB from -140 dB, shape (7500,).
     """
 
     def __init__(self) -> None:
@@ -71,8 +71,7 @@ class LevelStatistics:
         self._maximum = max(self._maximum, float(steps.averages.max()))
         sampled = steps.averages[(-self._steps - 1) % _SAMPLE_STEPS :: _SAMPLE_STEPS]
         self._steps += count
-        if len(sampled):
-            self.counts += np.bincount(_class_of(sampled), minlength=_CLASSES)
+        np.add.at(self.counts, _class_of(sampled), 1)
 
     def result(self) -> SoundLevel | None:
         """Return the levels; None for less than one sample of the time-weighted level, 50 ms."""

@@ -24,7 +24,7 @@ def test_the_transform_is_scipys(shape, monkeypatch):
 
 @pytest.mark.parametrize("shape", [(4, 480), (4, 4096), (1, 7)])
 def test_the_inverse_is_scipys(shape, monkeypatch):
-    """The result is that of scipy.fft, bit by bit, with the compiled module and without it, and inverts the transform."""
+    """The result is that of scipy.fft, bit by bit, with the compiled module and without it."""
     rows = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
     spectrum = fft.rfft(rows)
     expected = scipy.fft.irfft(spectrum, shape[1], axis=1)
