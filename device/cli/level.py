@@ -84,16 +84,7 @@ def measure_file(path: Path, config: Config) -> SoundLevel | None:
 
 def as_object(level: SoundLevel, scale: LevelScale) -> dict[str, Any]:
     """Return the levels of a span as the fields of JSON output."""
-    return {
-        "laeq_db": scale(level.laeq),
-        "lamax_db": scale(level.lamax),
-        "la10_db": scale(level.la10),
-        "la50_db": scale(level.la50),
-        "la90_db": scale(level.la90),
-        "lceq_db": scale(level.lceq),
-        "seconds": round(level.seconds, 3),
-        "calibrated": scale.calibrated,
-    }
+    return {**scale.fields(level), "seconds": round(level.seconds, 3), "calibrated": scale.calibrated}
 
 
 def _measure_live(items: Iterable[Samples], config: Config, scale: LevelScale, *, as_json: bool) -> SoundLevel | None:

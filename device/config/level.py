@@ -20,7 +20,7 @@ class LevelConfig(Section):
     time_weighting: Literal["fast", "slow"] = "fast"
     """Time weighting of LAmax, LA10, LA50 and LA90: fast (0.125 s) or slow (1 s)."""
     days: Annotated[float, Field(ge=0, le=3650)] = 365.0
-    """Age from which the level of a minute is deleted, in days. A day takes about 0.1 MB. 0 stores none."""
+    """Age from which the level of a minute is deleted, in days. A day takes at most 0.2 MB. 0 stores none."""
     day_hour: Annotated[int, Field(ge=0, le=23)] = 7
     """Hour of the local clock at which the day begins, for Lden and the limits."""
     evening_hour: Annotated[int, Field(ge=0, le=23)] = 19

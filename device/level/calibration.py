@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from device.config.models import LevelConfig
 from device.errors import InputError, UnavailableError
 from device.level.meter import LevelMeter
-from device.level.statistics import SILENCE_DB, LevelStatistics
+from device.level.statistics import SILENCE_DB, LevelStatistics, SoundLevel
 from device.level.weighting import weighting_db
 from device.types import Samples
 from device.util.json_store import JsonStore
@@ -63,6 +63,17 @@ class LevelScale:
     def __call__(self, dbfs: float) -> float:
         """Convert a level in dBFS(A), rounded to a tenth."""
         return round(dbfs + (self.calibration_db or 0.0), 1)
+
+    def fields(self, level: SoundLevel) -> dict[str, float]:
+        """Return the levels of a span under their names in JSON."""
+        return {
+            "laeq_db": self(level.laeq),
+            "lamax_db": self(level.lamax),
+            "la10_db": self(level.la10),
+            "la50_db": self(level.la50),
+            "la90_db": self(level.la90),
+            "lceq_db": self(level.lceq),
+        }
 
 
 def level_scale(config: LevelConfig, state: Path) -> LevelScale:

@@ -1,5 +1,7 @@
 """Sound level meter: samples to mean squares and time-weighted squares, step by step."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +30,11 @@ class Steps:
     c_square: float
     averages: NDArray[np.float64]
 
+    def split(self, count: int) -> tuple[Steps, Steps]:
+        """Return the first `count` steps and the others; both have the C-weighted level of all."""
+        first = Steps(self.seconds, self.a_squares[:count], self.c_square, self.averages[:count])
+        return first, Steps(self.seconds, self.a_squares[count:], self.c_square, self.averages[count:])
+
 
 class LevelMeter:
     """Sound level meter of one stream. Its steps follow the samples by up to 0.8 s.
@@ -38,6 +45,7 @@ class LevelMeter:
     """
 
     def __init__(self, sample_rate: int, weighting: TimeWeighting = "fast") -> None:
+        self._sample_rate = sample_rate
         self._step = max(1, round(_STEP_SECONDS * sample_rate))
         self.step_seconds = self._step / sample_rate
         self._filter = WeightingFilter(sample_rate, self._step)
@@ -50,6 +58,11 @@ class LevelMeter:
     def drain(self) -> Steps:
         """Return all whole steps of the samples so far. The stream may go on."""
         return self._steps(self._filter.drain())
+
+    @property
+    def waiting_seconds(self) -> float:
+        """Sound that was fed and is in no steps yet, s."""
+        return self._filter.waiting / self._sample_rate
 
     def restart(self) -> None:
         """Begin anew after a gap of the stream. Samples that wait are dropped; `drain` returns them before."""

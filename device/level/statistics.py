@@ -11,8 +11,9 @@ from device.level.meter import Steps
 SILENCE_DB = -140.0
 """Level of digital silence, dB relative to full scale: below the rounding of 16 bits."""
 _LOUDEST_DB = 10.0
-_CLASS_DB = 0.02
-_CLASSES = round((_LOUDEST_DB - SILENCE_DB) / _CLASS_DB)
+CLASS_DB = 0.02
+"""Width of a class of levels, dB."""
+_CLASSES = round((_LOUDEST_DB - SILENCE_DB) / CLASS_DB)
 _SAMPLE_STEPS = 10
 """Steps between two samples of the time-weighted level for the percentiles: 50 ms."""
 PERCENTILES = (10, 50, 90)
@@ -77,7 +78,7 @@ class LevelStatistics:
         """Return the levels; None for less than one sample of the time-weighted level, 50 ms."""
         if self.seconds == 0 or not self.counts.any():
             return None
-        la10, la50, la90 = (exceeded(self.counts, _CLASS_DB, SILENCE_DB, share / 100) for share in PERCENTILES)
+        la10, la50, la90 = (exceeded(self.counts, CLASS_DB, SILENCE_DB, share / 100) for share in PERCENTILES)
         return SoundLevel(
             seconds=self.seconds,
             laeq=decibels(self._a_energy / self.seconds),
@@ -91,7 +92,8 @@ class LevelStatistics:
 
 def _class_of(squares: NDArray[np.float64]) -> NDArray[np.int64]:
     levels = 10 * np.log10(np.maximum(squares, 10 ** (SILENCE_DB / 10)))
-    return np.clip((levels - SILENCE_DB) / _CLASS_DB, 0, _CLASSES - 1).astype(np.int64)
+    classes: NDArray[np.int64] = np.clip((levels - SILENCE_DB) / CLASS_DB, 0, _CLASSES - 1).astype(np.int64)
+    return classes
 
 
 def exceeded(counts: NDArray[np.int64], class_db: float, lowest_db: float, share: float) -> float:

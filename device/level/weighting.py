@@ -28,8 +28,7 @@ _BATCH_FRAMES = 4
 
 def weighting_db(frequencies: NDArray[np.float64], weighting: Weighting) -> NDArray[np.float64]:
     """Compute the weighting at frequencies above 0 Hz, dB, 0 at 1 kHz (IEC 61672-1:2013, equations E.1 and E.6)."""
-    with np.errstate(divide="ignore"):
-        return 20 * np.log10(_gain(np.asarray(frequencies, np.float64), weighting))
+    return np.asarray(20 * np.log10(_gain(np.asarray(frequencies, np.float64), weighting)), np.float64)
 
 
 def _gain(frequencies: NDArray[np.float64], weighting: Weighting) -> NDArray[np.float64]:
@@ -72,10 +71,13 @@ class WeightingFilter:
     Args:
         sample_rate: Hz.
         step: samples come out in multiples of this number.
+
+    Attributes:
+        waiting: number of samples that were fed and did not come out yet.
     """
 
     def __init__(self, sample_rate: int, step: int) -> None:
-        responses = [impulse_response(sample_rate, weighting) for weighting in ("A", "C")]
+        responses = [impulse_response(sample_rate, "A"), impulse_response(sample_rate, "C")]
         taps = len(responses[0])
         length = 1 << (4 * taps - 1).bit_length()
         self._length, self._step = length, step
@@ -83,24 +85,24 @@ class WeightingFilter:
         self._spectra = np.fft.rfft(np.stack(responses), length, axis=1).astype(np.complex64)
         self._past: NDArray[np.float32] | None = None
         self._waiting: list[Samples] = []
-        self._count = 0
+        self.waiting = 0
 
     def feed(self, samples: Samples) -> NDArray[np.float32]:
         """Add samples, shape (n,), int16. Return weighted ones, shape (2, m), full scale 1: A, then C; m may be 0."""
         if len(samples):
             self._waiting.append(samples)
-            self._count += len(samples)
-        if self._count < _BATCH_FRAMES * self._hop:
+            self.waiting += len(samples)
+        if self.waiting < _BATCH_FRAMES * self._hop:
             return np.empty((2, 0), np.float32)
-        return self._filter(self._count // self._hop * self._hop)
+        return self._filter(self.waiting // self._hop * self._hop)
 
     def drain(self) -> NDArray[np.float32]:
         """Return the weighted samples of all whole steps that wait, shape (2, m)."""
-        return self._filter(self._count // self._step * self._step)
+        return self._filter(self.waiting // self._step * self._step)
 
     def restart(self) -> None:
         """Drop what waits, and begin anew after a gap of the stream."""
-        self._past, self._waiting, self._count = None, [], 0
+        self._past, self._waiting, self.waiting = None, [], 0
 
     def _filter(self, count: int) -> NDArray[np.float32]:
         """Weight the first `count` samples that wait."""
@@ -116,5 +118,5 @@ class WeightingFilter:
         spectrum = rfft(np.ascontiguousarray(rows))
         weighted = (irfft(spectrum * each, self._length)[:, overlap:].reshape(-1)[:count] for each in self._spectra)
         self._past = np.concatenate([past, fresh])[-overlap:]
-        self._waiting, self._count = [waiting[count:]], len(waiting) - count
+        self._waiting, self.waiting = [waiting[count:]], len(waiting) - count
         return np.stack(list(weighted))

@@ -8,6 +8,8 @@ import soundfile
 
 from device.cli.main import main
 
+FIELDS = {"laeq_db", "lamax_db", "la10_db", "la50_db", "la90_db", "lceq_db", "seconds", "calibrated"}
+
 
 @pytest.fixture(autouse=True)
 def state(tmp_path, monkeypatch):
@@ -35,7 +37,7 @@ def measure(capsys, *arguments):
 def test_a_file_of_any_rate_has_its_level(rate, tmp_path, capsys):
     """A tone of 1 kHz has the level of its samples, at any sample rate; the object has exactly the promised fields."""
     level = measure(capsys, write(tmp_path / "tone.wav", tone(rate, seconds=3), rate))
-    assert set(level) == set("laeq_db lamax_db la10_db la50_db la90_db lceq_db seconds calibrated".split())
+    assert set(level) == FIELDS
     assert level["laeq_db"] == level["lceq_db"] == level["lamax_db"] == level["la50_db"] == -23.0
     assert level["seconds"] == pytest.approx(3.0, abs=0.01)
     assert level["calibrated"] is False
