@@ -7,7 +7,7 @@
 
 _shtab_earshot_clips_subparsers=(list play export purge)
 _shtab_earshot_config_subparsers=(explain schema)
-_shtab_earshot_subparsers=(run classify gate events history level devices check listen labels clips config)
+_shtab_earshot_subparsers=(run classify gate events history level diary devices check listen labels clips config)
 
 _shtab_earshot_run_option_strings=(-h --help -c --config -q --quiet --set --input --input-rate --speed --exit-at-end --trace)
 _shtab_earshot_classify_option_strings=(-h --help -c --config -q --quiet --set --json --bundle --windows)
@@ -15,6 +15,7 @@ _shtab_earshot_gate_option_strings=(-h --help -c --config -q --quiet --set --jso
 _shtab_earshot_events_option_strings=(-h --help -c --config -q --quiet --set --json)
 _shtab_earshot_history_option_strings=(-h --help -c --config -q --quiet --since --until --label --by --json --csv)
 _shtab_earshot_level_option_strings=(-h --help -c --config -q --quiet --set --json --spl --input)
+_shtab_earshot_diary_option_strings=(-h --help -c --config -q --quiet --set --json --from --to --label --output)
 _shtab_earshot_devices_option_strings=(-h --help -c --config -q --quiet --json --meter)
 _shtab_earshot_check_option_strings=(-h --help -c --config -q --quiet --set --json)
 _shtab_earshot_listen_option_strings=(-h --help -c --config -q --quiet --set --input)
@@ -47,6 +48,9 @@ _shtab_earshot_level_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_earshot_level__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_level___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_level___input_COMPGEN=_shtab_compgen_files
+_shtab_earshot_diary__c_COMPGEN=_shtab_compgen_files
+_shtab_earshot_diary___config_COMPGEN=_shtab_compgen_files
+_shtab_earshot_diary___output_COMPGEN=_shtab_compgen_dirs
 _shtab_earshot_devices__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_devices___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_check__c_COMPGEN=_shtab_compgen_files
@@ -66,7 +70,7 @@ _shtab_earshot_run___speed_choices=(realtime max)
 _shtab_earshot_history___by_choices=(hour day)
 _shtab_earshot_clips_pos_0_choices=(list play export purge)
 _shtab_earshot_config_pos_0_choices=(explain schema)
-_shtab_earshot_pos_0_choices=(run classify gate events history level devices check listen labels clips config)
+_shtab_earshot_pos_0_choices=(run classify gate events history level diary devices check listen labels clips config)
 
 _shtab_earshot_run__h_nargs=0
 _shtab_earshot_run___help_nargs=0
@@ -102,6 +106,11 @@ _shtab_earshot_level___help_nargs=0
 _shtab_earshot_level__q_nargs=0
 _shtab_earshot_level___quiet_nargs=0
 _shtab_earshot_level___json_nargs=0
+_shtab_earshot_diary__h_nargs=0
+_shtab_earshot_diary___help_nargs=0
+_shtab_earshot_diary__q_nargs=0
+_shtab_earshot_diary___quiet_nargs=0
+_shtab_earshot_diary___json_nargs=0
 _shtab_earshot_devices__h_nargs=0
 _shtab_earshot_devices___help_nargs=0
 _shtab_earshot_devices__q_nargs=0

@@ -83,6 +83,10 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: C901, PLR0911, PLR0912 
             from device.cli import level
 
             return level.run(arguments, stop_on_signal())
+        case "diary":
+            from device.cli import diary
+
+            return diary.run(arguments)
         case "clips":
             from device.cli import clips
 

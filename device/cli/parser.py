@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands.add("events", "print the events of all nodes as they are published", _setting(), _as_json())
     _add_history(commands)
     _add_level(commands)
+    _add_diary(commands)
     devices = commands.add("devices", "list the microphones and their levels", _as_json())
     devices.add_argument(
         "--meter",
@@ -170,6 +171,22 @@ def _add_level(commands: _Subcommands) -> None:
     _complete(file, _FILES)
     level.add_argument("--spl", type=_decibels, metavar="DB", help="level of the calibrator, as in 94")
     _add_input(level)
+
+
+def _add_diary(commands: _Subcommands) -> None:
+    text = "write a noise diary: what sounded when, how long and how loud, against limits"
+    diary = commands.add("diary", text, _setting(), _as_json())
+    diary.add_argument(
+        "--from", dest="since", type=_time, default="7d", metavar="TIME", help=f"{TIME_FORMS} (default: 7d)"
+    )
+    diary.add_argument("--to", dest="until", type=_time, metavar="TIME", help="the same forms (default: now)")
+    diary.add_argument(
+        "--label", action="append", default=[], metavar="LABEL", help="only events of this label; several are possible"
+    )
+    output = diary.add_argument(
+        "--output", type=Path, default="diary", metavar="DIR", help="folder of the page and the tables (default: diary)"
+    )
+    _complete(output, _FOLDERS)
 
 
 def _add_clips(commands: _Subcommands) -> None:

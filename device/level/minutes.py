@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.level.statistics import CLASS_DB, SILENCE_DB, LevelStatistics, SoundLevel, decibels, exceeded
+from device.level.statistics import CLASS_DB, SILENCE_DB, LevelStatistics, SoundLevel, exceeded
 
 MINUTE_SECONDS = 60
 STORED_CLASS_DB = 0.5
@@ -48,7 +47,11 @@ class MinuteLevel:
 
     def merged(self, other: MinuteLevel) -> MinuteLevel:
         """Return the levels of this part of a minute and of another: a daemon that started again measures two."""
-        level = combine([self, other])
+        total = LevelSum()
+        total.add(self)
+        total.add(other)
+        level = total.result()
+        assert level is not None
         return MinuteLevel(
             self.minute,
             level.seconds,
@@ -69,35 +72,45 @@ def minute_level(
     return MinuteLevel(minute, level.seconds, level.laeq, level.lamax, level.lceq, counts, calibration_db, clock_synced)
 
 
-def combine(minutes: Iterable[MinuteLevel], *, calibrated: bool = False) -> SoundLevel:
-    """Compute the levels of several minutes together, as if they were one span.
+class LevelSum:
+    """Levels of several minutes together, as if they were one span, in fixed memory.
 
-    LAeq, LCeq and LAmax are those of the whole span. The percentiles come from the classes of 0.5 dB.
+    LAeq, LCeq and LAmax are those of the whole span. The percentiles come from classes of 0.5 dB, so they deviate by a
+    few tenths of a dB.
 
     Args:
-        minutes: at least one.
-        calibrated: True for levels in dB(A), by the calibration of each minute. Every minute must have one.
+        calibrated: True for levels in dB(A), by the calibration of each minute, else dBFS(A).
+
+    Attributes:
+        seconds: measured sound so far, s.
     """
-    seconds = a_energy = c_energy = 0.0
-    lamax = -math.inf
-    shifted: dict[float, NDArray[np.int64]] = {}
-    for each in minutes:
-        offset = (each.calibration_db or 0.0) if calibrated else 0.0
-        seconds += each.seconds
-        a_energy += each.seconds * 10 ** ((each.laeq + offset) / 10)
-        c_energy += each.seconds * 10 ** ((each.lceq + offset) / 10)
-        lamax = max(lamax, each.lamax + offset)
-        shifted[offset] = shifted[offset] + each.counts if offset in shifted else each.counts
-    la10, la50, la90 = (_exceeded(shifted, share) for share in (0.1, 0.5, 0.9))
-    return SoundLevel(seconds, decibels(a_energy / seconds), lamax, la10, la50, la90, decibels(c_energy / seconds))
 
+    def __init__(self, *, calibrated: bool = False) -> None:
+        self.seconds = 0.0
+        self._calibrated = calibrated
+        self._a_energy = self._c_energy = 0.0
+        self._lamax = -math.inf
+        self._counts: NDArray[np.int64] | None = None
+        self._reference_db = 0.0
 
-def _exceeded(shifted: dict[float, NDArray[np.int64]], share: float) -> float:
-    """Compute a percentile of distributions with calibrations of their own, on the scale of the last one."""
-    reference = next(reversed(shifted))
-    counts = np.zeros(len(shifted[reference]), np.int64)
-    for offset, each in shifted.items():
-        classes = round((offset - reference) / STORED_CLASS_DB)
-        occupied = np.flatnonzero(each)
-        np.add.at(counts, np.clip(occupied + classes, 0, len(counts) - 1), each[occupied])
-    return reference + exceeded(counts, STORED_CLASS_DB, SILENCE_DB, share)
+    def add(self, minute: MinuteLevel) -> None:
+        """Add a minute. With `calibrated`, it must have a calibration."""
+        offset = (minute.calibration_db or 0.0) if self._calibrated else 0.0
+        self.seconds += minute.seconds
+        self._a_energy += minute.seconds * 10 ** ((minute.laeq + offset) / 10)
+        self._c_energy += minute.seconds * 10 ** ((minute.lceq + offset) / 10)
+        self._lamax = max(self._lamax, minute.lamax + offset)
+        if self._counts is None:
+            self._counts, self._reference_db = np.zeros_like(minute.counts), offset
+        classes = round((offset - self._reference_db) / STORED_CLASS_DB)  # another calibration shifts the classes
+        occupied = np.flatnonzero(minute.counts)
+        np.add.at(self._counts, np.clip(occupied + classes, 0, len(self._counts) - 1), minute.counts[occupied])
+
+    def result(self) -> SoundLevel | None:
+        """Return the levels; None without a minute."""
+        if self._counts is None:
+            return None
+        lowest = SILENCE_DB + self._reference_db
+        la10, la50, la90 = (exceeded(self._counts, STORED_CLASS_DB, lowest, share) for share in (0.1, 0.5, 0.9))
+        laeq, lceq = (10 * math.log10(energy / self.seconds) for energy in (self._a_energy, self._c_energy))
+        return SoundLevel(self.seconds, laeq, self._lamax, la10, la50, la90, lceq)

@@ -143,7 +143,7 @@ class LevelReader:
         )
 
     def minutes(self, since: float, until: float) -> list[MinuteLevel]:
-        """Return the minutes of a span, in order. About 300 bytes of memory each.
+        """Return the minutes of a span, in order. Each takes 3 kB of memory, so read a long span in parts.
 
         Args:
             since: first time, Unix seconds.
@@ -153,6 +153,14 @@ class LevelReader:
         bounds = (since / MINUTE_SECONDS, until / MINUTE_SECONDS)
         with self._errors():
             return [_minute(row) for row in self._database.execute(query, bounds)]
+
+    def has_calibrated(self, since: float, until: float) -> bool:
+        """Return whether any minute of a span is calibrated; see `minutes`."""
+        query = "SELECT 1 FROM minutes WHERE minute >= ? AND minute < ? AND calibration IS NOT NULL LIMIT 1"
+        with self._errors():
+            return (
+                self._database.execute(query, (since / MINUTE_SECONDS, until / MINUTE_SECONDS)).fetchone() is not None
+            )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from support import wait_until
 
 from device.errors import UnavailableError
 from device.level.meter import LevelMeter
-from device.level.minutes import combine, minute_level
+from device.level.minutes import LevelSum, minute_level
 from device.level.statistics import LevelStatistics
 from device.level.table import LevelReader, LevelTable
 from device.level.writer import LevelWriter
@@ -32,6 +32,14 @@ def record(minute=MINUTE, samples=None, calibration_db=None, synced=True):
     """Make the record of a minute from samples, by default one second of noise."""
     statistics = measure(noise(1, 0.01, minute % 100) if samples is None else samples)
     return minute_level(minute, statistics.result(), statistics, calibration_db, clock_synced=synced)
+
+
+def combine(minutes, calibrated=False):
+    """Return the levels of minutes together."""
+    total = LevelSum(calibrated=calibrated)
+    for each in minutes:
+        total.add(each)
+    return total.result()
 
 
 def read(path, first=0, last=10**9):
