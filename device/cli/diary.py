@@ -26,7 +26,7 @@ _EVENT_COLUMNS = (
     *("period", "limit_db", "above_limit"),
 )
 _HOUR_COLUMNS = (
-    *("start_time", "end_time", "seconds", "laeq_db", "lamax_db", "la10_db", "la50_db", "la90_db", "lceq_db", "unit"),
+    *("start_time", "end_time", "seconds", "laeq_db", "lamax_db", "la10_db", "la50_db", "la90_db", "unit"),
     *("period", "limit_db", "above_limit"),
 )
 
@@ -119,7 +119,7 @@ def _event_cells(events: list[EventRow]) -> Iterator[list[Any]]:
 def _hour_cells(levels: Levels) -> Iterator[list[Any]]:
     for row in levels.hours:
         level = row.level
-        values = (level.laeq, level.lamax, level.la10, level.la50, level.la90, level.lceq)
+        values = (level.laeq, level.lamax, level.la10, level.la50, level.la90)
         limit = [row.period, row.limit_db, _flag(row.limit_db, exceeds=row.exceeds)]
         rounded = [round(value, 1) for value in (level.seconds, *values)]
         yield [_iso(row.start), _iso(row.end), *rounded, levels.unit, *limit]

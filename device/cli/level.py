@@ -75,7 +75,7 @@ def measure_file(path: Path, config: Config) -> SoundLevel | None:
     """
     with open_sound(path) as file:
         rate = min(max(int(file.samplerate), _LOWEST_RATE), _HIGHEST_RATE)
-    meter, statistics = LevelMeter(rate, config.level.time_weighting), LevelStatistics()
+    meter, statistics = LevelMeter(rate, config.level.time_weighting, with_c=True), LevelStatistics()
     for samples in stream_samples(path, rate):
         statistics.add(meter.feed(samples))
     statistics.add(meter.drain())
@@ -84,12 +84,17 @@ def measure_file(path: Path, config: Config) -> SoundLevel | None:
 
 def as_object(level: SoundLevel, scale: LevelScale) -> dict[str, Any]:
     """Return the levels of a span as the fields of JSON output."""
-    return {**scale.fields(level), "seconds": round(level.seconds, 3), "calibrated": scale.calibrated}
+    lceq = {} if level.lceq is None else {"lceq_db": scale(level.lceq)}
+    return {**scale.fields(level), **lceq, "seconds": round(level.seconds, 3), "calibrated": scale.calibrated}
 
 
 def _measure_live(items: Iterable[Samples], config: Config, scale: LevelScale, *, as_json: bool) -> SoundLevel | None:
     """Print the level of each second; return that of the whole time."""
-    meter, total, second = LevelMeter(_RATE, config.level.time_weighting), LevelStatistics(), LevelStatistics()
+    meter, total, second = (
+        LevelMeter(_RATE, config.level.time_weighting, with_c=True),
+        LevelStatistics(),
+        LevelStatistics(),
+    )
     for samples in items:
         steps = meter.feed(samples)
         total.add(steps)
@@ -157,5 +162,5 @@ def _summary(level: SoundLevel, scale: LevelScale, weighting: str) -> str:
             ("LA90", level.la90),
         )
     )
-    c_unit = scale.unit.replace("A", "C")
-    return f"{values} {scale.unit}, LCeq {scale(level.lceq):.1f} {c_unit}, {weighting}, {level.seconds:.1f} s"
+    c_weighted = "" if level.lceq is None else f", LCeq {scale(level.lceq):.1f} {scale.unit.replace('A', 'C')}"
+    return f"{values} {scale.unit}{c_weighted}, {weighting}, {level.seconds:.1f} s"

@@ -72,7 +72,6 @@ class LevelScale:
             "la10_db": self(level.la10),
             "la50_db": self(level.la50),
             "la90_db": self(level.la90),
-            "lceq_db": self(level.lceq),
         }
 
 
@@ -122,13 +121,13 @@ def calibrate(samples: Samples, sample_rate: int, spl: float) -> float:
         raise InputError("calibration: less than 3 s of sound. Keep the calibrator on the microphone for longer")
     if int(np.abs(samples[settling:].astype(np.int32)).max()) >= _CLIPPED:
         raise InputError("calibration: the tone is clipped. Lower the microphone's gain, in alsamixer, and repeat")
-    meter, statistics = LevelMeter(sample_rate), LevelStatistics()
+    meter, statistics = LevelMeter(sample_rate, with_c=True), LevelStatistics()
     meter.feed(samples[:settling])
     meter.drain()
     for steps in (meter.feed(samples[settling:]), meter.drain()):
         statistics.add(steps)
     result = statistics.result()
-    if result is None or result.lceq <= SILENCE_DB:
+    if result is None or result.lceq is None or result.lceq <= SILENCE_DB:
         raise InputError("calibration: the microphone delivers silence. `earshot devices --meter` finds the fault")
     if result.la10 - result.la90 > _LONGEST_CHANGE_DB:
         raise InputError(

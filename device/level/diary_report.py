@@ -103,7 +103,6 @@ def _summary(levels: Levels, events: Sequence[EventRow]) -> str:
         rows.append(["measured time", _duration(total.seconds)])
         named = {"LAeq": total.laeq, "LAmax": total.lamax, "LA10": total.la10, "LA50": total.la50, "LA90": total.la90}
         rows += [[name, f"{value:.1f} {levels.unit}"] for name, value in named.items()]
-        rows.append(["LCeq", f"{total.lceq:.1f} {levels.unit.replace('A', 'C')}"])
         rows.append(["Lden", "not all periods were measured" if levels.lden is None else _level(levels.lden, levels)])
     return _table([], ((row, False) for row in rows))
 

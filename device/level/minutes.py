@@ -25,7 +25,6 @@ class MinuteLevel:
         seconds: measured sound, s.
         laeq: equivalent level.
         lamax: highest time-weighted level.
-        lceq: equivalent C-weighted level, dBFS(C).
         counts: samples of the time-weighted level in classes of 0.5 dB from -140 dB, shape (300,), int64.
         calibration_db: offset to dB(A) that was valid then; None without a calibration.
         clock_synced: whether network time had set the clock.
@@ -35,7 +34,6 @@ class MinuteLevel:
     seconds: float
     laeq: float
     lamax: float
-    lceq: float
     counts: NDArray[np.int64]
     calibration_db: float | None
     clock_synced: bool
@@ -57,7 +55,6 @@ class MinuteLevel:
             level.seconds,
             level.laeq,
             level.lamax,
-            level.lceq,
             self.counts + other.counts,
             other.calibration_db,
             self.clock_synced and other.clock_synced,
@@ -69,13 +66,13 @@ def minute_level(
 ) -> MinuteLevel:
     """Make the record of a minute from its statistics and their result."""
     counts = statistics.counts.reshape(-1, _MERGED_CLASSES).sum(axis=1)
-    return MinuteLevel(minute, level.seconds, level.laeq, level.lamax, level.lceq, counts, calibration_db, clock_synced)
+    return MinuteLevel(minute, level.seconds, level.laeq, level.lamax, counts, calibration_db, clock_synced)
 
 
 class LevelSum:
     """Levels of several minutes together, as if they were one span, in fixed memory.
 
-    LAeq, LCeq and LAmax are those of the whole span. The percentiles come from classes of 0.5 dB, so they deviate by a
+    LAeq and LAmax are those of the whole span. The percentiles come from classes of 0.5 dB, so they deviate by a
     few tenths of a dB.
 
     Args:
@@ -88,7 +85,7 @@ class LevelSum:
     def __init__(self, *, calibrated: bool = False) -> None:
         self.seconds = 0.0
         self._calibrated = calibrated
-        self._a_energy = self._c_energy = 0.0
+        self._energy = 0.0
         self._lamax = -math.inf
         self._counts: NDArray[np.int64] | None = None
         self._reference_db = 0.0
@@ -97,8 +94,7 @@ class LevelSum:
         """Add a minute. With `calibrated`, it must have a calibration."""
         offset = (minute.calibration_db or 0.0) if self._calibrated else 0.0
         self.seconds += minute.seconds
-        self._a_energy += minute.seconds * 10 ** ((minute.laeq + offset) / 10)
-        self._c_energy += minute.seconds * 10 ** ((minute.lceq + offset) / 10)
+        self._energy += minute.seconds * 10 ** ((minute.laeq + offset) / 10)
         self._lamax = max(self._lamax, minute.lamax + offset)
         if self._counts is None:
             self._counts, self._reference_db = np.zeros_like(minute.counts), offset
@@ -112,5 +108,5 @@ class LevelSum:
             return None
         lowest = SILENCE_DB + self._reference_db
         la10, la50, la90 = (exceeded(self._counts, STORED_CLASS_DB, lowest, share) for share in (0.1, 0.5, 0.9))
-        laeq, lceq = (10 * math.log10(energy / self.seconds) for energy in (self._a_energy, self._c_energy))
-        return SoundLevel(self.seconds, laeq, self._lamax, la10, la50, la90, lceq)
+        laeq = 10 * math.log10(self._energy / self.seconds)
+        return SoundLevel(self.seconds, laeq, self._lamax, la10, la50, la90)

@@ -138,7 +138,7 @@ class LevelMonitor:
 
     def _record(self, steps: Steps) -> None:
         """Keep steps for events, and add them to their minute, or minutes."""
-        if self._last is None or not len(steps.a_squares):
+        if not len(steps.a_squares) or self._last is None:
             return
         seconds = len(steps.a_squares) * steps.seconds
         end = self._last.time + len(self._last.samples) / self._sample_rate - self._meter.waiting_seconds

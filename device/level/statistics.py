@@ -17,6 +17,8 @@ _CLASSES = round((_LOUDEST_DB - SILENCE_DB) / CLASS_DB)
 _SAMPLE_STEPS = 10
 """Steps between two samples of the time-weighted level for the percentiles: 50 ms."""
 PERCENTILES = (10, 50, 90)
+_QUEUED_PARTS = 50
+"""Parts of samples that are counted together."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class SoundLevel:
         la10: level that is exceeded in 10 % of the time.
         la50: the same for 50 %.
         la90: the same for 90 %: the background.
-        lceq: equivalent C-weighted level, dBFS(C).
+        lceq: equivalent C-weighted level, dBFS(C); None if it is not measured.
     """
 
     seconds: float
@@ -39,7 +41,7 @@ class SoundLevel:
     la10: float
     la50: float
     la90: float
-    lceq: float
+    lceq: float | None = None
 
 
 def decibels(square: float) -> float:
@@ -52,13 +54,14 @@ class LevelStatistics:
 
     Attributes:
         seconds: measured sound so far, s.
-        counts: samples of the time-weighted level, 20 a second, in classes of 0.02 dB from -140 dB, shape (7500,).
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.counts = np.zeros(_CLASSES, np.int64)
-        self._a_energy = self._c_energy = self._maximum = 0.0
+        self._counts = np.zeros(_CLASSES, np.int64)
+        self._sampled: list[NDArray[np.float64]] = []
+        self._a_energy = self._maximum = 0.0
+        self._c_energy: float | None = None
         self._steps = 0
 
     def add(self, steps: Steps) -> None:
@@ -68,17 +71,26 @@ class LevelStatistics:
             return
         self.seconds += count * steps.seconds
         self._a_energy += float(steps.a_squares.sum()) * steps.seconds
-        self._c_energy += steps.c_square * count * steps.seconds
+        if steps.c_square is not None:
+            self._c_energy = (self._c_energy or 0.0) + steps.c_square * count * steps.seconds
         self._maximum = max(self._maximum, float(steps.averages.max()))
-        sampled = steps.averages[(-self._steps - 1) % _SAMPLE_STEPS :: _SAMPLE_STEPS]
+        self._sampled.append(steps.averages[(-self._steps - 1) % _SAMPLE_STEPS :: _SAMPLE_STEPS])
         self._steps += count
-        np.add.at(self.counts, _class_of(sampled), 1)
+        if len(self._sampled) > _QUEUED_PARTS:
+            self._count()
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Samples of the time-weighted level, 20 a second, in classes of 0.02 dB from -140 dB, shape (7500,)."""
+        self._count()
+        return self._counts
 
     def result(self) -> SoundLevel | None:
         """Return the levels; None for less than one sample of the time-weighted level, 50 ms."""
-        if self.seconds == 0 or not self.counts.any():
+        counts = self.counts
+        if not counts.any():
             return None
-        la10, la50, la90 = (exceeded(self.counts, CLASS_DB, SILENCE_DB, share / 100) for share in PERCENTILES)
+        la10, la50, la90 = (exceeded(counts, CLASS_DB, SILENCE_DB, share / 100) for share in PERCENTILES)
         return SoundLevel(
             seconds=self.seconds,
             laeq=decibels(self._a_energy / self.seconds),
@@ -86,8 +98,14 @@ class LevelStatistics:
             la10=la10,
             la50=la50,
             la90=la90,
-            lceq=decibels(self._c_energy / self.seconds),
+            lceq=None if self._c_energy is None else decibels(self._c_energy / self.seconds),
         )
+
+    def _count(self) -> None:
+        """Count the samples that wait: many at once take less time."""
+        if self._sampled:
+            np.add.at(self._counts, _class_of(np.concatenate(self._sampled)), 1)
+            self._sampled = []
 
 
 def _class_of(squares: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -24,7 +24,7 @@ _LOCK_SECONDS = 5.0
 _SCALE = 100
 """Levels are stored as hundredths of a dB, which take two bytes."""
 _CLASSES = round((10.0 - SILENCE_DB) / STORED_CLASS_DB)
-_COLUMNS = "minute, seconds, laeq, lamax, lceq, first_class, counts, calibration, clock_synced"
+_COLUMNS = "minute, seconds, laeq, lamax, first_class, counts, calibration, clock_synced"
 _SCHEMA = f"""
     BEGIN IMMEDIATE;
     CREATE TABLE minutes (
@@ -32,7 +32,6 @@ _SCHEMA = f"""
         seconds INTEGER NOT NULL,      -- measured sound, hundredths of a second
         laeq INTEGER NOT NULL,         -- hundredths of a dBFS(A)
         lamax INTEGER NOT NULL,
-        lceq INTEGER NOT NULL,         -- hundredths of a dBFS(C)
         first_class INTEGER NOT NULL,  -- first class of the distribution: 0 begins at -140 dBFS(A), a class has 0.5 dB
         counts BLOB NOT NULL,          -- samples in each class from there, 16-bit integers, little-endian, by zlib
         calibration INTEGER,           -- hundredths of a dB from dBFS(A) to dB(A); null: uncalibrated
@@ -179,7 +178,7 @@ def _row(level: MinuteLevel) -> tuple[Any, ...]:
     return (
         level.minute,
         round(level.seconds * _SCALE),
-        *(round(value * _SCALE) for value in (level.laeq, level.lamax, level.lceq)),
+        *(round(value * _SCALE) for value in (level.laeq, level.lamax)),
         first,
         zlib.compress(np.minimum(level.counts[first : last + 1], 0xFFFF).astype("<u2").tobytes()),
         None if level.calibration_db is None else round(level.calibration_db * _SCALE),
@@ -188,7 +187,7 @@ def _row(level: MinuteLevel) -> tuple[Any, ...]:
 
 
 def _minute(row: tuple[Any, ...]) -> MinuteLevel:
-    minute, seconds, laeq, lamax, lceq, first, blob, calibration, synced = row
+    minute, seconds, laeq, lamax, first, blob, calibration, synced = row
     counts: NDArray[np.int64] = np.zeros(_CLASSES, np.int64)
     try:
         stored = np.frombuffer(zlib.decompress(blob), "<u2")
@@ -203,7 +202,6 @@ def _minute(row: tuple[Any, ...]) -> MinuteLevel:
         seconds / _SCALE,
         laeq / _SCALE,
         lamax / _SCALE,
-        lceq / _SCALE,
         counts,
         calibration_db,
         bool(synced),

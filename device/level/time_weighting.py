@@ -31,6 +31,8 @@ class ExponentialAverage:
 
     def feed(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Add mean squares of steps, shape (n,). Return the average at the end of each step, shape (n,)."""
+        if 0 < len(squares) <= _LONGEST_STEPS:
+            return self._feed(squares)
         starts = range(0, len(squares), _LONGEST_STEPS)
         parts = [self._feed(squares[start : start + _LONGEST_STEPS]) for start in starts]
         return np.concatenate(parts) if parts else squares

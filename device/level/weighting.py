@@ -22,7 +22,7 @@ _DESIGN_SECONDS = 4.0
 """Length of the design grid, s: 0.25 Hz between frequencies, so that the impulse response does not overlap itself."""
 _LEAST_GAIN = 1e-8
 """Gain in place of zero at 0 Hz, whose logarithm would be infinite."""
-_BATCH_FRAMES = 4
+_BATCH_FRAMES = 8
 """Frames that are transformed together: pocketfft computes four rows of float32 at once."""
 
 
@@ -64,20 +64,23 @@ def impulse_response(sample_rate: int, weighting: Weighting) -> NDArray[np.float
 
 
 class WeightingFilter:
-    """Stream of samples to A- and C-weighted samples, by overlap-save.
+    """Stream of samples to A- and optionally C-weighted samples, by overlap-save.
 
     The sample before the first one is taken as its equal, so that a constant offset of a sound card causes no click.
 
     Args:
         sample_rate: Hz.
         step: samples come out in multiples of this number.
+        weightings: "A", or "AC" for both.
 
     Attributes:
         waiting: number of samples that were fed and did not come out yet.
     """
 
-    def __init__(self, sample_rate: int, step: int) -> None:
-        responses = [impulse_response(sample_rate, "A"), impulse_response(sample_rate, "C")]
+    def __init__(self, sample_rate: int, step: int, weightings: Literal["A", "AC"] = "A") -> None:
+        responses = [impulse_response(sample_rate, "A")]
+        if "C" in weightings:
+            responses.append(impulse_response(sample_rate, "C"))
         taps = len(responses[0])
         length = 1 << (4 * taps - 1).bit_length()
         self._length, self._step = length, step
@@ -87,36 +90,41 @@ class WeightingFilter:
         self._waiting: list[Samples] = []
         self.waiting = 0
 
-    def feed(self, samples: Samples) -> NDArray[np.float32]:
-        """Add samples, shape (n,), int16. Return weighted ones, shape (2, m), full scale 1: A, then C; m may be 0."""
-        if len(samples):
-            self._waiting.append(samples)
-            self.waiting += len(samples)
+    def feed(self, samples: Samples) -> NDArray[np.float32] | None:
+        """Add samples, shape (n,), int16. Return weighted ones, full scale 1.
+
+        Returns:
+            Shape (weightings, m), float32. None until enough samples wait: most blocks only join the queue.
+        """
+        self._waiting.append(samples)
+        self.waiting += len(samples)
         if self.waiting < _BATCH_FRAMES * self._hop:
-            return np.empty((2, 0), np.float32)
+            return None
         return self._filter(self.waiting // self._hop * self._hop)
 
-    def drain(self) -> NDArray[np.float32]:
-        """Return the weighted samples of all whole steps that wait, shape (2, m)."""
-        return self._filter(self.waiting // self._step * self._step)
+    def drain(self) -> NDArray[np.float32] | None:
+        """Return the weighted samples of all whole steps that wait, shape (weightings, m); None without any."""
+        return self._filter(self.waiting // self._step * self._step) if self.waiting >= self._step else None
 
     def restart(self) -> None:
         """Drop what waits, and begin anew after a gap of the stream."""
         self._past, self._waiting, self.waiting = None, [], 0
 
     def _filter(self, count: int) -> NDArray[np.float32]:
-        """Weight the first `count` samples that wait."""
-        if count == 0:
-            return np.empty((2, 0), np.float32)
+        """Weight the first `count` samples that wait, at least one."""
         waiting = np.concatenate(self._waiting)
         fresh = to_float(waiting[:count])
         overlap = self._length - self._hop
         past = np.full(overlap, fresh[0], np.float32) if self._past is None else self._past
         frames = -(-count // self._hop)
         signal = np.concatenate([past, fresh, np.zeros(frames * self._hop - count, np.float32)])
-        rows = np.lib.stride_tricks.sliding_window_view(signal, self._length)[:: self._hop]
-        spectrum = rfft(np.ascontiguousarray(rows))
-        weighted = (irfft(spectrum * each, self._length)[:, overlap:].reshape(-1)[:count] for each in self._spectra)
+        rows = np.empty((frames, self._length), np.float32)
+        for index, row in enumerate(rows):
+            row[:] = signal[index * self._hop : index * self._hop + self._length]
+        spectrum = rfft(rows)
+        weighted = np.empty((len(self._spectra), frames, self._hop), np.float32)
+        for target, each in zip(weighted, self._spectra, strict=True):
+            target[:] = irfft(spectrum * each, self._length)[:, overlap:]
         self._past = np.concatenate([past, fresh])[-overlap:]
         self._waiting, self.waiting = [waiting[count:]], len(waiting) - count
-        return np.stack(list(weighted))
+        return weighted.reshape(len(weighted), -1)[:, :count]

@@ -37,9 +37,7 @@ def minute(start, laeq, calibration_db=110.0, **changes):
     counts[int((laeq - 110.0 + 140) / 0.5)] = 1200
     fields = {"clock_synced": True, "seconds": 60.0, **changes}
     number, level = round(start / 60), laeq - 110.0
-    return MinuteLevel(
-        number, laeq=level, lamax=level + 5, lceq=level + 3, counts=counts, calibration_db=calibration_db, **fields
-    )
+    return MinuteLevel(number, laeq=level, lamax=level + 5, counts=counts, calibration_db=calibration_db, **fields)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def read(path, first=0, last=10**9):
 def assert_same(stored, expected):
     for field in ("minute", "calibration_db", "clock_synced"):
         assert getattr(stored, field) == getattr(expected, field)
-    for field in ("seconds", "laeq", "lamax", "lceq"):
+    for field in ("seconds", "laeq", "lamax"):
         assert getattr(stored, field) == pytest.approx(getattr(expected, field), abs=0.006)
     np.testing.assert_array_equal(stored.counts, expected.counts)
 
@@ -100,13 +100,12 @@ def test_the_parts_of_a_minute_are_merged(path):
 
 
 def test_several_minutes_are_one_span():
-    """LAeq, LAmax, LCeq and percentiles of minutes together are those of their sound in one piece."""
+    """LAeq, LAmax and percentiles of minutes together are those of their sound in one piece."""
     parts = [noise(20, amplitude, index) for index, amplitude in enumerate((0.01, 0.02, 0.1))]
     together = combine([record(MINUTE + index, part) for index, part in enumerate(parts)])
     whole = measure(np.concatenate(parts)).result()
     assert together.seconds == pytest.approx(60, abs=0.05)
     assert together.laeq == pytest.approx(whole.laeq, abs=0.05)
-    assert together.lceq == pytest.approx(whole.lceq, abs=0.05)
     for name in ("lamax", "la10", "la50", "la90"):
         assert getattr(together, name) == pytest.approx(getattr(whole, name), abs=0.3), name
 
@@ -117,7 +116,7 @@ def test_minutes_of_two_calibrations_are_combined_in_decibels():
     level = combine(minutes, calibrated=True)
     alone = combine(minutes[:1], calibrated=True)
     assert alone.laeq == pytest.approx(minutes[0].laeq + 100)
-    for name in ("laeq", "lamax", "la10", "la50", "la90", "lceq"):
+    for name in ("laeq", "lamax", "la10", "la50", "la90"):
         assert getattr(level, name) == pytest.approx(getattr(alone, name), abs=0.3), name
 
 

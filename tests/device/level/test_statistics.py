@@ -38,7 +38,7 @@ def db(square):
 
 def measure(samples, weighting="fast"):
     """Measure samples in blocks of 30 ms."""
-    meter, statistics = LevelMeter(RATE, weighting), LevelStatistics()
+    meter, statistics = LevelMeter(RATE, weighting, with_c=True), LevelStatistics()
     for start in range(0, len(samples), 480):
         statistics.add(meter.feed(samples[start : start + 480]))
     statistics.add(meter.drain())
