@@ -49,11 +49,13 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     config = load_config(arguments.config, overrides=arguments.set)
     if arguments.file == CALIBRATE:
         return _calibrate(arguments, config, stop)
-    if arguments.spl is not None or arguments.input != MICROPHONE:
-        raise InputError("level: --spl and --input belong to `earshot level calibrate`. Leave them out")
+    if arguments.spl is not None:
+        raise InputError("level: --spl belongs to `earshot level calibrate`. Leave it out")
+    if arguments.file is not None and arguments.input != MICROPHONE:
+        raise InputError("level: a file and --input are two sources. Leave one out")
     scale = level_scale(config.level, readable_state())
     if arguments.file is None:
-        level = _measure_live(_microphone(MICROPHONE, config, stop), config, scale, as_json=arguments.json)
+        level = _measure_live(_samples(arguments.input, config, stop), config, scale, as_json=arguments.json)
     else:
         level = measure_file(Path(arguments.file), config)
     if level is None:
@@ -95,13 +97,18 @@ def _measure_live(items: Iterable[Samples], config: Config, scale: LevelScale, *
         LevelStatistics(),
         LevelStatistics(),
     )
+    waiting = 0
     for samples in items:
-        steps = meter.feed(samples)
-        total.add(steps)
-        second.add(steps)
-        if second.seconds < 1 or (level := second.result()) is None:
+        waiting += len(samples)
+        measured = [meter.feed(samples)]
+        if waiting >= _RATE:
+            measured.append(meter.drain())
+        for steps in measured:
+            total.add(steps)
+            second.add(steps)
+        if waiting < _RATE or (level := second.result()) is None:
             continue
-        second = LevelStatistics()
+        waiting, second = waiting - _RATE, LevelStatistics()
         if as_json:
             print_json(as_object(level, scale))
         else:
@@ -110,8 +117,15 @@ def _measure_live(items: Iterable[Samples], config: Config, scale: LevelScale, *
     return total.result()
 
 
-def _microphone(name: str, config: Config, stop: threading.Event) -> Iterator[Samples]:
-    """Yield the samples of the blocks of a source; note its faults."""
+def _samples(name: str, config: Config, stop: threading.Event, *, wait: bool = True) -> Iterator[Samples]:
+    """Yield the samples of the blocks of a source; note its faults.
+
+    Args:
+        name: see `SourceOptions`.
+        config: choice of the microphone.
+        stop: when set, the source ends.
+        wait: True to wait for a microphone that delivers nothing; False to end there.
+    """
 
     def on_state(state: SourceState, message: str) -> None:
         if state != "ok":
@@ -121,6 +135,8 @@ def _microphone(name: str, config: Config, stop: threading.Event) -> Iterator[Sa
         for item in source:
             if isinstance(item, Block):
                 yield item.samples
+            elif not wait:
+                return
 
 
 def _calibrate(arguments: argparse.Namespace, config: Config, stop: threading.Event) -> int:
@@ -129,7 +145,7 @@ def _calibrate(arguments: argparse.Namespace, config: Config, stop: threading.Ev
     if arguments.input == MICROPHONE and sys.stderr.isatty():
         print_note(f"measures for {SETTLING_SECONDS + MEASURED_SECONDS:.0f} s: keep the calibrator on the microphone")
     needed, parts = round((SETTLING_SECONDS + MEASURED_SECONDS) * _RATE), list[Samples]()
-    for samples in _microphone(arguments.input, config, stop):
+    for samples in _samples(arguments.input, config, stop, wait=False):
         parts.append(samples)
         if sum(map(len, parts)) >= needed:
             break

@@ -63,7 +63,7 @@ def level_plot(levels: Levels, events: Iterable[EventRow], since: float, until: 
         parts.append(
             f'<path class="{kind}" d="M{x(event.start)} {_HEIGHT - _BOTTOM}v-10"><title>{title}</title></path>'
         )
-    return _svg(f"LAeq over time, {levels.unit}", parts)
+    return _svg(f"LAeq over time, {levels.unit}. Dashed: limit. Marks: events, red above the limit", parts)
 
 
 def hour_plot(counts: Sequence[int]) -> str:
@@ -96,5 +96,6 @@ def _line(points: Sequence[tuple[float, float]], gaps: set[int]) -> str:
 
 def _svg(title: str, parts: list[str]) -> str:
     return (
+        f"<p>{escape(title)}.</p>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"><title>{escape(title)}</title>' + "".join(parts) + "</svg>"
     )

@@ -84,9 +84,9 @@ def notes(levels: Levels, events: Sequence[EventRow]) -> list[str]:
     elif not levels.calibrated:
         found.append("Uncalibrated: levels are dBFS(A), and are compared with no limit.")
     if levels.left_out:
-        found.append(f"{levels.left_out} minutes without a calibration are left out of the levels.")
+        found.append(f"Minutes without a calibration, left out of the levels: {levels.left_out}.")
     if levels.unsynced:
-        found.append(f"{levels.unsynced} minutes were stored before network time had set the clock.")
+        found.append(f"Minutes from before network time had set the clock: {levels.unsynced}.")
     if len({event.calibrated for event in events if event.laeq_db is not None}) > 1:
         found.append("Some events are calibrated and some are not. The unit of each is stated.")
     return found

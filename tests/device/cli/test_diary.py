@@ -139,8 +139,8 @@ def test_minutes_from_before_the_calibration_are_left_out(diary, tmp_path, berli
     levels.close()
     _, summary, notes = diary(*DAY)
     assert (summary["laeq_db"], summary["calibrated"]) == (60.0, True)
-    assert "1 minutes without a calibration are left out" in notes
-    assert "1 minutes were stored before network time had set the clock" in notes
+    assert "left out of the levels: 1." in notes
+    assert "before network time had set the clock: 1." in notes
 
 
 def test_a_diary_of_nothing_is_an_error(diary, day, tmp_path):

@@ -1,6 +1,9 @@
 """Tests of `earshot level` on sound files."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -72,7 +75,8 @@ def test_a_calibrated_microphone_measures_decibels(tmp_path, capsys):
     [
         (["calibrate"], "--spl is missing"),
         (["calibrate", "--spl", "94", "--input", "noise.wav"], "no tone"),
-        (["noise.wav", "--spl", "94"], "belong to `earshot level calibrate`"),
+        (["noise.wav", "--spl", "94"], "belongs to `earshot level calibrate`"),
+        (["noise.wav", "--input", "noise.wav"], "two sources"),
         (["absent.wav"], "no such file"),
         (["short.wav"], "less than 50 ms"),
     ],
@@ -86,6 +90,40 @@ def test_faults_have_a_message(arguments, fault, tmp_path, monkeypatch, capsys):
     captured = capsys.readouterr()
     assert fault in captured.err
     assert captured.out == ""
+
+
+def test_a_stream_has_a_line_for_each_second(tmp_path):
+    """Raw samples on standard input have an object for each second, and one for all of them at the end."""
+    samples = (32768 * np.concatenate([tone(seconds=2), tone(seconds=1, amplitude=0.01)])).astype("<i2")
+    command = [sys.executable, "-m", "device", "level", "--input", "-", "--json"]
+    done = subprocess.run(command, input=samples.tobytes(), capture_output=True, timeout=60, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["seconds"] for line in lines] == pytest.approx([1, 1, 1, 3], abs=0.05)
+    assert [line["laeq_db"] for line in lines[:2]] == [-23.0, -23.0]
+    assert lines[2]["laeq_db"] < -35
+
+
+def test_the_microphone_is_measured_and_calibrated(sound_server, tmp_path):
+    """A tone at the microphone calibrates it; afterwards its level is that of the calibrator, until Ctrl-C."""
+    write(tmp_path / "tone.wav", tone(48000, seconds=60), 48000)
+    player = subprocess.Popen(
+        ["paplay", "--device=usb_microphone", tmp_path / "tone.wav"], env=sound_server.environment
+    )
+    environment = {**sound_server.environment, "STATE_DIRECTORY": str(tmp_path)}
+    command = [sys.executable, "-m", "device", "level"]
+    try:
+        calibrate = [*command, "calibrate", "--spl", "94"]
+        subprocess.run(calibrate, env=environment, check=True, timeout=60, capture_output=True)
+        meter = subprocess.Popen([*command, "--json"], env=environment, stdout=subprocess.PIPE, text=True)
+        second = json.loads(meter.stdout.readline())
+        meter.send_signal(signal.SIGINT)
+        rest, _ = meter.communicate(timeout=30)
+    finally:
+        player.kill()
+        player.wait()
+    assert meter.returncode == 0
+    assert second["calibrated"] is True
+    assert json.loads(rest.splitlines()[-1])["laeq_db"] == pytest.approx(94.0, abs=0.3)
 
 
 @pytest.mark.parametrize("level", ["x", "nan", "20", "170"])
