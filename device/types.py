@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.int16]
 """Mono sound, shape (n,), int16, full scale 32768."""
 LogMel = NDArray[np.float32]
-"""Shape (mel_bands, frames), float32. As a picture in [-1, 1]: 1 is the window's peak, -1 the lower end of the dynamic
-range."""
+"""Shape (mel_bands, frames), float32. As a picture: 1 is the window's peak, -1 the lower end of the dynamic range."""
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
@@ -61,8 +60,7 @@ class Block:
 
     Attributes:
         samples: shape (block_length,), int16, mono.
-        position: number of the first sample since the source was opened. Positions continue across a gap, so a jump
-            between blocks is lost audio.
+        position: number of the first sample since the source was opened. A jump between blocks is lost audio.
         time: when the first sample sounded, Unix seconds.
     """
 
@@ -225,8 +223,7 @@ class Refusal:
         confidence: probability of `label`, 0 to 1.
         threshold: confidence from which the label becomes an event.
         time: end of the window, Unix seconds.
-        audioset: likeliest AudioSet classes of the window with their probabilities, at most three, if the reason is
-            "unknown"; empty without the AudioSet network.
+        audioset: at most three likeliest AudioSet classes with their probabilities, if the reason is "unknown".
     """
 
     reason: RefusalReason
