@@ -38,6 +38,7 @@ fuzz:  ## Try config, bundle, sound files, tables, commands and state with ten t
 bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	@deploy/setup.sh test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quiet_path.py   # as the daemon sets it
+	$(BIN)/python benchmarks/level.py
 	$(BIN)/python benchmarks/outbox.py
 
 schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code

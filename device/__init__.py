@@ -8,6 +8,7 @@ Data path, stage -> package:
     scores -> events                           detection: event tracker
     durable queue                              outbox: SQLite, sequence numbers
     past events                                history: SQLite, writer and reader
+    sound level of minutes and events          level: weighting, statistics, calibration, diary
     MQTT                                       mqtt: connection, delivery, Home Assistant
 
 `pipeline.py` joins the stages from blocks to events. Its observers (`types.py`) receive windows, refusals and events.
@@ -20,6 +21,7 @@ Packages, from the lowest layer to the highest; a package imports only packages 
     audio, model                 sources of blocks; the trained networks
     detection                    gate and events
     outbox, history, clips       the durable queue; past events; recordings kept for correction
+    level                        sound level, beside detection
     mqtt                         connection, delivery, messages, state topics
     monitoring                   health, liveness, load shedding, system metrics
     service                      wiring of the daemon, supervisor, remote control

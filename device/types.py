@@ -27,7 +27,7 @@ UNKNOWN = "unknown"
 
 def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
     """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
-    scaled = np.rint(signal * FULL_SCALE)
+    scaled: NDArray[np.floating[Any]] = np.rint(signal * FULL_SCALE)
     np.minimum(np.maximum(scaled, -32768, out=scaled), 32767, out=scaled)
     return scaled.astype(np.int16)
 
@@ -58,8 +58,7 @@ class Block:
 
     Attributes:
         samples: shape (block_length,), int16, mono.
-        position: number of the first sample since the source was opened. Positions continue across a gap, so a jump
-            between blocks is lost audio.
+        position: number of the first sample since the source was opened. A jump between blocks is lost audio.
         time: when the first sample sounded, Unix seconds.
     """
 
@@ -222,8 +221,7 @@ class Refusal:
         confidence: probability of `label`, 0 to 1.
         threshold: confidence from which the label becomes an event.
         time: end of the window, Unix seconds.
-        audioset: likeliest AudioSet classes of the window with their probabilities, at most three, if the reason is
-            "unknown"; empty without the AudioSet network.
+        audioset: at most three likeliest AudioSet classes with their probabilities, if the reason is "unknown".
     """
 
     reason: RefusalReason

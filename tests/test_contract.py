@@ -86,7 +86,7 @@ def test_the_asyncapi_document_is_up_to_date():
     assert MAKE_ASYNCAPI.FILE.read_text(encoding="utf-8") == MAKE_ASYNCAPI.text()
 
 
-@pytest.mark.parametrize("name", ["event", "health", "correct", "discovery"])
+@pytest.mark.parametrize("name", ["event", "health", "level", "correct", "discovery"])
 def test_the_schemas_are_valid(name):
     """Each is valid JSON Schema, and refuses unknown keys."""
     schema = MAKE_ASYNCAPI.schema(name)

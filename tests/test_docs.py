@@ -29,6 +29,8 @@ DIAGNOSES = (
     "outbox/queue.py",
     "outbox/disk_store.py",
     "history/writer.py",
+    "level/calibration.py",
+    "level/writer.py",
     "util/database_file.py",
 )
 PARSERS = {"earshot": device.cli.parser.make_parser, "earshot-train": training.cli.main._parser}

@@ -50,8 +50,8 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history devices check forget listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web config 'config explain' 'config schema'
-set -g _shtab_earshot_opts_with_value --bundle --by --config --input --input-rate --label --meter --port --report --search --set --since --speed --until -c
+set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web config 'config explain' 'config schema'
+set -g _shtab_earshot_opts_with_value --bundle --by --config --from --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
 
 complete -c earshot -e
 complete -c earshot -f
@@ -100,6 +100,25 @@ complete -c earshot -n '_shtab_earshot_using history' -l label -x -d 'only this 
 complete -c earshot -n '_shtab_earshot_using history' -l by -xka "hour day" -d 'count events, by hour or day of the local clock'
 complete -c earshot -n '_shtab_earshot_using history' -l json -d 'print one JSON object per line'
 complete -c earshot -n '_shtab_earshot_using history' -l csv -d 'print a table for a spreadsheet'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a level -d 'Measure the sound level of the microphone or of a file, or calibrate the microphone.'
+complete -c earshot -n '_shtab_earshot_using level' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using level' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using level' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using level' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using level' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using level' -l spl -x -d 'level of the calibrator, as in 94'
+complete -c earshot -n '_shtab_earshot_using level' -l input -xka "(__fish_complete_path (commandline -ct))" -d 'source of the sound (default: mic)'
+complete -c earshot -n '_shtab_earshot_using level; and test $_shtab_earshot_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'sound file, or the word calibrate (default: the microphone)'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a diary -d 'Write a noise diary: what sounded when, how long and how loud, against limits.'
+complete -c earshot -n '_shtab_earshot_using diary' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using diary' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using diary' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using diary' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using diary' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using diary' -l from -x -d 'a duration (30m, 24h, 7d), a date or time (2026-11-27, 2026-11-27T03:00, 03:00), today, yesterday or now (default: 7d)'
+complete -c earshot -n '_shtab_earshot_using diary' -l to -x -d 'the same forms (default: now)'
+complete -c earshot -n '_shtab_earshot_using diary' -l label -x -d 'only events of this label; several are possible'
+complete -c earshot -n '_shtab_earshot_using diary' -l output -xka "(__fish_complete_directories)" -d 'folder of the page and the tables (default: diary)'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a devices -d 'List the microphones and their levels.'
 complete -c earshot -n '_shtab_earshot_using devices' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using devices' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

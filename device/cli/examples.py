@@ -34,6 +34,17 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot history --since 2026-11-01 --by day --csv", "count by day, as a table for a spreadsheet"),
         ("earshot history --since 30m --json", "print whole messages, for a program"),
     ),
+    "earshot level": (
+        ("earshot level", "print the level of the microphone each second; Ctrl-C ends it"),
+        ("earshot level street.wav", "print LAeq, LAmax and the percentiles of a file"),
+        ("earshot level street.wav --json", "print them as one object, for a program"),
+        ("earshot level calibrate --spl 94", "calibrate the microphone with a calibrator of 94 dB on it"),
+    ),
+    "earshot diary": (
+        ("earshot diary", "write the last seven days into the folder diary"),
+        ("earshot diary --from 2026-11-01 --to 2026-12-01 --output november", "write a month into another folder"),
+        ("earshot diary --label jackhammer --set level.limit_day_db=55", "list one sound, against a limit of the day"),
+    ),
     "earshot devices": (
         ("earshot devices", "list the microphones"),
         ("earshot devices --meter", "measure the level of each for 5 s: clap your hands"),

@@ -27,6 +27,10 @@ _COLUMNS = (
     "label",
     "confidence",
     "level_dbfs",
+    "laeq_db",
+    "lamax_db",
+    "rise_db",
+    "level_calibrated",
     "gate",
     "bundle",
     "clock_synced",
@@ -69,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     if until <= since:
         raise InputError("history: --until is not after --since. Set a later --until, or an earlier --since")
     with HistoryReader(readable_state() / HISTORY_FILE) as reader:
-        labels = _resolve(arguments.label, reader)
+        labels = resolve_labels(arguments.label, reader)
         if arguments.label and not labels:
             return EXIT_DONE
         if arguments.by is None:
@@ -79,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _resolve(names: list[str], reader: HistoryReader) -> list[str]:
+def resolve_labels(names: list[str], reader: HistoryReader) -> list[str]:
     """Return the labels of the history with these names, in any case or as slugs. Note a name without an event."""
     if not names:
         return []

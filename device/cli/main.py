@@ -13,7 +13,7 @@ from device.cli.signals import stop_on_signal
 from device.errors import EXIT_DONE, EarshotError
 from device.service.systemd import journal_handler
 
-_UNTIL_SIGNAL = frozenset({"check", "devices", "listen"})
+_UNTIL_SIGNAL = frozenset({"check", "devices", "level", "listen"})
 """Commands that take an event, which a signal sets. The others handle signals themselves or need not."""
 
 

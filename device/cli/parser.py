@@ -2,14 +2,13 @@
 
 import argparse
 import logging
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from device.cli import argument_types
 from device.cli.examples import examples
-from device.util.local_time import TIME_FORMS, parse_time
-from device.util.text import quoted, whole_number
+from device.util.local_time import TIME_FORMS
 
 _FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "fish": "(__fish_complete_path (commandline -ct))"}
 """Completion of file names, in the form of shtab (deploy/make_completion.py)."""
@@ -32,10 +31,12 @@ def make_parser() -> argparse.ArgumentParser:
     _complete(gate.add_argument("file", type=Path, metavar="FILE"), _FILES)
     commands.add("events", "print the events of all nodes as they are published", _setting(), _as_json())
     _add_history(commands)
+    _add_level(commands)
+    _add_diary(commands)
     devices = commands.add("devices", "list the microphones and their levels", _as_json())
     devices.add_argument(
         "--meter",
-        type=_meter_seconds,
+        type=argument_types.meter_seconds,
         nargs="?",
         const=5,
         metavar="SECONDS",
@@ -49,7 +50,9 @@ def make_parser() -> argparse.ArgumentParser:
     _complete(report, _FILES)
     text = "delete a node that no longer exists, at the broker and in Home Assistant"
     forget = commands.add("forget", text, _setting())
-    forget.add_argument("node", type=_node_id, metavar="NODE", help="node_id of the node, as in earshot/NODE/status")
+    forget.add_argument(
+        "node", type=argument_types.node_id, metavar="NODE", help="node_id of the node, as in earshot/NODE/status"
+    )
     listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
     _add_input(listen)
     text = "list the bundle's labels and the AudioSet classes, with their thresholds"
@@ -57,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
     _add_clips(commands)
     web = commands.add("web", "serve the page in the browser: history, clips, state", _setting())
-    web.add_argument("--port", type=_port, metavar="N", help="TCP port (default: web.port, 8470)")
+    web.add_argument("--port", type=argument_types.port, metavar="N", help="TCP port (default: web.port, 8470)")
     _add_config(commands)
     return parser
 
@@ -135,7 +138,7 @@ def _add_run(commands: _Subcommands) -> None:
     _add_input(run)
     run.add_argument(
         "--input-rate",
-        type=_rate,
+        type=argument_types.sample_rate,
         metavar="HZ",
         help="sample rate of raw samples on --input -, s16le, mono (default: the bundle's, 16000)",
     )
@@ -157,8 +160,12 @@ def _add_classify(commands: _Subcommands) -> None:
 
 def _add_history(commands: _Subcommands) -> None:
     history = commands.add("history", "list past events, or count them by hour or day")
-    history.add_argument("--since", type=_time, default="24h", metavar="TIME", help=f"{TIME_FORMS} (default: 24h)")
-    history.add_argument("--until", type=_time, metavar="TIME", help="the same forms (default: no end)")
+    history.add_argument(
+        "--since", type=argument_types.time_of, default="24h", metavar="TIME", help=f"{TIME_FORMS} (default: 24h)"
+    )
+    history.add_argument(
+        "--until", type=argument_types.time_of, metavar="TIME", help="the same forms (default: no end)"
+    )
     history.add_argument(
         "--label", action="append", default=[], metavar="LABEL", help="only this label; may be given several times"
     )
@@ -166,6 +173,40 @@ def _add_history(commands: _Subcommands) -> None:
     form = history.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per line")
     form.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
+
+
+def _add_level(commands: _Subcommands) -> None:
+    text = "measure the sound level of the microphone or of a file, or calibrate the microphone"
+    level = commands.add("level", text, _setting(), _as_json())
+    file = level.add_argument(
+        "file", nargs="?", metavar="FILE|calibrate", help="sound file, or the word calibrate (default: the microphone)"
+    )
+    _complete(file, _FILES)
+    level.add_argument("--spl", type=argument_types.decibels, metavar="DB", help="level of the calibrator, as in 94")
+    _add_input(level)
+
+
+def _add_diary(commands: _Subcommands) -> None:
+    text = "write a noise diary: what sounded when, how long and how loud, against limits"
+    diary = commands.add("diary", text, _setting(), _as_json())
+    diary.add_argument(
+        "--from",
+        dest="since",
+        type=argument_types.time_of,
+        default="7d",
+        metavar="TIME",
+        help=f"{TIME_FORMS} (default: 7d)",
+    )
+    diary.add_argument(
+        "--to", dest="until", type=argument_types.time_of, metavar="TIME", help="the same forms (default: now)"
+    )
+    diary.add_argument(
+        "--label", action="append", default=[], metavar="LABEL", help="only events of this label; several are possible"
+    )
+    output = diary.add_argument(
+        "--output", type=Path, default="diary", metavar="DIR", help="folder of the page and the tables (default: diary)"
+    )
+    _complete(output, _FOLDERS)
 
 
 def _add_clips(commands: _Subcommands) -> None:
@@ -192,34 +233,3 @@ def _add_config(commands: _Subcommands) -> None:
 def _complete(argument: argparse.Action, completion: dict[str, str]) -> None:
     """Set the completion of an argument's values in a shell."""
     argument.complete = completion  # type: ignore[attr-defined]  # shtab reads it
-
-
-def _time(text: str) -> float:
-    try:
-        return parse_time(text, time.time())
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _rate(text: str) -> int:
-    if (rate := whole_number(text, 8000, 384000)) is None:
-        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a sample rate from 8000 to 384000, in Hz")
-    return rate
-
-
-def _node_id(text: str) -> str:
-    if not text or set(text) & set("/+#\0"):
-        raise argparse.ArgumentTypeError(f"is {text!r}, must be the name of a node, without '/', '+' and '#'")
-    return text
-
-
-def _port(text: str) -> int:
-    if (port := whole_number(text, 1, 65535)) is None:
-        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be a TCP port, 1 to 65535")
-    return port
-
-
-def _meter_seconds(text: str) -> int:
-    if (seconds := whole_number(text, 5, 3600)) is None:
-        raise argparse.ArgumentTypeError(f"is {quoted(text)}, must be seconds, 5 (the length of a diagnosis) to 3600")
-    return seconds

@@ -29,6 +29,7 @@ from device.config.detection import (
     NoiseFloorConfig,
     WindowConfig,
 )
+from device.config.level import LevelConfig
 from device.config.web import WebConfig
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "GateConfig",
     "HistoryConfig",
     "HomeAssistantConfig",
+    "LevelConfig",
     "LoadConfig",
     "ModelConfig",
     "MqttConfig",
@@ -67,6 +69,7 @@ class Config(Section):
     events: EventsConfig = EventsConfig()
     outbox: OutboxConfig = OutboxConfig()
     history: HistoryConfig = HistoryConfig()
+    level: LevelConfig = LevelConfig()
     mqtt: MqttConfig = MqttConfig()
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()

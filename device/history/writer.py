@@ -13,6 +13,7 @@ from device.history.table import EndedEvent
 from device.util.clock import CLOCK, Clock, Stamp
 from device.util.database_file import DatabaseUnavailableError
 from device.util.log_throttle import LogThrottle
+from device.util.supervised_thread import SupervisedThread
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ class HistoryWriter:
         self._dropped_in_memory = 0
         self._trouble = ""
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="history", daemon=True)
+        self._closed = False
+        self._thread = SupervisedThread("history", self._work)
 
     def __enter__(self) -> Self:
         """Start the thread."""
@@ -74,11 +76,8 @@ class HistoryWriter:
 
     def __exit__(self, *_: object) -> None:
         """Store the remaining events, and close the file."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-        self._thread.join(_GOODBYE_SECONDS)
-        if self._queue or self._thread.is_alive():
+        self._thread.stop(self._stop, _GOODBYE_SECONDS)
+        if self._queue or not self._closed:
             _LOGGER.error(
                 "history %s: %s. The last events are missing in it",
                 self._path,
@@ -104,6 +103,11 @@ class HistoryWriter:
         store = self._store
         return HistoryStatus(store.rows, store.dropped + self._dropped_in_memory, self._trouble)
 
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
     def _drop_excess(self) -> None:
         while len(self._queue) > _QUEUED_EVENTS:
             self._queue.popleft()
@@ -118,6 +122,7 @@ class HistoryWriter:
             works = self._update()
         self._update()
         self._store.close()
+        self._closed = True
 
     def _wait(self, works: bool) -> bool:
         """Wait for an event or for maintenance, after a fault of the disk for the next try; return False at the end."""

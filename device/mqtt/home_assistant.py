@@ -7,6 +7,7 @@ https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from device.model.sound_names import AUDIOSET_PREFIX
@@ -21,6 +22,21 @@ _ESSENTIAL = ("event", "last_sound", "microphone")
 
 # Template of the event entity: the message with an `event_type`, or nothing for an end, which the entity ignores.
 _EVENT = "{% if value_json.type == 'start' %}{{ dict(value_json, event_type=value_json.label) | tojson }}{% endif %}"
+
+
+@dataclass(frozen=True)
+class OptionalStates:
+    """States that a node publishes or not, by its settings.
+
+    Attributes:
+        spectrogram: whether spectrograms are published.
+        unknown: whether the AudioSet class of the last unknown sound is published.
+        level_calibrated: whether the published sound level is calibrated; None if none is published.
+    """
+
+    spectrogram: bool
+    unknown: bool = False
+    level_calibrated: bool | None = None
 
 
 def discovery_topic(prefix: str, node_id: str) -> str:
@@ -45,8 +61,7 @@ def discovery_message(
     version: str,
     bundle: str,
     published: Mapping[str, str],
-    spectrogram: bool,
-    unknown: bool = False,
+    states: OptionalStates,
 ) -> dict[str, Any]:
     """Make the discovery message of a node.
 
@@ -57,16 +72,17 @@ def discovery_message(
         bundle: name@version.
         published: components of earlier messages, key -> platform. A component that no longer exists is published
             with its platform alone, which removes it from Home Assistant.
-        spectrogram: whether spectrograms are published.
-        unknown: whether the AudioSet class of the last unknown sound is published.
+        states: published states that depend on the settings.
     """
     topics, device = Topics(node_id), device_id(node_id)
     components = _node_components(topics) | _event_components(topics, names)
-    if not spectrogram:
+    if not states.spectrogram:
         del components["spectrogram"]
-    if unknown:
+    if states.unknown:
         topic = topics.state("unknown/last")
         components["unknown_sound"] = _sensor("Unknown sound", topic, "{{ value }}", icon="mdi:help-circle-outline")
+    if states.level_calibrated is not None:
+        components |= _level_components(topics.state("level"), calibrated=states.level_calibrated)
     for key, component in components.items():
         component["unique_id"] = f"{device}_{key}"
         component["default_entity_id"] = component["platform"] + "." + slug(f"earshot {node_id} {component['name']}")
@@ -181,6 +197,24 @@ def _node_components(topics: Topics) -> dict[str, Component]:
         "temperature": diagnostic(
             "Temperature", "{{ value_json.temperature_celsius }}", "°C", device_class="temperature"
         ),
+    }
+
+
+def _level_components(topic: str, *, calibrated: bool) -> dict[str, Component]:
+    """Make the sensors of the last minute's sound level. Without a calibration, it is no sound pressure."""
+    unit = {"unit_of_measurement": "dBA", "device_class": "sound_pressure"}
+    if not calibrated:
+        unit = {"unit_of_measurement": "dBFS(A)", "icon": "mdi:volume-high"}
+    names = {"laeq": "Sound level", "lamax": "Maximum sound level", "la90": "Background sound level"}
+    return {
+        key: _sensor(
+            name,
+            topic,
+            f"{{{{ value_json.{key}_db }}}}",
+            state_class="measurement",
+            **unit,
+        )
+        for key, name in names.items()
     }
 
 

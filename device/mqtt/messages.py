@@ -11,6 +11,8 @@ from device.util.clock import Clock, Stamp, boot_id, rfc3339
 
 SCHEMA = 1
 ONLINE, OFFLINE = b"online", b"offline"
+NO_LEVEL = {"laeq_db": None, "lamax_db": None, "rise_db": None, "level_calibrated": False}
+"""Sound level of an event, if it is not measured."""
 
 
 class Topics:
@@ -47,7 +49,9 @@ class Topics:
         return f"{head}/+" if label and head in {self.state("sound"), self.state("threshold")} else topic
 
 
-def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> dict[str, Any]:
+def event_message(
+    event: Event, *, node_id: str, bundle: str, clock: Clock, level: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Make an event message without its `sequence`, which the outbox adds.
 
     Args:
@@ -55,6 +59,7 @@ def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> d
         node_id: of this device.
         bundle: name@version.
         clock: clock of the event's times.
+        level: fields of the sound level, as in `NO_LEVEL`; None if the sound level is not measured.
     """
     ended = event.end_time is not None
     return {
@@ -71,6 +76,7 @@ def event_message(event: Event, *, node_id: str, bundle: str, clock: Clock) -> d
         "end_time": rfc3339(clock.utc(event.end_time)) if event.end_time is not None else None,
         "duration_seconds": round((event.end_time or 0.0) - event.start_time, 3) if ended else None,
         "level_dbfs": round(event.level_dbfs, 1),
+        **(level or NO_LEVEL),
         "gate": event.gate,
         "bundle": bundle,
         "boot_id": boot_id(),

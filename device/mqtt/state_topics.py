@@ -7,7 +7,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from device.config.models import HomeAssistantConfig
-from device.mqtt.home_assistant import device_id, discovery_message, discovery_topic, essential_discovery
+from device.mqtt.home_assistant import (
+    OptionalStates,
+    device_id,
+    discovery_message,
+    discovery_topic,
+    essential_discovery,
+)
 from device.mqtt.messages import encode
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
@@ -50,6 +56,7 @@ class StateTopics(Observer):
         bundle: name@version.
         encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
         unknown: whether the AudioSet class of the last unknown sound is published.
+        level_calibrated: whether the published sound level is calibrated; None if none is published.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class StateTopics(Observer):
         encode_spectrogram: Callable[[LogMel], bytes] | None,
         *,
         unknown: bool = False,
+        level_calibrated: bool | None = None,
     ) -> None:
         self._publisher = publisher
         self._node_id = node_id
@@ -69,11 +77,14 @@ class StateTopics(Observer):
         self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
         self._unknown = unknown
+        self._level_calibrated = level_calibrated
         self._unknown_time: float | None = None
         for name in self._names:  # an earlier run may have been killed during an event
             publisher.publish_state(f"sound/{name.slug}", "OFF")
         if encode_spectrogram is None:
             publisher.publish_state("spectrogram", b"")
+        if level_calibrated is None:
+            publisher.publish_state("level", b"")
 
     def publish_discovery(self, config: HomeAssistantConfig, store: JsonStore[PublishedDiscovery]) -> None:
         """Publish the node's discovery, or delete it if disabled; delete the states of names of earlier runs.
@@ -112,8 +123,7 @@ class StateTopics(Observer):
             version=version("earshot"),
             bundle=self._bundle,
             published=published,
-            spectrogram=self._encode_spectrogram is not None,
-            unknown=self._unknown,
+            states=OptionalStates(self._encode_spectrogram is not None, self._unknown, self._level_calibrated),
         )
         payloads = encode(message), encode(essential_discovery(message))
 

@@ -33,12 +33,12 @@ from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
-from device.service.observers import Observers
+from device.service.observers import Observers, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import RunSettings
+from device.service.sound_level import SoundLevels
 from device.service.status_reporter import RunStatus, status_line
 from device.service.supervisor import Supervisor
-from device.types import Event
 from device.util.clock import CLOCK
 from device.util.json_store import JsonStore
 from device.util.supervised_thread import THREADS
@@ -85,8 +85,10 @@ def _run(
         on_change=health.changed.set,
     )
     history = _history(config)
+    levels = SoundLevels(config, rate, state_directory())
     with (
         source,
+        levels,
         history or nullcontext(),
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
@@ -104,7 +106,7 @@ def _run(
         clips = ClipFolder(state_directory() / "clips")
         report = RecordingReport()
         observers = Observers(
-            health, _state_topics(publisher, config, bundle), report, *_recorder(config, clips, bundle)
+            health, _state_topics(publisher, config, bundle, levels), report, *_recorder(config, clips, bundle)
         )
         classify = InferenceTimer(
             settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
@@ -132,9 +134,10 @@ def _run(
         gc.freeze()  # modules, bundle and parts live as long as the run: no collection visits them again
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
         lost_seconds = liveness.lost_seconds
-        for event in pipeline.run(monitored):
-            _log_event(event)
-            publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK))
+        for event in pipeline.run(levels.measure(monitored, publisher.publish_state)):
+            log_event(event)
+            level = levels.of_event(event)
+            publisher.send(event_message(event, node_id=config.node, bundle=str(bundle), clock=CLOCK, level=level))
             if liveness.lost_seconds > lost_seconds:
                 lost_seconds = liveness.lost_seconds
                 _LOGGER.warning("%.0f ms of audio were lost so far", lost_seconds * 1000)
@@ -148,12 +151,20 @@ def _run(
             stop.wait()
 
 
-def _state_topics(publisher: Publisher, config: Config, bundle: Bundle) -> StateTopics:
+def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: SoundLevels) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
     unknown = config.mqtt.unknown and bundle.audioset_classes is not None
     names = event_names(config.events, bundle)
-    topics = StateTopics(publisher, config.node, names, str(bundle), encode_spectrogram, unknown=unknown)
+    topics = StateTopics(
+        publisher,
+        config.node,
+        names,
+        str(bundle),
+        encode_spectrogram,
+        unknown=unknown,
+        level_calibrated=levels.calibrated,
+    )
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(config.home_assistant, store)
     return topics
@@ -181,23 +192,6 @@ def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorde
         return []
     unknown_output = bundle.manifest.unknown.output
     return [Recorder(config.clips, clips, bundle.manifest.first.features, bundle.labels, unknown_output=unknown_output)]
-
-
-def _log_event(event: Event) -> None:
-    _LOGGER.info(
-        "%s %s, confidence %.2f, %.0f dBFS, gate %s",
-        event.label,
-        "started" if event.end_time is None else f"ended after {event.end_time - event.start_time:.1f} s",
-        event.confidence,
-        event.level_dbfs,
-        event.gate,
-        extra={
-            "EARSHOT_EVENT_ID": event.event_id,
-            "EARSHOT_TYPE": event.type,
-            "EARSHOT_LABEL": event.label,
-            "EARSHOT_CONFIDENCE": f"{event.confidence:.4f}",
-        },
-    )
 
 
 def _publish_health(

@@ -1,6 +1,10 @@
-"""Fan-out of the pipeline's callbacks to several observers."""
+"""Fan-out of the pipeline's callbacks to several observers, and the log of events."""
+
+import logging
 
 from device.types import ClassifiedWindow, Event, GateReason, Observer, Refusal
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Observers(Observer):
@@ -28,3 +32,21 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.on_event(event)
+
+
+def log_event(event: Event) -> None:
+    """Log the start or the end of an event."""
+    _LOGGER.info(
+        "%s %s, confidence %.2f, %.0f dBFS, gate %s",
+        event.label,
+        "started" if event.end_time is None else f"ended after {event.end_time - event.start_time:.1f} s",
+        event.confidence,
+        event.level_dbfs,
+        event.gate,
+        extra={
+            "EARSHOT_EVENT_ID": event.event_id,
+            "EARSHOT_TYPE": event.type,
+            "EARSHOT_LABEL": event.label,
+            "EARSHOT_CONFIDENCE": f"{event.confidence:.4f}",
+        },
+    )

@@ -26,6 +26,9 @@ UNIT_OF_SUFFIX = {
     "_blocks": {"blocks of 30 ms"},
 }
 WITHOUT_UNIT = {
+    "level.day_hour",  # an hour of the clock is no quantity
+    "level.evening_hour",
+    "level.night_hour",
     "gate.vad_mode",
     "gate.floor.lasting_share",
     "load.maximum_stretch",

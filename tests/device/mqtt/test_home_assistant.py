@@ -2,19 +2,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.model.sound_names import sound_names
-from device.mqtt.home_assistant import device_id, discovery_message, discovery_topic
+from device.mqtt.home_assistant import OptionalStates, device_id, discovery_message, discovery_topic
 
 LABELS = ("siren", "dog_bark")
+PLAIN = OptionalStates(spectrogram=True)
 
 
-def message(labels=LABELS, classes=(), node_id="balcony", published=None):
+def message(labels=LABELS, classes=(), node_id="balcony", published=None, states=PLAIN):
     return discovery_message(
         node_id,
         sound_names(labels, classes),
         version="0.1.0",
         bundle="urban@1",
         published=published or {},
-        spectrogram=True,
+        states=states,
     )
 
 
@@ -49,13 +50,24 @@ def test_a_node_is_a_device_with_all_its_entities():
 
 def test_unknown_sounds_have_a_sensor():
     """With unknown sounds published, a sensor shows the last one; it is removed when they are no longer published."""
-    components = discovery_message(
-        "balcony", sound_names(LABELS), version="0.1.0", bundle="b@1", published={}, spectrogram=True, unknown=True
-    )["components"]
+    components = message(states=OptionalStates(spectrogram=True, unknown=True))["components"]
     sensor = components["unknown_sound"]
     assert (sensor["platform"], sensor["name"]) == ("sensor", "Unknown sound")
     assert sensor["state_topic"] == "earshot/balcony/unknown/last"
     assert message(published={"unknown_sound": "sensor"})["components"]["unknown_sound"] == {"platform": "sensor"}
+
+
+def test_the_sound_level_is_a_sound_pressure_only_if_calibrated():
+    """A calibrated level has the device class and dBA; another one is dBFS(A) without a class; without one, none is."""
+    for calibrated in (True, False):
+        components = message(states=OptionalStates(spectrogram=True, level_calibrated=calibrated))["components"]
+        for key in ("laeq", "lamax", "la90"):
+            sensor = components[key]
+            assert sensor["state_topic"] == "earshot/balcony/level"
+            assert sensor["value_template"] == f"{{{{ value_json.{key}_db }}}}"
+            assert sensor["unit_of_measurement"] == ("dBA" if calibrated else "dBFS(A)")
+            assert sensor.get("device_class") == ("sound_pressure" if calibrated else None)
+    assert message(published={"laeq": "sensor"})["components"]["laeq"] == {"platform": "sensor"}
 
 
 def test_long_names_and_no_object_id():

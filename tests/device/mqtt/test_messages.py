@@ -32,7 +32,19 @@ FIELDS = [
         "start_time",
         "end_time",
     ),
-    *("duration_seconds", "level_dbfs", "gate", "bundle", "boot_id", "clock_synced", "replayed"),
+    *(
+        "duration_seconds",
+        "level_dbfs",
+        "laeq_db",
+        "lamax_db",
+        "rise_db",
+        "level_calibrated",
+        "gate",
+        "bundle",
+        "boot_id",
+        "clock_synced",
+        "replayed",
+    ),
 ]
 
 

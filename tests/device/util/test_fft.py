@@ -22,6 +22,18 @@ def test_the_transform_is_scipys(shape, monkeypatch):
     np.testing.assert_array_equal(fft.rfft(rows), expected)
 
 
+@pytest.mark.parametrize("shape", [(4, 480), (4, 4096), (1, 7)])
+def test_the_inverse_is_scipys(shape, monkeypatch):
+    """The result is that of scipy.fft, bit by bit, with the compiled module and without it."""
+    rows = np.random.default_rng(0).normal(0, 1, shape).astype(np.float32)
+    spectrum = fft.rfft(rows)
+    expected = scipy.fft.irfft(spectrum, shape[1], axis=1)
+    np.testing.assert_array_equal(fft.irfft(spectrum, shape[1]), expected)
+    np.testing.assert_allclose(expected, rows, atol=1e-5)
+    monkeypatch.setattr(fft, "_POCKETFFT", None)
+    np.testing.assert_array_equal(fft.irfft(spectrum, shape[1]), expected)
+
+
 def test_the_daemon_imports_nothing_large_that_it_does_not_need():
     """The daemon's modules load neither SciPy's packages nor the runtime's tools."""
     program = (

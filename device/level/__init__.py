@@ -1,0 +1,1 @@
+"""Sound level: A and C weighting, LAeq, LAmax and percentiles, calibration, minutes on disk, noise diary."""
