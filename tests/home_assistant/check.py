@@ -65,7 +65,7 @@ class Node:
             version="1",
             bundle="b@1",
             published={},
-            states=OptionalStates(spectrogram=True),
+            states=OptionalStates(spectrogram=True, level_calibrated=False),
         )
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
