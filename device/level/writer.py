@@ -1,5 +1,6 @@
 """Level writer: the thread that stores minute levels, so that a slow disk never delays detection."""
 
+import logging
 import shutil
 import threading
 from collections import deque
@@ -12,6 +13,8 @@ from device.util.database_file import DatabaseFile, DatabaseUnavailableError
 from device.util.log_throttle import LogThrottle
 from device.util.supervised_thread import SupervisedThread
 from device.util.units import MEGABYTE
+
+_LOGGER = logging.getLogger(__name__)
 
 _QUEUED_MINUTES = 1440
 """Minutes that wait for the disk in memory, at most. Beyond it, the oldest is dropped."""
@@ -47,6 +50,8 @@ class LevelWriter:
     def __exit__(self, *_: object) -> None:
         """Store the remaining minutes, and close the file."""
         self._thread.stop(self._stop, _GOODBYE_SECONDS)
+        if self._queue:
+            _LOGGER.error("levels %s: the last minutes are missing in it. Check the disk", self._path)
 
     def add(self, level: MinuteLevel) -> None:
         """Queue a minute; any thread; returns at once."""

@@ -7,7 +7,7 @@ import yaml
 
 from device.model.bundle import load_bundle
 from device.model.sound_names import sound_names
-from device.mqtt.home_assistant import discovery_message
+from device.mqtt.home_assistant import OptionalStates, discovery_message
 from device.mqtt.messages import Topics
 
 
@@ -26,7 +26,7 @@ def test_the_examples_have_existing_entities(examples, bundle_path):
         version="1",
         bundle="b@1",
         published={},
-        spectrogram=True,
+        states=OptionalStates(spectrogram=True),
     )
     entities = {component["default_entity_id"] for component in message["components"].values()}
     assert set(examples) == {"automations.yaml", "dashboard.yaml", "scripts.yaml"}

@@ -15,7 +15,7 @@ from support import Mosquitto, wait_until  # noqa: E402
 
 from device.model.bundle import load_bundle  # noqa: E402
 from device.model.sound_names import sound_names  # noqa: E402
-from device.mqtt.home_assistant import discovery_message, discovery_topic  # noqa: E402
+from device.mqtt.home_assistant import OptionalStates, discovery_message, discovery_topic  # noqa: E402
 
 NODE = "Balkon süd"
 """Node id with characters that entity ids must not contain."""
@@ -60,7 +60,12 @@ class Node:
         for number in range(9):
             (self._recordings / f"{number}.flac").symlink_to(ROOT / "deploy" / "demo" / "street.flac")
         message = discovery_message(
-            NODE, sound_names(BUNDLE.labels), version="1", bundle="b@1", published={}, spectrogram=True
+            NODE,
+            sound_names(BUNDLE.labels),
+            version="1",
+            bundle="b@1",
+            published={},
+            states=OptionalStates(spectrogram=True, level_calibrated=False),
         )
         self.entities = [component["default_entity_id"] for component in message["components"].values()]
 
@@ -95,7 +100,12 @@ class Node:
 def publish_earlier_bundle(home, node):
     """The discovery of an earlier bundle with the label `owl` creates its entities."""
     message = discovery_message(
-        NODE, sound_names((*BUNDLE.labels, "owl")), version="1", bundle="b@1", published={}, spectrogram=True
+        NODE,
+        sound_names((*BUNDLE.labels, "owl")),
+        version="1",
+        bundle="b@1",
+        published={},
+        states=OptionalStates(spectrogram=True),
     )
     topic = discovery_topic("homeassistant", NODE)
     components = {key: component["platform"] for key, component in message["components"].items()}

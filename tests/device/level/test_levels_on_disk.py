@@ -162,6 +162,14 @@ def test_minutes_wait_while_the_disk_does_not_work(path, caplog):
     assert [each.minute for each in read(path)] == [MINUTE, MINUTE + 1]
 
 
+def test_minutes_that_could_not_be_stored_are_logged(path, caplog):
+    """If the disk does not work until the end, the log states that the last minutes are missing."""
+    path.parent.write_text("a file in place of the folder")
+    with LevelWriter(path, days=365, free_megabytes=0) as writer:
+        writer.add(record(MINUTE))
+    assert "the last minutes are missing" in caplog.text
+
+
 def test_a_damaged_file_is_replaced_and_reading_it_is_an_error(path):
     """A file that is no database is an error for the reader; the writer sets it aside and stores the minute."""
     path.parent.mkdir()

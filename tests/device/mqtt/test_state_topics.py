@@ -53,6 +53,14 @@ def test_each_label_is_off_until_an_event_starts(peer, publisher, tmp_path):
     assert peer.last("earshot/balcony/sound/dog_bark") == b"OFF"
 
 
+def test_a_disabled_level_is_deleted(peer, publisher, tmp_path):
+    """Without a sound level, the retained one of an earlier run is deleted."""
+    peer.publish("earshot/balcony/level", b"{}", retain=True).wait_for_publish(5)
+    peer.until("earshot/balcony/level", b"{}", 10)
+    states(publisher, tmp_path)
+    peer.until("earshot/balcony/level", b"")
+
+
 def test_disabled_spectrograms_are_deleted(peer, publisher, tmp_path):
     """Without spectrograms, the retained one of an earlier run and Home Assistant's image are deleted."""
     peer.publish("earshot/balcony/spectrogram", b"old", retain=True).wait_for_publish(5)
