@@ -35,6 +35,8 @@ def main() -> int:
         labelled = [result for label in bundle.labels for result in results[label]]
         print(f"{bundle.manifest.name}@{bundle.manifest.version}")
         for label, correct in sorted(results.items()):
+            if not correct:
+                continue
             print(f"  {label:18}{len(correct):5} clips{sum(correct) / len(correct):8.1%}")
         print(f"  {'all labels':18}{len(labelled):5} clips{sum(labelled) / max(len(labelled), 1):8.1%}", flush=True)
     return 0

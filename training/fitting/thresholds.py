@@ -24,9 +24,11 @@ ODDS_CANDIDATES = np.exp(np.arange(6.5, 15.25, 0.25))
 """Candidates of the factor on the initial live odds of `unknown`. Half an hour of ambience can be silent by chance, so
 the lowest candidate, too, was chosen on the street benchmark of the evaluation folds."""
 
-ENSEMBLE_ODDS_CANDIDATES = np.exp(np.arange(5.5, 8.25, 0.25))
-"""Candidates of the live odds themselves, for a bundle with the AudioSet network. Half an hour of ambience contains one
-or two confusing places or none, so the search alone would end at odds between 50 and 3,000,000 (docs/trials.md)."""
+FUSED_ODDS_CANDIDATES = np.exp(np.arange(5.5, 8.25, 0.25))
+"""Candidates of the live odds themselves, for the AudioSet network and Inception together. Half an hour of ambience
+contains one or two confusing places or none, so a free search ends between 50 and 3,000,000 (docs/trials.md)."""
+AUDIOSET_ODDS_CANDIDATES = np.exp(np.arange(5.5, 11.25, 0.25))
+"""The same for the AudioSet network alone, whose confident mistakes nothing corrects."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,16 @@ class LiveLimits:
 
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR
     """Allowed false alarms of all labels together, behind the gate."""
-    from_start: bool = True
-    """Candidates are `ODDS_CANDIDATES` times the initial odds; if False, `ENSEMBLE_ODDS_CANDIDATES`."""
+    odds: NDArray[np.float64] | None = None
+    """Candidates of the live odds; None for `ODDS_CANDIDATES` times the initial odds."""
 
 
 INCEPTION_LIMITS = LiveLimits()
-ENSEMBLE_LIMITS = LiveLimits(false_alarms_per_hour=2.0, from_start=False)
-"""Limits of a bundle with the AudioSet network. Its ambience is scored by heads that are as good as those that ship, so
-the limit is the intended one."""
+FUSED_LIMITS = LiveLimits(2.0, FUSED_ODDS_CANDIDATES)
+"""Limits of a bundle with both networks. Its ambience is scored by heads that are as good as those that ship, so the
+limit is the intended one."""
+AUDIOSET_LIMITS = LiveLimits(2.0, AUDIOSET_ODDS_CANDIDATES)
+"""Limits of a bundle with the AudioSet network alone."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ def choose_live_rule(
         # One is added because a label without a false alarm so far may have one later.
         false_alarms = 1.0 + count(unknown_rule(output, start), label_odds, lowest)[0]
         label_odds = false_alarms / np.exp(np.log(false_alarms).mean())
-        candidates = start * ODDS_CANDIDATES if limits.from_start else ENSEMBLE_ODDS_CANDIDATES
+        candidates = start * ODDS_CANDIDATES if limits.odds is None else limits.odds
         quiet = (each for each in candidates if count(unknown_rule(output, each), label_odds, lowest).sum() <= allowed)
         odds = float(next(quiet, candidates[-1]))
     rates = count(unknown_rule(output, odds), label_odds, THRESHOLD_CANDIDATES) / (hours or 1.0)

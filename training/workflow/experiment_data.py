@@ -19,7 +19,7 @@ from training.evaluation.scenes import SceneConfig
 from training.fitting.audioset_features import BACKGROUND_COPIES, AudioSetConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
-from training.fitting.thresholds import ENSEMBLE_LIMITS, INCEPTION_LIMITS, LiveLimits
+from training.fitting.thresholds import AUDIOSET_LIMITS, FUSED_LIMITS, INCEPTION_LIMITS, LiveLimits
 from training.models.backbone import BackboneConfig
 from training.workflow.audioset_kind import AudioSetKind
 from training.workflow.inception_kind import InceptionKind
@@ -84,7 +84,9 @@ class ExperimentData:
     @property
     def live_limits(self) -> LiveLimits:
         """Limits within which the live rule is chosen."""
-        return ENSEMBLE_LIMITS if AUDIOSET in self.config.networks else INCEPTION_LIMITS
+        if AUDIOSET not in self.config.networks:
+            return INCEPTION_LIMITS
+        return FUSED_LIMITS if INCEPTION in self.config.networks else AUDIOSET_LIMITS
 
     @cached_property
     def ambience(self) -> Ambience:
