@@ -15,7 +15,7 @@ from device.audio.microphone_source import MicrophoneSource
 from device.audio.sound_server import recorded_source
 
 RATE = 16000
-SILENCE = "[send(bytes(32000)) for _ in range(20)]; time.sleep(60)"
+SILENCE = "[send(bytes(32000)) for _ in range(20)]; [(send(bytes(3200)), time.sleep(0.1)) for _ in range(600)]"
 
 
 @contextmanager
