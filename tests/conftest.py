@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from format_1 import write_format_1
 from hypothesis import settings
 from support import Mosquitto, Peer, SoundServer
 from xdist.scheduler import LoadScopeScheduling
@@ -56,6 +57,12 @@ def shared():
 def bundle_path():
     """Return the folder of the shipped bundle."""
     return ROOT / "models" / "urbansound8k"
+
+
+@pytest.fixture(scope="session")
+def format_1_path(bundle_path, tmp_path_factory):
+    """Return a bundle of format 1: the Inception network of the shipped bundle alone."""
+    return write_format_1(bundle_path, tmp_path_factory.mktemp("bundles") / "format_1")
 
 
 @pytest.fixture(scope="session")

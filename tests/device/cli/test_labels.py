@@ -72,7 +72,7 @@ def test_an_unknown_label_in_the_config_is_reported(labels):
     assert "events.thresholds.owl" in error
 
 
-def test_a_bundle_of_format_1_has_labels_alone(bundle_path, capsys):
+def test_a_bundle_of_format_1_has_labels_alone(format_1_path, capsys):
     """Without the AudioSet network, only labels are listed."""
-    assert main(["labels", "--set", f"model.bundle={bundle_path}"]) == 0
+    assert main(["labels", "--set", f"model.bundle={format_1_path}"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 10

@@ -47,7 +47,7 @@ def test_classify_prints_one_json_object_a_file(bundle_path, tone_file, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     result = json.loads(lines[0])
-    assert list(result) == ["file", "label", "confidence", "scores"]
+    assert list(result) == ["file", "label", "confidence", "scores", "audioset"]
     assert result["file"] == str(tone_file)
     assert len(result["scores"]) == 10
     assert result["confidence"] == max(result["scores"].values())
@@ -116,7 +116,7 @@ def test_bad_input_is_one_clear_line(bundle_path, tone_file, tmp_path, arguments
     """Each fault is one line with place, fault and cure, and has its exit code; there is no traceback."""
     (tmp_path / "text.wav").write_text("this is not sound")
     soundfile.write(tmp_path / "empty.wav", np.empty(0), 16000)
-    flipped = shutil.copytree(bundle_path, tmp_path / "flipped") / "model.tflite"
+    flipped = shutil.copytree(bundle_path, tmp_path / "flipped") / "inception.tflite"
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)

@@ -21,10 +21,10 @@ def folder(tmp_path):
     return ClipFolder(tmp_path / "clips")
 
 
-def save_clip(folder, label="siren", start_time=None):
+def save_clip(folder, label="siren", start_time=None, samples=NOISE):
     """Save a clip of noise, and return its event id."""
     event_id = str(uuid7())
-    folder.save(event_id, time.time() if start_time is None else start_time, label, NOISE, 16000)
+    folder.save(event_id, time.time() if start_time is None else start_time, label, samples, 16000)
     return event_id
 
 
@@ -53,7 +53,8 @@ def test_the_trainer_loads_the_corrected_clips(folder):
     """The corrected clips are a dataset with one folder a class, and the folder `none` contains its negatives."""
     for label in ("siren", "dog_bark", "none"):
         for _ in range(5):
-            folder.relabel(save_clip(folder), label)
+            noise = np.random.default_rng().integers(-9999, 9999, 16000).astype(np.int16)
+            folder.relabel(save_clip(folder, samples=noise), label)
     save_clip(folder)
     dataset = load_dataset(folder.folder / "corrected", [folder.folder / "none"])
     assert dataset.labels == ("dog_bark", "siren")

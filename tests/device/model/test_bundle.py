@@ -21,9 +21,9 @@ FILES = ["bundle.json", "model.tflite", "golden.npz"]
 
 
 @pytest.fixture
-def copy(bundle_path, tmp_path):
-    """Copy the shipped bundle, so that a test can damage it."""
-    return shutil.copytree(bundle_path, tmp_path / "bundle")
+def copy(format_1_path, tmp_path):
+    """Copy a bundle of format 1, so that a test can damage it."""
+    return shutil.copytree(format_1_path, tmp_path / "bundle")
 
 
 def rewrite(path, **changes):
@@ -94,9 +94,9 @@ def test_another_feature_config_fails_the_golden_test(copy):
         open_bundle(copy)
 
 
-def test_another_network_fails_the_golden_test(bundle_path):
+def test_another_network_fails_the_golden_test(format_1_path):
     """A network that computes other scores, or NaN, is refused."""
-    bundle = load_bundle(bundle_path)
+    bundle = load_bundle(format_1_path)
     for wrong in (np.nan, 0.1):
         scores = np.full(len(bundle.labels) + 1, wrong, np.float32)
         with pytest.raises(ConfigError, match="scores of golden window"):

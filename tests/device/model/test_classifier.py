@@ -33,13 +33,13 @@ def test_a_file_without_a_model_is_refused(tmp_path):
         Network(path, fake_bundle().manifest.first)
 
 
-def test_a_model_of_another_shape_is_refused(bundle_path):
+def test_a_model_of_another_shape_is_refused(format_1_path):
     """A network with another number of outputs than its manifest is refused, as is one with other tensors."""
-    manifest = load_bundle(bundle_path).manifest.first
+    manifest = load_bundle(format_1_path).manifest.first
     with pytest.raises(ConfigError, match="must be int8 in and out with 4 outputs, but is int8, int8, 11"):
-        Network(bundle_path / "model.tflite", manifest.model_copy(update={"outputs": {"clip": 4}}))
+        Network(format_1_path / "model.tflite", manifest.model_copy(update={"outputs": {"clip": 4}}))
     with pytest.raises(ConfigError, match="must be float32 in and out with 11 outputs, but is int8, int8, 11"):
-        Network(bundle_path / "model.tflite", manifest.model_copy(update={"quantization": None}))
+        Network(format_1_path / "model.tflite", manifest.model_copy(update={"quantization": None}))
 
 
 def test_loading_prints_nothing(bundle_path, capfd):

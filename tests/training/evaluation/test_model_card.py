@@ -3,17 +3,23 @@
 import re
 import shutil
 
+import pytest
+
 from device.model.bundle import load_bundle
 from training.evaluation.model_card import write_model_card
 
 
-def test_the_shipped_card_follows_from_the_shipped_bundle(bundle_path, tmp_path):
+@pytest.mark.parametrize("name", ["urbansound8k", "urbansound8k-light"])
+def test_the_shipped_cards_follow_from_the_shipped_bundles(bundle_path, tmp_path, name):
     """Every figure of MODEL_CARD.md but the agreement on training windows is in bundle.json."""
-    shipped = (bundle_path / "MODEL_CARD.md").read_text()
-    shutil.copytree(bundle_path, tmp_path / "bundle")
+    folder = bundle_path.with_name(name)
+    shipped = (folder / "MODEL_CARD.md").read_text()
+    shutil.copytree(folder, tmp_path / "bundle")
     bundle = load_bundle(tmp_path / "bundle")
-    agreement = float(re.search(r"([\d.]+) % of training windows", shipped)[1]) / 100
-    write_model_card(bundle, bundle.manifest.accuracy, {"inception": agreement}, bundle.manifest.training["command"])
+    found = re.findall(r"The network (\w+) .* on ([\d.]+) % of training windows", shipped)
+    agreement = {network: float(share) / 100 for network, share in found}
+    assert set(agreement) == set(bundle.manifest.networks)
+    write_model_card(bundle, bundle.manifest.accuracy, agreement, bundle.manifest.training["command"])
     assert (tmp_path / "bundle" / "MODEL_CARD.md").read_text() == shipped
 
 
