@@ -20,9 +20,9 @@ from device.service.runtime import check_labels, load_settings
         ("events.audioset={Doorbell: 0.5}", "has no AudioSet network. Set model.bundle to a bundle with the network"),
     ],
 )
-def test_the_files_of_the_config_are_checked_before_a_run(bundle_path, setting, fault):
+def test_the_files_of_the_config_are_checked_before_a_run(format_1_path, setting, fault):
     """A reload ends no run if bundle, labels, password or certificate have a fault."""
-    config = load_config(overrides=[f"model.bundle={bundle_path}", setting])
+    config = load_config(overrides=[f"model.bundle={format_1_path}", setting])
     with pytest.raises(ConfigError, match=fault):
         load_settings(config)
 
