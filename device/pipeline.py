@@ -119,7 +119,7 @@ class Pipeline:
 
     @property
     def _is_quiet(self) -> bool:
-        """Whether the gate is shut, and neither a window nor an event is going on."""
+        """State of all stages: True with a shut gate, without an open window and without an active event."""
         return self._gate.is_shut and self._windower.is_idle and not self._tracker.has_active_events
 
     def _process(self, blocks: list[Block]) -> Iterator[Event]:

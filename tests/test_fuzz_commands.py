@@ -53,7 +53,7 @@ PAYLOADS = (
 
 @given(name=NAMES, payload=PAYLOADS)
 def test_any_command_is_parsed_or_refused_in_one_line(name, payload):
-    """What is parsed is within its limits; a refusal is one printable line."""
+    """A parsed command is within its limits; a refusal is one printable line."""
     try:
         command = parse_command(name, payload, THRESHOLDS)
     except CommandRefusedError as error:

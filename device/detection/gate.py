@@ -52,7 +52,7 @@ class SoundGate:
 
     @property
     def is_shut(self) -> bool:
-        """Whether nothing is sounding."""
+        """State of the gate: True without an open span."""
         return self._span is None
 
     def update_while_shut(self, blocks: Sequence[Block]) -> tuple[int, Span | None]:

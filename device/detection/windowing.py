@@ -33,7 +33,7 @@ class Windower:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no span is going on, and no window is due."""
+        """State of the windower: True without an open span, and so without a window to come."""
         return self._span is None
 
     def update(self, span: Span | None, position: int) -> Iterator[Window | Span]:

@@ -52,7 +52,7 @@ class LevelScale:
 
     @property
     def calibrated(self) -> bool:
-        """Whether levels are sound levels, in dB(A)."""
+        """State of the calibration: True if levels are sound levels, in dB(A)."""
         return self.calibration_db is not None
 
     @property

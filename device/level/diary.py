@@ -38,7 +38,7 @@ class SpanRow:
 
     @property
     def exceeds(self) -> bool:
-        """Whether LAeq is above the limit."""
+        """Comparison with the limit: True if LAeq is above it."""
         return self.limit_db is not None and self.level.laeq > self.limit_db
 
 
@@ -87,7 +87,7 @@ class EventRow:
 
     @property
     def exceeds(self) -> bool:
-        """Whether LAeq is above the limit."""
+        """Comparison with the limit: True if LAeq is above it."""
         return self.limit_db is not None and self.laeq_db is not None and self.laeq_db > self.limit_db
 
 

@@ -52,7 +52,7 @@ class SoundLevels:
 
     @property
     def calibrated(self) -> bool | None:
-        """Whether levels are calibrated; None if they are not measured."""
+        """State of the calibration: True for calibrated levels, None if levels are not measured."""
         return self._scale.calibrated if self._config.level.enabled else None
 
     def measure(self, items: Iterable[Block | SourceLost], publish_state: PublishState) -> Iterable[Block | SourceLost]:

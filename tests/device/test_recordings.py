@@ -60,7 +60,7 @@ def test_each_sound_of_a_recording_has_its_own_scores():
 
 
 def test_a_quiet_recording_has_no_sound():
-    """Where the gate opens for no sound, there is no answer. A probe that finds `unknown` is none either."""
+    """A recording that never opens the gate has no answer. A probe that finds `unknown` is none either."""
     probing = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": 5}})
     assert sounds_of(street(40)) == []
     assert {sound.gate for sound in sounds_of(street(40), probing)} == {"probe"}

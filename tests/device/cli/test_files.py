@@ -66,7 +66,7 @@ def test_windows_cover_a_file(bundle, street, capsys):
 
 
 def test_a_long_recording_without_a_sound_is_one_clear_line(bundle, tmp_path, capsys):
-    """Where nothing opens the gate there is no answer; a line on stderr names the alternative."""
+    """A recording that never opens the gate has no answer; a line on stderr names the alternative."""
     soundfile.write(tmp_path / "quiet.wav", np.random.default_rng(0).normal(0, 1e-4, 12 * RATE), RATE)
     arguments = ["classify", str(tmp_path / "quiet.wav"), "--bundle", bundle, "--set", "gate.vad_mode=null"]
     assert main(arguments) == 0
