@@ -12,14 +12,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from device.audio.files import read_samples
 from device.model.bundle import Bundle, load_bundle
-from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer
-from device.pipeline import classify_clip
 from device.types import UNKNOWN
 from training.data.dataset import Clip
 from training.data.training_clips import held_out_esc50
+from training.evaluation.metrics import classify_files
 
 
 def main() -> int:
@@ -44,12 +42,10 @@ def main() -> int:
 
 def judge(bundle: Bundle, clips: list[Clip]) -> dict[str, list[bool]]:
     """Return whether each clip is classified correctly, by label or `unknown`."""
-    ensemble, scorer = Ensemble(bundle, threads=2), Scorer(bundle.manifest)
+    scorer = Scorer(bundle.manifest)
     results: dict[str, list[bool]] = defaultdict(list, {UNKNOWN: []})
-    for clip in clips:
-        samples = read_samples(clip.path, bundle.sample_rate)
-        probabilities, _ = classify_clip(samples, bundle.window_length, ensemble.classify_clip)
-        results[clip.label].append(scorer.decide(probabilities) == clip.label)
+    for clip, scores in zip(clips, classify_files(clips, bundle), strict=True):
+        results[clip.label].append(scorer.decide(scores) == clip.label)
     return results
 
 

@@ -20,6 +20,7 @@ import scipy.signal
 import soundfile
 from numpy.typing import NDArray
 
+from training.data.collect_debian import download_package
 from training.data.progress import progress
 
 PACKAGES = tuple(f"asterisk-core-sounds-{language}-g722" for language in ("en", "es", "fr", "it", "ru"))
@@ -111,9 +112,10 @@ def _prompts(package: str) -> list[Wave]:
     """Download a package and return its prompts."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        subprocess.run(["apt-get", "download", package], cwd=scratch, capture_output=True, check=False)
-        for deb in scratch.glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", deb.name, "."], cwd=scratch, check=True)
+        deb = download_package(package, scratch)
+        if deb is None:
+            return []
+        subprocess.run(["dpkg-deb", "-x", deb.name, "."], cwd=scratch, check=True)
         with ThreadPoolExecutor() as pool:
             waves = list(pool.map(_decode, sorted(scratch.rglob("*.g722"))))
     return [wave for wave in waves if len(wave) >= _MIN_PROMPT_SECONDS * SAMPLE_RATE and np.abs(wave).max() > 0.01]

@@ -51,19 +51,25 @@ def collect(package: str, folder: Path) -> None:
     partial = folder.with_name(f".{folder.name}")
     partial.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        download = subprocess.run(
-            ["apt-get", "download", package], cwd=scratch, capture_output=True, text=True, check=False
-        )
-        if download.returncode:
-            print(f"{package}: apt-get cannot download it; skipped", file=sys.stderr)
+        deb = download_package(package, Path(scratch))
+        if deb is None:
             return
-        (deb,) = Path(scratch).glob("*.deb")
         sounds = list(_sounds(deb))
     drawn = np.random.default_rng(0).permutation(len(sounds))[:_PER_PACKAGE]
     for number in sorted(drawn):
         name, content = sounds[number]
         _convert(name, content, partial / f"{number:05d}-{Path(name).stem}.flac")
     partial.rename(folder)
+
+
+def download_package(package: str, folder: Path) -> Path | None:
+    """Download a Debian package into an empty folder; return its file, or None with a line on stderr."""
+    done = subprocess.run(["apt-get", "download", package], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{package}: apt-get cannot download it; skipped", file=sys.stderr)
+        return None
+    (deb,) = folder.glob("*.deb")
+    return deb
 
 
 def _sounds(deb: Path) -> Iterator[tuple[str, bytes]]:

@@ -28,11 +28,9 @@ class FittedHead:
 
     def with_unknown_bias(self, bias: float) -> "FittedHead":
         """Return the head with a further bias of `unknown`, in units of the temperature."""
-        raised = self.head.bias.copy()
-        raised[-1] += bias * self.temperature
         return replace(
             self,
-            head=replace(self.head, bias=raised),
+            head=self.head.with_unknown_bias(bias * self.temperature),
             unknown_bias=self.unknown_bias + bias * self.temperature,
             live_odds=max(self.live_odds * math.exp(-bias), 1.0),
         )

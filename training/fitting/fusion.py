@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from device.model.classifier import softmax
 from device.model.manifest import ClipScoring, LiveScoring, Scoring
-from training.fitting.calibration import clip_means
+from training.fitting import calibration
+from training.fitting.calibration import HeldOutLogits, clip_means
 
 CLIP_WEIGHTS = (0.75, 0.7, 0.6, 0.5, 0.4)
 """Candidates of the first network's weight for clips; the second has the rest."""
@@ -27,6 +28,8 @@ PASSED_SHARES = (0.0025, 0.005, 0.01, 0.02)
 """Shares of the ambience's windows that may pass, at which live rules are compared."""
 _TOLERANCE = 0.002
 """Share of clips or windows by which a rule that asks less often may be worse."""
+UNKNOWN_COST = 0.02
+"""Share of labelled validation clips that may become `unknown` by the fused scores, 0 to 1."""
 _LEAST = 1e-6
 
 
@@ -104,6 +107,27 @@ def choose_clip_rule(
     best = max(rules, key=quality)
     asking = [best.model_copy(update={"ask_below": bound}) for bound in ASK_BELOW]
     return next(rule for rule in asking if quality(rule)[0] >= quality(best)[0] - _TOLERANCE)
+
+
+def choose_unknown_bias(
+    probabilities: Sequence[NDArray[np.float32]],
+    clip: NDArray[np.int32],
+    targets: NDArray[np.int64],
+    labels: int,
+    rule: ClipScoring,
+) -> float:
+    """Choose the bias of `unknown` that all networks share for clips, within `UNKNOWN_COST`; see `choose_clip_rule`.
+
+    Each head has its own bias already. The fused scores cost fewer labelled clips, so there is room for more.
+
+    Returns:
+        Bias of the logit of `unknown`, in units of each head's temperature; 0 without an output for `unknown`.
+    """
+    if probabilities[0].shape[1] == labels:
+        return 0.0
+    fused = fuse_windows(probabilities, labels, rule)
+    held_out = HeldOutLogits(np.log(np.maximum(fused, np.float32(_LEAST))), clip)
+    return calibration.choose_unknown_bias(held_out, targets, labels, 1.0, UNKNOWN_COST)
 
 
 def choose_live_rule(

@@ -13,7 +13,7 @@ would take a backbone for each pair of folds.
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -122,9 +122,7 @@ class HeadTrainer:
         if len(head.bias) > labels:
             costs = self._config.unknown_cost, self._config.live_cost
             bias, live_bias = (choose_unknown_bias(held_out, self.targets, labels, temperature, cost) for cost in costs)
-            raised = head.bias.copy()
-            raised[-1] += bias
-            head, held_out = replace(head, bias=raised), held_out.with_unknown_bias(bias)
+            head, held_out = head.with_unknown_bias(bias), held_out.with_unknown_bias(bias)
         temperature, _ = fit_temperature(held_out, self.targets, labels)
         accuracy = labelled_accuracy(held_out, self.targets, labels, temperature)
         live_odds = math.exp((live_bias - bias) / temperature)

@@ -1,6 +1,6 @@
 """Head: a linear layer on the backbone's features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,12 @@ class Head:
     def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """Return logits, shape (n, outputs), float32, of features, shape (n, features)."""
         return standardize(features, self.mean, self.scale) @ self.weights + self.bias
+
+    def with_unknown_bias(self, bias: float) -> "Head":
+        """Return the head with a bias added to the logit of `unknown`, the last output."""
+        raised = self.bias.copy()
+        raised[-1] += bias
+        return replace(self, bias=raised)
 
 
 def standardize(features: NDArray[Any], mean: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from device.model.manifest import ClipScoring, LiveScoring, Scoring
 from training.data.windows import SampleWindows
 from training.fitting import thresholds
-from training.fitting.calibration import HeldOutLogits, choose_unknown_bias
 from training.fitting.fusion import (
     LiveWindows,
     choose_clip_rule,
     choose_live_rule,
+    choose_unknown_bias,
     fuse_windows,
     single_scoring,
 )
@@ -22,9 +22,6 @@ from training.fitting.thresholds import ambience_spans
 from training.models.checkpoint import TrainedEnsemble
 from training.workflow.experiment_data import ExperimentData
 from training.workflow.network_kind import FittedHeads, NetworkKind, live_head
-
-FUSED_UNKNOWN_COST = 0.02
-"""Share of labelled validation clips that may become `unknown` by the fused scores, 0 to 1."""
 
 
 class EnsembleFitter:
@@ -47,15 +44,11 @@ class EnsembleFitter:
             InputError: a clip or the weights are unreadable.
         """
         fitted: dict[str, FittedHeads] = {kind.name: kind.fit(fold) for kind in self._kinds}
-        if len(self._kinds) > 1:
-            clip_rule, fitted = self._fuse_clips(fold, fitted)
+        clip_rule, fitted = self._fuse_clips(fold, fitted)
         ambience = self._data.ambience
         rows, ambience_scores = self._predict(fold, fitted, ambience.windows, "features of ambience")
-        if len(self._kinds) > 1:
-            live_rule = self._fuse_live(fold, fitted, ambience_scores)
-            scoring = Scoring(order=tuple(fitted), clip=clip_rule, live=live_rule)
-        else:
-            scoring = single_scoring(self._kinds[0].name)
+        live_rule = self._fuse_live(fold, fitted, ambience_scores)
+        scoring = Scoring(order=tuple(fitted), clip=clip_rule, live=live_rule)
         scores = fuse_windows(ambience_scores, self._labels, scoring.live)
         validated = np.isin(self._data.dataset.clip_folds[: len(ambience.seconds)], self._validation_folds(fold))
         rule = thresholds.choose_live_rule(
@@ -78,30 +71,28 @@ class EnsembleFitter:
         return TrainedEnsemble(networks, scoring, rule.odds, rule.thresholds, rule.false_alarms, settings)
 
     def _fuse_clips(
-        self, fold: int | None, fitted: Mapping[str, FittedHeads]
+        self, fold: int | None, fitted: dict[str, FittedHeads]
     ) -> tuple[ClipScoring, dict[str, FittedHeads]]:
-        """Choose the fusion for clips, and the bias of `unknown` that all heads for clips share.
-
-        Each head has its own bias already. The fused scores cost fewer labelled clips, so there is room for more.
-        """
+        """Choose the fusion for clips; return it with the heads that share its bias of `unknown`."""
+        if len(self._kinds) == 1:
+            return single_scoring(self._kinds[0].name).clip, fitted
         targets = label_indices(self._data.dataset)
         clips = [kind.predict_validation_clips(fold, fitted[kind.name]) for kind in self._kinds]
         clip, probabilities = clips[0][0], [each for _, each in clips]
         rule = choose_clip_rule(list(fitted), probabilities, clip, targets, self._labels)
-        if probabilities[0].shape[1] == self._labels:
-            return rule, dict(fitted)
-        fused = fuse_windows(probabilities, self._labels, rule)
-        held_out = HeldOutLogits(np.log(np.maximum(fused, np.float32(1e-6))), clip)
-        bias = choose_unknown_bias(held_out, targets, self._labels, 1.0, FUSED_UNKNOWN_COST)
-        return rule, {
-            name: {head: each.with_unknown_bias(bias) if head == "clip" else each for head, each in heads.items()}
+        bias = choose_unknown_bias(probabilities, clip, targets, self._labels, rule)
+        biased = {
+            name: {**heads, "clip": heads["clip"].with_unknown_bias(bias)} if bias else heads
             for name, heads in fitted.items()
         }
+        return rule, biased
 
     def _fuse_live(
         self, fold: int | None, fitted: Mapping[str, FittedHeads], ambience: Sequence[NDArray[np.float32]]
     ) -> LiveScoring:
         """Choose the fusion for live sound."""
+        if len(self._kinds) == 1:
+            return single_scoring(self._kinds[0].name).live
         windows = self._data.live_windows
         rows, sounds = self._predict(fold, fitted, windows, "features of live windows")
         live_windows = LiveWindows(sounds, label_indices(self._data.dataset)[windows.clip[rows]])

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
+from device.model.classifier import softmax
 from device.model.ensemble import asks_others, fuse
 from device.model.manifest import ClipScoring, LiveScoring
+from training.fitting.fitted_head import FittedHead
 from training.fitting.fusion import (
     ASK_ABOVE,
     CLIP_WEIGHTS,
     LIVE_WEIGHT,
+    UNKNOWN_COST,
     LiveWindows,
     choose_clip_rule,
     choose_live_rule,
+    choose_unknown_bias,
     fuse_windows,
     single_scoring,
 )
+from training.models.head import Head
 
 NAMES = ("first", "second")
 LABELS = 3
@@ -79,6 +84,55 @@ def test_negatives_do_not_choose_the_clip_rule():
     every = choose_clip_rule(NAMES, pair, clip, np.concatenate([target, negatives]), LABELS)
     labelled = choose_clip_rule(NAMES, [each[:300] for each in pair], clip[:300], target, LABELS)
     assert every == labelled
+
+
+def test_the_shared_bias_spends_the_allowed_cost_and_no_more():
+    """More negatives are `unknown` with the bias of both heads, within the allowed share of labelled clips."""
+    rng = np.random.default_rng(6)
+    targets = np.concatenate([rng.integers(0, LABELS, 900), np.full(900, LABELS)])
+    logits = [rng.normal(size=(1800, LABELS + 1)) + 2.5 * np.eye(LABELS + 1)[targets] for _ in NAMES]
+    for each in logits:
+        each[:, LABELS] -= 3.0  # shy heads: there is room for a bias
+    temperatures, clip = (0.5, 2.0), np.arange(1800, dtype=np.int32)
+    rule = ClipScoring(weights=dict.fromkeys(NAMES, 0.5), ask_below=None)
+
+    def probabilities(bias):
+        """Return probabilities of heads with the bias, as `FittedHead.with_unknown_bias` adds it."""
+        heads = []
+        for each, temperature in zip(logits, temperatures, strict=True):
+            ones, zeros = np.ones(LABELS + 1, np.float32), np.zeros(LABELS + 1, np.float32)
+            head = Head(zeros, ones, np.eye(LABELS + 1, dtype=np.float32), zeros)
+            biased = FittedHead(head, temperature, 0.1, 0.0, 1.0, 1.0).with_unknown_bias(bias)
+            heads.append(softmax((each.astype(np.float32) * temperature + biased.head.bias) / temperature))
+        return heads
+
+    def decisions(bias):
+        return fuse_windows(probabilities(bias), LABELS, rule).argmax(axis=1)
+
+    bias = choose_unknown_bias(probabilities(0.0), clip, targets, LABELS, rule)
+    is_labelled = targets < LABELS
+    correct = [float((decisions(each) == targets)[is_labelled].mean()) for each in (-50.0, bias)]
+    assert bias > 1.0
+    assert correct[0] - correct[1] <= UNKNOWN_COST
+    assert (decisions(bias)[~is_labelled] == LABELS).mean() > (decisions(0.0)[~is_labelled] == LABELS).mean() + 0.1
+
+
+def test_a_fused_bias_changes_odds_and_bias_alike():
+    """The live odds of a head count the part of `unknown` that its bias does not contain yet, and are at least 1."""
+    zeros = np.zeros(2, np.float32)
+    fitted = FittedHead(Head(zeros, zeros + 1, np.eye(2, dtype=np.float32), zeros), 0.5, 0.1, 1.0, np.e**2, 1.0)
+    biased = fitted.with_unknown_bias(1.5)
+    assert biased.head.bias.tolist() == [0.0, 0.75]
+    assert (biased.unknown_bias, biased.live_odds) == (pytest.approx(1.75), pytest.approx(np.e**0.5))
+    assert fitted.with_unknown_bias(3.0).live_odds == 1.0
+    assert fitted.head.bias.tolist() == [0.0, 0.0]
+
+
+def test_without_an_output_for_unknown_there_is_no_bias():
+    """Heads without negatives have no logit to bias."""
+    probabilities = [np.full((4, LABELS), 1 / LABELS, np.float32)] * 2
+    rule = ClipScoring(weights=dict.fromkeys(NAMES, 0.5), ask_below=None)
+    assert choose_unknown_bias(probabilities, np.arange(4, dtype=np.int32), np.zeros(4, int), LABELS, rule) == 0.0
 
 
 def test_live_sound_is_confirmed_by_the_second_network():
