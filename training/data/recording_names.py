@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.data.dataset import Clip
 
-_ESC50 = re.compile(r"(?P<name>[1-5]-(?P<id>\d+))-[A-Z](-\d{1,2})?")
+_ESC50 = re.compile(r"(?P<name>(?P<fold>[1-5])-(?P<id>\d+))-[A-Z](-\d{1,2})?")
 """Name of a clip of ESC-50: fold, Freesound id, take, class. Some copies leave out the class."""
 _URBANSOUND8K = re.compile(r"(?P<name>(?P<id>(?!(19|20)\d\d-)\d+))-\d-\d+-\d+")
 """Name of a slice of UrbanSound8K: Freesound id, class, occurrence, slice. No id is a year, so a date is none."""
@@ -54,6 +54,12 @@ def freesound_id(path: Path) -> str | None:
     """Return the id on freesound.org of the recording of a clip of ESC-50 or UrbanSound8K; None for other names."""
     match = _dataset_name(path)
     return match["id"] if match else None
+
+
+def esc50_fold(path: Path) -> int | None:
+    """Return the fold of a clip of ESC-50, 1 to 5, by its name; None for other names."""
+    match = _ESC50.fullmatch(path.stem)
+    return int(match["fold"]) if match else None
 
 
 def _dataset_name(path: Path) -> re.Match[str] | None:

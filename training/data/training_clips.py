@@ -14,12 +14,12 @@ from pathlib import Path
 from device.errors import InputError
 from device.types import UNKNOWN
 from training.data.dataset import TRAINING_FOLD, Clip, Dataset, sound_files
+from training.data.recording_names import esc50_fold, freesound_id
 from training.data.table import read_table
 
 ESC50_HELD_OUT_FOLD = 5
 """Fold of ESC-50, the first number of a file's name, that no network is trained on."""
 TABLE = "table.csv"
-_ESC50_NAME = re.compile(r"(?P<fold>[1-5])-(?P<recording>\d+)-[A-Z]")
 _COLUMNS = {"file", "class", "fsID", "fold", "note"}
 _CARRIER = re.compile(r"carrier \S+ \(fold (\d+)\)")
 """Slice whose samples were filtered to the log-mel of another slice."""
@@ -64,31 +64,30 @@ def held_out_esc50(folders: Sequence[Path], labels: Sequence[str]) -> list[Clip]
 
 def is_held_out(path: Path) -> bool:
     """Return whether a file is of ESC-50's held-out fold, by its name."""
-    name = _ESC50_NAME.match(path.name)
-    return name is not None and int(name["fold"]) == ESC50_HELD_OUT_FOLD
+    return esc50_fold(path) == ESC50_HELD_OUT_FOLD
 
 
 def _class_folder_clips(folder: Path, labels: Sequence[str], dataset_clips: Sequence[Clip]) -> Iterator[Clip]:
     """Yield the clips of a folder that are not of ESC-50's held-out fold.
 
-    A recording of ESC-50 may have clips in several folders of sounds. Where the dataset contains one of them, the
-    others are left out together with it.
+    A recording of freesound.org may have clips in several folders of sounds, and in several datasets. Where the dataset
+    contains one of them, the others are left out together with it.
     """
     files = sound_files(folder)
     if not files:
         raise InputError(f"{folder}: neither {TABLE} nor sound files found. Set --also to a folder with sounds")
     folds: dict[str, set[int]] = defaultdict(set)
     for clip in dataset_clips:
-        if name := _ESC50_NAME.match(clip.path.name):
-            folds[name["recording"]] |= {clip.fold, *clip.tied_folds} - {TRAINING_FOLD}
+        if number := freesound_id(clip.path):
+            folds[number] |= {clip.fold, *clip.tied_folds} - {TRAINING_FOLD}
     yield from (_clip(path, folder, labels, folds) for path in files if not is_held_out(path))
 
 
 def _clip(path: Path, folder: Path, labels: Sequence[str], folds: Mapping[str, set[int]]) -> Clip:
-    name = _ESC50_NAME.match(path.name)
-    recording = f"esc50/{name['recording']}" if name else f"{folder.name}/{path.relative_to(folder)}"
+    number = freesound_id(path)
+    recording = f"{folder.name}/{path.relative_to(folder)}" if number is None else f"esc50/{number}"
     label = path.parent.name if path.parent.name in labels else UNKNOWN
-    tied = folds.get(name["recording"], set()) if name else set()
+    tied = folds.get(number, set()) if number else set()
     return Clip(path, label, recording, TRAINING_FOLD, None, tuple(sorted(tied)))
 
 

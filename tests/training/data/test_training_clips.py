@@ -61,6 +61,14 @@ def test_clips_of_one_recording_stay_together(tmp_path, write_silence):
     assert not tied["1-101-A-10.wav"]
 
 
+def test_a_clip_of_a_labelled_recording_is_left_out_with_its_fold(tmp_path, write_silence):
+    """ESC-50 and UrbanSound8K share recordings of freesound.org, which their names contain."""
+    write_silence(tmp_path, ["dog_bark/1-7061-A-0.wav", "dog_bark/1-7062-A-0.wav"])
+    labelled = Clip(Path("fold2/7061-3-0-0.wav"), "dog_bark", "7061", 2)
+    extended = add_training_clips(dataset(labelled), [tmp_path])
+    assert [clip.tied_folds for clip in extended.clips[7:]] == [(2,), ()]
+
+
 def write_table(folder, write_silence, *rows, columns="file,class,fsID,fold,note"):
     """Write a table and the files that it names."""
     write_silence(folder / "drilling", [row.split(",")[0] for row in rows])
