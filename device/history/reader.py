@@ -3,21 +3,15 @@
 Any number of readers, in any process, can read while the daemon writes.
 """
 
-import os
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Any
 
-from device.errors import UnavailableError
 from device.history.table import VERSION, decode
-from device.util.database_file import DamagedFileError
+from device.util.database_reader import DatabaseReader
 
-_LOCK_SECONDS = 5.0
 _PAGE_ROWS = 1000
 """Rows of one query. The writer's log cannot begin again during a query, so each must be short."""
 
@@ -39,43 +33,21 @@ class Occurrence:
     end_time: float
 
 
-class HistoryReader:
-    """Read-only view of the history; a context manager. Used from one thread.
+class HistoryReader(DatabaseReader):
+    """Read-only view of the history; see `DatabaseReader`.
 
     An event belongs to the time at which it started. A span begins at its first time and ends before its last one, in
-    Unix seconds. Every method raises `UnavailableError` if the file is damaged or cannot be read.
+    Unix seconds.
 
     Args:
         path: the database file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Self:
-        """Open the file.
-
-        Raises:
-            UnavailableError: there is no history, or it cannot be read.
-        """
-        try:
-            self._path.stat()
-        except PermissionError as error:
-            raise UnavailableError(f"history {self._path}: this user may not read it. Use sudo") from error
-        except OSError as error:
-            raise UnavailableError(
-                f"history {self._path}: there is none. The daemon creates it, unless history.enabled is false. "
-                "Use sudo for that of the service"
-            ) from error
-        with self._errors():
-            self._database = sqlite3.connect(self._address(), uri=True, timeout=_LOCK_SECONDS)
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
-                raise DamagedFileError(f"its format is version {version}, this program reads version {VERSION}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
+        absence = (
+            "there is none. The daemon creates it, unless history.enabled is false. Use sudo for that of the service"
+        )
+        super().__init__("history", path, VERSION, absence)
 
     def events(self, since: float, until: float, labels: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Yield the `end` messages of a span in the order of their start.
@@ -141,16 +113,6 @@ class HistoryReader:
             (last,) = self._database.execute("SELECT max(start_time) FROM events").fetchone()
         return None if first is None else (first, last)
 
-    def _address(self) -> str:
-        """Return the address of the file for SQLite.
-
-        Where nothing may be written, SQLite cannot create the index of the write-ahead log, without which it reads no
-        file. If there is no such log, as no daemon runs, the file does not change and is read without one.
-        """
-        log = self._path.with_name(f"{self._path.name}-wal")
-        is_fixed = not os.access(self._path.parent, os.W_OK) and not log.exists()
-        return f"file:{quote(str(self._path))}?{'immutable=1' if is_fixed else 'mode=ro'}"
-
     def _pages(
         self, columns: str, since: float, until: float, labels: Sequence[str]
     ) -> Iterator[list[tuple[Any, ...]]]:
@@ -167,16 +129,6 @@ class HistoryReader:
             if len(rows) < _PAGE_ROWS:
                 return
             last = rows[-1][:3]
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise `UnavailableError` for SQLite's errors."""
-        try:
-            yield
-        except (sqlite3.Error, DamagedFileError) as error:
-            raise UnavailableError(
-                f"history {self._path}: cannot be read ({error}). A running daemon replaces a damaged file"
-            ) from error
 
 
 def _label_condition(labels: Sequence[str]) -> str:

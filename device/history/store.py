@@ -1,6 +1,5 @@
 """History store: the table in a file of limited age and size. It forgets the oldest events first."""
 
-import contextlib
 import logging
 import math
 import shutil
@@ -14,10 +13,10 @@ from device.util.clock import Clock, Stamp
 from device.util.database_file import DatabaseFile, DatabaseUnavailableError
 from device.util.disk_reserve import DiskReserve
 from device.util.log_throttle import LogThrottle
+from device.util.units import MEGABYTE
 
 _LOGGER = logging.getLogger(__name__)
 
-_MEGABYTE = 1_000_000
 _MINIMUM_BYTES = 1_000_000
 """Size up to which the file grows on a disk with too little free space, bytes."""
 _OTHER_BYTES = 1_000_000
@@ -75,7 +74,7 @@ class HistoryStore:
         Raises:
             DatabaseUnavailableError: the file cannot be used now.
         """
-        self._close_deleted_file()
+        self._file.close_if_deleted()
         try:
             self._file.execute(lambda table: self._insert(table, events, self._limit_bytes(table)))
         except DatabaseUnavailableError as error:
@@ -98,25 +97,18 @@ class HistoryStore:
         self._file.execute(_shrink)
         self._reserve.acquire()
 
-    def _close_deleted_file(self) -> None:
-        """Close the file if somebody has deleted it, so that events do not go to the deleted file."""
-        with contextlib.suppress(OSError):  # the next use reports the error
-            if not self._path.exists():
-                self._file.close()
-
     def _open(self, path: Path) -> HistoryTable:
-        path.parent.mkdir(parents=True, exist_ok=True)
         table = HistoryTable(path)
         self.rows = table.count()
         return table
 
     def _has_space(self) -> bool:
         free_bytes = shutil.disk_usage(self._path.parent).free
-        return free_bytes >= max(self._config.free_megabytes * _MEGABYTE, _RESERVE_BYTES)
+        return free_bytes >= max(self._config.free_megabytes * MEGABYTE, _RESERVE_BYTES)
 
     def _limit_bytes(self, table: HistoryTable) -> float:
         """Return the size up to which the file may grow, bytes."""
-        limit = self._config.megabytes * _MEGABYTE - _OTHER_BYTES
+        limit = self._config.megabytes * MEGABYTE - _OTHER_BYTES
         return limit if self._has_space() else min(limit, max(table.size().file_bytes, _MINIMUM_BYTES))
 
     def _insert(self, table: HistoryTable, events: list[EndedEvent], limit_bytes: float) -> None:

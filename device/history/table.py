@@ -1,9 +1,7 @@
 """SQLite table of the history, as its writer uses it. Raises SQLite's own errors."""
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,18 +9,19 @@ from typing import Any
 
 from device.util.clock import Stamp
 from device.util.database_file import DamagedFileError
+from device.util.database_table import WAL_BYTES, open_database, transaction
 
 HISTORY_FILE = "history.db"
 """Name of the file in the state directory."""
 VERSION = 1
-WAL_BYTES = 250_000
-"""Size of the write-ahead log, bytes. It is copied into the table when it exceeds this."""
 _PAGE_BYTES = 2048
 """Size of a page, bytes: a row fits into half of one. An event changes four pages, so small ones spare the SD card."""
-_LOCK_SECONDS = 5.0
-"""Time to wait until another process releases the file."""
-_SCHEMA = f"""
-    BEGIN IMMEDIATE;
+_PRAGMAS = (
+    f"page_size = {_PAGE_BYTES}",
+    "auto_vacuum = INCREMENTAL",
+    f"wal_autocheckpoint = {WAL_BYTES // _PAGE_BYTES}",
+)
+_SCHEMA = """
     CREATE TABLE events (
         id INTEGER PRIMARY KEY,             -- in the order of storage
         event_id TEXT NOT NULL UNIQUE,
@@ -35,8 +34,6 @@ _SCHEMA = f"""
     CREATE TABLE labels (label TEXT PRIMARY KEY) WITHOUT ROWID;  -- all labels ever: a search in `events` reads them all
     CREATE INDEX by_time ON events (start_time, label);
     CREATE INDEX uncorrected ON events (id) WHERE offset IS NOT NULL;
-    PRAGMA user_version = {VERSION};
-    COMMIT;
 """
 
 
@@ -73,17 +70,12 @@ class HistoryTable:
         path: the database file; created if missing.
 
     Raises:
-        sqlite3.Error: the file cannot be used.
-        DamagedFileError: it has another format.
+        sqlite3.Error, OSError, UnicodeDecodeError, DamagedFileError: see `open_database`.
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
-        try:
-            self._prepare()
-        except (sqlite3.Error, DamagedFileError):
-            self._database.close()
-            raise
+        # Synchronous is NORMAL: the events that a power cut may undo were published already.
+        self._database = open_database(path, _SCHEMA, VERSION, _PRAGMAS)
 
     def close(self) -> None:
         """Close the database."""
@@ -110,7 +102,7 @@ class HistoryTable:
         """
         rows = [_row(event) for event in events]
         labels = {(label,) for _, _, _, label, *_ in rows}
-        with self._transaction():
+        with transaction(self._database):
             self._database.executemany("INSERT INTO labels VALUES (?) ON CONFLICT DO NOTHING", labels)
             return self._database.executemany(
                 "INSERT INTO events (event_id, start_time, end_time, label, message, steady, offset) "
@@ -120,14 +112,14 @@ class HistoryTable:
 
     def delete_oldest(self, count: int) -> int:
         """Delete the `count` events that were stored first, and return their number."""
-        with self._transaction():
+        with transaction(self._database):
             return self._database.execute(
                 "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)", (count,)
             ).rowcount
 
     def delete_before(self, time: float, limit: int) -> int:
         """Delete events that started before a time, Unix seconds, at most `limit`; return their number."""
-        with self._transaction():
+        with transaction(self._database):
             return self._database.execute(
                 "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE start_time < ? LIMIT ?)", (time, limit)
             ).rowcount
@@ -145,7 +137,7 @@ class HistoryTable:
         Args:
             messages: the corrected messages by their number in the table.
         """
-        with self._transaction():
+        with transaction(self._database):
             self._database.executemany(
                 "UPDATE events SET start_time = ?, end_time = ?, message = ?, steady = NULL, offset = NULL "
                 "WHERE id = ?",
@@ -160,30 +152,6 @@ class HistoryTable:
     def restart_log(self) -> None:
         """Copy the write-ahead log into the table, so that the log's space on the disk can be used again."""
         self._database.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-
-    def _prepare(self) -> None:
-        self._database.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-        self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        # A power cut may undo the last events, which were published already, and never damages the file.
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES // _PAGE_BYTES}")
-        self._database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(_SCHEMA)
-        elif version != VERSION:
-            raise DamagedFileError(f"its format is version {version}, this program writes version {VERSION}")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._database.execute("COMMIT")
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
 
 
 def decode(text: str) -> dict[str, Any]:

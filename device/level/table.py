@@ -1,32 +1,27 @@
 """SQLite table of minute levels. Raises SQLite's own errors."""
 
-import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from device.errors import UnavailableError
 from device.level.minutes import MINUTE_SECONDS, STORED_CLASS_DB, MinuteLevel
 from device.level.statistics import SILENCE_DB
 from device.util.database_file import DamagedFileError
+from device.util.database_reader import DatabaseReader
+from device.util.database_table import open_database, transaction
 
 LEVELS_FILE = "levels.db"
 """Name of the file in the state directory."""
 _VERSION = 1
-_WAL_BYTES = 250_000
-_LOCK_SECONDS = 5.0
 _SCALE = 100
 """Levels are stored as hundredths of a dB, which take two bytes."""
 _CLASSES = round((10.0 - SILENCE_DB) / STORED_CLASS_DB)
 _COLUMNS = "minute, seconds, laeq, lamax, first_class, counts, calibration, clock_synced"
-_SCHEMA = f"""
-    BEGIN IMMEDIATE;
+_SCHEMA = """
     CREATE TABLE minutes (
         minute INTEGER PRIMARY KEY,    -- Unix seconds / 60
         seconds INTEGER NOT NULL,      -- measured sound, hundredths of a second
@@ -37,8 +32,6 @@ _SCHEMA = f"""
         calibration INTEGER,           -- hundredths of a dB from dBFS(A) to dB(A); null: uncalibrated
         clock_synced INTEGER NOT NULL
     );
-    PRAGMA user_version = {_VERSION};
-    COMMIT;
 """
 
 
@@ -49,32 +42,26 @@ class LevelTable:
         path: the database file; created if missing.
 
     Raises:
-        sqlite3.Error: the file cannot be used.
-        DamagedFileError: it has another format.
+        sqlite3.Error, OSError, UnicodeDecodeError, DamagedFileError: see `open_database`.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, timeout=_LOCK_SECONDS, isolation_level=None)
-        try:
-            self._prepare()
-        except (sqlite3.Error, DamagedFileError):
-            self._database.close()
-            raise
+        self._database = open_database(path, _SCHEMA, _VERSION)
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def store(self, minutes: Iterable[MinuteLevel], *, replace_oldest: bool = False) -> None:
+    def store(self, minutes: Iterable[MinuteLevel], *, replace_oldest: bool = False, oldest: int | None = None) -> None:
         """Store minutes in one transaction. A minute that is stored already is merged with its new part.
 
         Args:
             minutes: to store.
             replace_oldest: True to delete the oldest minute for each new one, so that the file does not grow.
+            oldest: minutes before this one are deleted; None deletes none. In the same transaction, because minutes
+                that are stored again after an error would be merged with themselves.
         """
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._database):
             for each in minutes:
                 if replace_oldest:
                     self._database.execute("DELETE FROM minutes WHERE minute = (SELECT min(minute) FROM minutes)")
@@ -85,61 +72,23 @@ class LevelTable:
                 self._database.execute(
                     f"INSERT OR REPLACE INTO minutes ({_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row
                 )
-            self._database.execute("COMMIT")
-        finally:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-
-    def delete_before(self, minute: int) -> None:
-        """Delete the minutes before one."""
-        self._database.execute("DELETE FROM minutes WHERE minute < ?", (minute,))
-
-    def _prepare(self) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")  # a power cut may undo the last minutes
-        self._database.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._database.executescript(_SCHEMA)
-        elif version != _VERSION:
-            raise DamagedFileError(f"its format is version {version}, this program writes version {_VERSION}")
+            if oldest is not None:
+                self._database.execute("DELETE FROM minutes WHERE minute < ?", (oldest,))
 
 
-class LevelReader:
-    """Read-only view of the minute levels; a context manager.
+class LevelReader(DatabaseReader):
+    """Read-only view of the minute levels; see `DatabaseReader`.
 
     Args:
         path: the database file.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Self:
-        """Open the file.
-
-        Raises:
-            UnavailableError: there is none, or it cannot be read.
-        """
-        if not self._path.is_file():
-            raise self._absent()
-        with self._errors():
-            self._database = sqlite3.connect(f"file:{quote(str(self._path))}?mode=ro", uri=True, timeout=_LOCK_SECONDS)
-            (version,) = self._database.execute("PRAGMA user_version").fetchone()
-            if version == 0:  # the daemon creates the file at this moment
-                raise self._absent()
-            if version != _VERSION:
-                raise DamagedFileError(f"its format is version {version}, this program reads version {_VERSION}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
-
-    def _absent(self) -> UnavailableError:
-        return UnavailableError(
-            f"levels {self._path}: there are none. The daemon stores them, unless level.enabled is false or "
-            "level.days is 0. Use sudo for those of the service"
+        absence = (
+            "there are none. The daemon stores them, unless level.enabled is false or level.days is 0. "
+            "Use sudo for those of the service"
         )
+        super().__init__("levels", path, _VERSION, absence)
 
     def minutes(self, since: float, until: float) -> list[MinuteLevel]:
         """Return the minutes of a span, in order. Each takes 3 kB of memory, so read a long span in parts.
@@ -156,20 +105,9 @@ class LevelReader:
     def has_calibrated(self, since: float, until: float) -> bool:
         """Return whether any minute of a span is calibrated; see `minutes`."""
         query = "SELECT 1 FROM minutes WHERE minute >= ? AND minute < ? AND calibration IS NOT NULL LIMIT 1"
+        bounds = (since / MINUTE_SECONDS, until / MINUTE_SECONDS)
         with self._errors():
-            return (
-                self._database.execute(query, (since / MINUTE_SECONDS, until / MINUTE_SECONDS)).fetchone() is not None
-            )
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """Raise `UnavailableError` for SQLite's errors."""
-        try:
-            yield
-        except (sqlite3.Error, DamagedFileError) as error:
-            raise UnavailableError(
-                f"levels {self._path}: cannot be read ({error}). A running daemon replaces a damaged file"
-            ) from error
+            return self._database.execute(query, bounds).fetchone() is not None
 
 
 def _row(level: MinuteLevel) -> tuple[Any, ...]:

@@ -81,8 +81,7 @@ class LevelWriter:
         batch = list(self._queue)
         if not batch:
             return
-        if not self._path.exists():  # somebody has deleted it
-            self._file.close()
+        self._file.close_if_deleted()
         try:
             self._file.execute(lambda table: self._store(table, batch))
         except DatabaseUnavailableError as error:
@@ -95,7 +94,7 @@ class LevelWriter:
 
     def _store(self, table: LevelTable, batch: list[MinuteLevel]) -> None:
         has_space = shutil.disk_usage(self._path.parent).free >= self._free_bytes
-        table.store(batch, replace_oldest=not has_space)
         newest = batch[-1]
-        if newest.clock_synced:  # a wrong clock must not delete the levels
-            table.delete_before(newest.minute - round(self._days * _DAY_MINUTES))
+        # A wrong clock must not delete the levels.
+        oldest = newest.minute - round(self._days * _DAY_MINUTES) if newest.clock_synced else None
+        table.store(batch, replace_oldest=not has_space, oldest=oldest)

@@ -5,7 +5,6 @@ import itertools
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +13,14 @@ from device.errors import UnavailableError
 from device.outbox.entry import Entry, NotAnOutboxError
 from device.outbox.salvage import intact_entries
 from device.outbox.sqlite_table import SqliteTable, Totals
+from device.util.database_file import (
+    DamagedFileError,
+    DatabaseUnavailableError,
+    error_code,
+    is_damage,
+    set_aside,
+    unavailable,
+)
 from device.util.log_throttle import LogThrottle
 from device.util.units import MEGABYTE
 
@@ -21,43 +28,15 @@ _MINIMUM_MESSAGES = 100
 """Messages that may be stored on a disk with too little free space, so that messages in flight are kept."""
 _KEPT_DAMAGED_FILES = 2
 """Damaged files that are kept: the newest ones."""
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""SQLite's codes for a damaged file. With any other, the file is kept as it is, and used again later."""
-_MAYBE_DAMAGED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_ERROR}
-"""SQLite's codes for a file with a header that no outbox has written, among other reasons."""
-_CURES = {
-    sqlite3.SQLITE_FULL: "Free some space",
-    sqlite3.SQLITE_READONLY: "Make it writable",
-    sqlite3.SQLITE_PERM: "Make it writable",
-    sqlite3.SQLITE_CANTOPEN: "Make its folder writable, or set STATE_DIRECTORY",
-    sqlite3.SQLITE_AUTH: "Make it writable",
-    sqlite3.SQLITE_BUSY: "End the other process that uses it",
-    sqlite3.SQLITE_LOCKED: "End the other process that uses it",
-    sqlite3.SQLITE_PROTOCOL: "End the other process that uses it",
-    sqlite3.SQLITE_NOMEM: "Free some memory",
-}
-"""Cures for SQLite's codes of a file that cannot be used now. For all other codes: check the disk."""
-_HEADER_LIMITS = ((18, 19, 2), (44, 48, 4))
-"""First byte, end and largest value of two fields of the header: above, it is read-only, or has no known schema."""
 _BATCH = 500
-_SUFFIXES = ("-wal", "-shm", "")
-"""Suffixes of the files of a database: its write-ahead log, the index of it, and the database."""
 
 _T = TypeVar("_T")
-
-
-class DiskUnavailableError(Exception):
-    """Error for a file that cannot be used now. The message contains the reason and the cure."""
-
-
-class _DamagedError(Exception):
-    """Error for a file that contains no outbox."""
 
 
 class DiskStore:
     """Bounded database file on disk, replaced by a new one if damaged.
 
-    Every method but `close` may raise `DiskUnavailableError`.
+    Every method but `close` may raise `DatabaseUnavailableError`.
 
     Args:
         path: the database file.
@@ -117,34 +96,25 @@ class DiskStore:
         """Execute an operation on the table. A damaged file is replaced first."""
         try:
             return self._execute_once(operation)
-        except _DamagedError as error:
+        except DamagedFileError as error:
             self._rename_damaged(error)
         try:
             return self._execute_once(operation)
-        except _DamagedError as error:
-            raise DiskUnavailableError(f"a new file is damaged at once ({error}). Replace the disk") from error
+        except DamagedFileError as error:
+            raise DatabaseUnavailableError(f"a new file is damaged at once ({error}). Replace the disk") from error
 
     def _execute_once(self, operation: Callable[[SqliteTable], _T]) -> _T:
         try:
             self._table = self._table or SqliteTable(self._path)
             return operation(self._table)
         except OSError as error:
-            raise DiskUnavailableError(f"cannot be used ({error}). Check the disk") from error
+            raise unavailable(error) from error
         except (NotAnOutboxError, UnicodeDecodeError) as error:  # the latter for a damaged name in SQLite's message
-            raise _DamagedError(str(error)) from error
+            raise DamagedFileError(str(error)) from error
         except sqlite3.Error as error:
-            code = _code(error)
-            if code in _DAMAGED or (code in _MAYBE_DAMAGED and self._has_impossible_header()):
-                raise _DamagedError(str(error)) from error
-            raise DiskUnavailableError(f"cannot be used ({error}). {_CURES.get(code, 'Check the disk')}") from error
-
-    def _has_impossible_header(self) -> bool:
-        try:
-            with self._path.open("rb") as file:
-                header = file.read(100)
-        except OSError:
-            return False
-        return any(int.from_bytes(header[start:end], "big") > largest for start, end, largest in _HEADER_LIMITS)
+            if is_damage(error, self._path):
+                raise DamagedFileError(str(error)) from error
+            raise unavailable(error) from error  # whatever the code: no message may be lost
 
     def _open_exclusively(self) -> None:
         try:
@@ -152,7 +122,7 @@ class DiskStore:
         except UnicodeDecodeError:
             return  # the first use reports it
         except sqlite3.Error as error:  # the first use reports all other errors
-            if _code(error) == sqlite3.SQLITE_BUSY:
+            if error_code(error) == sqlite3.SQLITE_BUSY:
                 raise UnavailableError(
                     f"outbox {self._path}: another process uses it. End that process, or set another STATE_DIRECTORY"
                 ) from error
@@ -172,17 +142,10 @@ class DiskStore:
             self.dropped += excess
             self._log_throttle.warning(f"outbox {self._path}: full, the oldest messages are dropped: {reason}")
 
-    def _rename_damaged(self, error: _DamagedError) -> None:
+    def _rename_damaged(self, error: DamagedFileError) -> None:
         """Rename a damaged file, so that a new one can be created, and store its intact messages in the new one."""
         self.close()
-        renamed = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
-        try:
-            for suffix in _SUFFIXES:  # the main file last: without it, the other ones have no meaning
-                if _with_suffix(self._path, suffix).exists():
-                    _with_suffix(self._path, suffix).rename(_with_suffix(renamed, suffix))
-            self._delete_old_damaged_files()
-        except OSError as problem:
-            raise DiskUnavailableError(f"damaged ({error}) and cannot be renamed ({problem}). Delete it") from problem
+        renamed = set_aside(self._path, error, _KEPT_DAMAGED_FILES)
         lost = max(self._waiting - self._salvage(renamed), 0)
         self.dropped += lost
         number = lost or ("none" if self._waiting else "unknown")
@@ -201,22 +164,6 @@ class DiskStore:
                 self._table.append(batch, batch[-1].sequence)
                 copied += len(batch)
         return copied
-
-    def _delete_old_damaged_files(self) -> None:
-        files = [file for file in self._path.parent.glob(f"{self._path.name}.damaged-*") if file.name.endswith("Z")]
-        for old in sorted(files)[:-_KEPT_DAMAGED_FILES]:
-            for suffix in _SUFFIXES:
-                _with_suffix(old, suffix).unlink(missing_ok=True)
-
-
-def _code(error: sqlite3.Error) -> int:
-    """Return SQLite's primary code of an error; 0 for an error of Python's module."""
-    code: int = getattr(error, "sqlite_errorcode", None) or 0
-    return code & 0xFF
-
-
-def _with_suffix(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

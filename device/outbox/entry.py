@@ -71,10 +71,5 @@ def from_row(row: Row) -> Entry:
     return Entry(sequence, message, Stamp(steady, offset))
 
 
-def decode_text(text: bytes) -> str:
-    """Decode a text that SQLite stores, such as a statement of the schema; a damaged one may not be UTF-8."""
-    return text.decode(errors="replace")
-
-
 def _checksum(sequence: int, text: bytes, steady: float, offset: float) -> int:
     return zlib.crc32(b"%d %r %r " % (sequence, steady, offset) + text)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from device.config.models import OutboxConfig
-from device.outbox.disk_store import DiskStore, DiskUnavailableError
+from device.outbox.disk_store import DiskStore
 from device.outbox.entry import Entry
 from device.outbox.sequence_file import SequenceFile
 from device.outbox.sqlite_table import SqliteTable
 from device.util.clock import Stamp
+from device.util.database_file import DatabaseUnavailableError
 from device.util.log_throttle import LogThrottle
 
 _LOGGER = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Outbox:
         stored = 0
         try:
             stored = self._disk.totals().last_sequence
-        except DiskUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._switch_to_memory(error)
         self._last_sequence = self._last_attempted = self._sequence_file.last_issued(stored)
         self.first_of_run = self._first_in_memory = self._last_sequence + 1
@@ -125,7 +126,7 @@ class Outbox:
             self._last_attempted = sequence
             try:
                 self._disk.append([entry], sequence)
-            except DiskUnavailableError as error:
+            except DatabaseUnavailableError as error:
                 self._switch_to_memory(error)
         if self._memory is not None:
             self._append_in_memory(self._memory, entry)
@@ -140,7 +141,7 @@ class Outbox:
         entries: list[Entry] = []
         try:
             entries = self._disk.entries_after(sequence, limit + len(self._acknowledged))
-        except DiskUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._switch_to_memory(error)
         entries = [entry for entry in entries if entry.sequence not in self._acknowledged]
         if self._memory is not None:
@@ -159,7 +160,7 @@ class Outbox:
         try:
             self._disk.delete(self._acknowledged)
             self._acknowledged.clear()
-        except DiskUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._switch_to_memory(error)
         self.refresh_status()
 
@@ -179,7 +180,7 @@ class Outbox:
             entries = self._memory.entries_after(0, _IN_MEMORY)
             # The commit that failed last may have reached the disk, and its messages may be acknowledged by now.
             self._disk.append(entries, self._last_sequence, instead_of=self._first_in_memory)
-        except DiskUnavailableError as error:
+        except DatabaseUnavailableError as error:
             self._switch_to_memory(error)
             return renumbered
         self._memory.close()
@@ -193,7 +194,7 @@ class Outbox:
 
     def refresh_status(self) -> None:
         """Count the messages again, for `status`."""
-        with contextlib.suppress(DiskUnavailableError):  # then the last count remains
+        with contextlib.suppress(DatabaseUnavailableError):  # then the last count remains
             in_both = 0 if self._memory is None else self._disk.count_from(self._first_in_memory)
             self._on_disk = self._disk.totals().waiting - in_both
         self._status = dataclasses.replace(
@@ -203,7 +204,7 @@ class Outbox:
             dropped=self._disk.dropped + self._dropped_in_memory,
         )
 
-    def _switch_to_memory(self, error: DiskUnavailableError) -> None:
+    def _switch_to_memory(self, error: DatabaseUnavailableError) -> None:
         """Keep new messages in memory, and log the reason."""
         self._status = dataclasses.replace(self._status, trouble=str(error))
         self._log_throttle.warning(f"outbox {self._path}: {error}. Meanwhile, events are kept in memory")

@@ -1,6 +1,5 @@
 """Sequence file: the last sequence number in a file of its own, because an outbox file may be lost."""
 
-import logging
 import os
 import re
 import time
@@ -8,8 +7,7 @@ import zlib
 from pathlib import Path
 
 from device.outbox.entry import LARGEST_SEQUENCE
-
-_LOGGER = logging.getLogger(__name__)
+from device.util.damaged_file import rename_damaged
 
 _DIGITS = 20
 _LINE = re.compile(rb"(\d{%d}) ([0-9a-f]{8})\n" % _DIGITS)
@@ -88,19 +86,7 @@ class SequenceFile:
         lines = (_LINE.fullmatch(content[start : start + _LINE_LENGTH]) for start in (0, _LINE_LENGTH))
         numbers = [int(match[1]) for match in lines if match and zlib.crc32(match[1]) == int(match[2], 16)]
         if not numbers or max(numbers) > LARGEST_SEQUENCE:
-            self._set_aside()
+            self._is_damaged = True
+            rename_damaged(self._path, ", and sequence numbers are skipped. Check the disk")
             return 0
         return max(numbers)
-
-    def _set_aside(self) -> None:
-        self._is_damaged = True
-        damaged = self._path.with_suffix(".damaged")
-        _LOGGER.warning(
-            "%s: damaged, so it is renamed to %s, and sequence numbers are skipped. Check the disk",
-            self._path,
-            damaged.name,
-        )
-        try:
-            self._path.replace(damaged)
-        except OSError as error:
-            _LOGGER.warning("%s: cannot be renamed (%s). Delete it, or check the disk", self._path, error.strerror)

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from device.outbox.entry import (
     LARGEST_SEQUENCE,
@@ -14,10 +14,10 @@ from device.outbox.entry import (
     VERSION,
     Entry,
     NotAnOutboxError,
-    decode_text,
     from_row,
     to_row,
 )
+from device.util.database_table import decode_text, roll_back, transaction
 from device.util.text import one_line
 
 _WAL_BYTES = 4 * 1024 * 1024
@@ -194,37 +194,10 @@ class SqliteTable:
             self._database.executemany("INSERT INTO totals VALUES (?, ?, ?)", [tuple(vars(totals).values())] * _COPIES)
         return totals
 
-    def _transaction(self, synchronous: str) -> "_Transaction":
-        if self._database.in_transaction:  # an earlier rollback failed
-            self._database.execute("ROLLBACK")
+    def _transaction(self, synchronous: str) -> contextlib.AbstractContextManager[None]:
+        roll_back(self._database)  # within a transaction, the next setting would fail
         self._database.execute(f"PRAGMA synchronous = {synchronous}")
-        return _Transaction(self._database)
-
-
-class _Transaction:
-    """Transaction: BEGIN, then COMMIT, or ROLLBACK after an error. After it, no transaction is open."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> Self:
-        self._database.execute("BEGIN IMMEDIATE")
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            try:
-                self._database.execute("COMMIT")
-            except sqlite3.Error:
-                self._roll_back()
-                raise
-        else:
-            self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._database.in_transaction:
-            with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
-                self._database.execute("ROLLBACK")
+        return transaction(self._database)
 
 
 @functools.cache

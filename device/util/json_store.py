@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 from pydantic_core import from_json
 
+from device.util.damaged_file import rename_damaged
+
 _LOGGER = logging.getLogger(__name__)
 
 _CHECKSUM = "crc32"
@@ -66,16 +68,7 @@ class JsonStore(Generic[Content]):
             )
             return self._model()
         except ValueError:  # of the JSON, the checksum or the model
-            damaged = self._path.with_suffix(".damaged")
-            _LOGGER.warning(
-                "%s: damaged, so it is renamed to %s and defaults apply. Set its values again",
-                self._path,
-                damaged.name,
-            )
-            try:
-                self._path.replace(damaged)
-            except OSError as error:
-                _LOGGER.warning("%s: cannot be renamed (%s). Delete it, or check the disk", self._path, error.strerror)
+            rename_damaged(self._path, " and defaults apply. Set its values again")
             return self._model()
 
     def _write(self) -> None:

@@ -143,7 +143,7 @@ def test_confidences_of_a_span(path):
 
 def test_a_history_in_a_folder_without_write_access_is_read(path, monkeypatch):
     """A confined reader reads the history, with a daemon that writes it, and after it has ended."""
-    monkeypatch.setattr("device.history.reader.os.access", lambda *_: False)
+    monkeypatch.setattr("device.util.database_reader.os.access", lambda *_: False)
     table = HistoryTable(path)
     table.insert([EndedEvent(end_message(1.0), CREATED)])
     with HistoryReader(path) as reader:

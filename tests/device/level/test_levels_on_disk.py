@@ -2,8 +2,10 @@
 
 import sqlite3
 
+import failing_sqlite
 import numpy as np
 import pytest
+from failing_sqlite import Fault
 from support import wait_until
 
 from device.errors import UnavailableError
@@ -160,6 +162,23 @@ def test_minutes_wait_while_the_disk_does_not_work(path, caplog):
         path.parent.unlink()
         writer.add(record(MINUTE + 1))
     assert [each.minute for each in read(path)] == [MINUTE, MINUTE + 1]
+
+
+def test_an_error_at_any_statement_stores_each_minute_once(path, monkeypatch):
+    """After an error at any statement, and at its rollback, a minute is stored again, and not merged with itself."""
+    failing_sqlite.install(monkeypatch)
+    writer, expected, statement, hits = LevelWriter(path, days=365, free_megabytes=0), [], 0, 1
+    while hits:
+        expected.append(record(MINUTE + statement))
+        writer.add(expected[-1])
+        with failing_sqlite.fault(Fault(sqlite3.SQLITE_IOERR_WRITE, statement, count=2)) as fault:
+            writer._update()
+        writer._update()
+        statement, hits = statement + 1, fault.hits
+    writer._file.close()
+    assert statement > 4  # BEGIN, select, insert, delete, COMMIT
+    for stored, each in zip(read(path), expected, strict=True):
+        assert_same(stored, each)
 
 
 def test_minutes_that_could_not_be_stored_are_logged(path, caplog):
