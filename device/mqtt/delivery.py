@@ -98,7 +98,7 @@ class Delivery:
         self._in_flight.clear()
 
     def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        """Record the broker's acknowledgement, or its refusal, of a message."""
+        """Record the broker's acknowledgement, or its refusal, of a message; at QoS 0, that it was sent."""
         if client is not self._client or (sent := self._in_flight.pop(mid)) is None:
             return
         self._suspects.clear(sent.topic)
@@ -108,7 +108,8 @@ class Delivery:
             )
             self._refuse(sent, reason.value)
         else:
-            self.acknowledged_at = time.monotonic()
+            if sent.qos:
+                self.acknowledged_at = time.monotonic()
             self._accept(sent)
 
     def enqueue(self, message: dict[str, Any], created: Stamp) -> None:

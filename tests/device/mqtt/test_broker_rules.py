@@ -108,6 +108,20 @@ def test_a_refused_state_is_sent_again_with_the_next_health_message(tmp_path, qu
         assert len(broker.connects) == 1
 
 
+def test_a_state_without_an_acknowledgement_is_sent_once_more_at_qos_0(tmp_path, quick):
+    """A topic without acknowledgements remains a fault, and each later value is sent once, without asking for one."""
+    topic = "earshot/balcony/health"
+    with FakeBroker(Rule("#", is_silent=True)) as broker, publishing(broker, tmp_path) as publisher:
+        publisher.publish_state("health", "1")
+        wait_until(lambda: faults_of(publisher, topic), 10, "the fault in health")
+        publisher.publish_state("health", "2")
+        time.sleep(0.5)
+        messages = [(message.payload, message.qos) for message in broker.accepted(topic)]
+        assert messages == [(b"1", 1), (b"1", 0), (b"2", 0)]
+        assert faults_of(publisher, topic)
+        assert publisher.status().acknowledged_seconds_ago is None
+
+
 @pytest.mark.parametrize(("code", "cure"), [(DENIED, "to subscribe to it"), (0xA2, "wildcards"), (0x80, "(Un")])
 def test_a_refused_subscription_is_reported_and_tried_again(tmp_path, code, cure):
     """A refused subscription is a fault in health; it is made again with the next health message."""
