@@ -16,7 +16,8 @@ from device.config.models import Config, MqttConfig, WebConfig
 from device.outbox.queue import Outbox
 from device.util.clock import Stamp
 
-KINDS = ["event", "backlog", "status", "health", "listening", "sound", "threshold", "spectrogram", "discovery"]
+STATES = ["status", "health", "listening", "sound", "threshold", "spectrogram", "unknown", "level"]
+KINDS = ["event", "backlog", *STATES, "discovery"]
 NAMES = ["broker", *(f"publish {kind}" for kind in KINDS), "receive commands", "receive birth"]
 DISCOVERY = "homeassistant/device/earshot_balcony/config"
 TOPICS = {
@@ -24,6 +25,8 @@ TOPICS = {
     "publish backlog": "earshot/balcony/event/backlog",
     "publish sound": "earshot/balcony/sound/+",
     "publish status": "earshot/balcony/status",
+    "publish unknown": "earshot/balcony/unknown/last",
+    "publish level": "earshot/balcony/level",
     "publish discovery": DISCOVERY,
     "receive commands": "earshot/balcony/command/#",
     "receive birth": "homeassistant/status",
@@ -32,7 +35,7 @@ TOPICS = {
 
 def results(broker, **mqtt):
     config = Config(node_id="balcony", mqtt=MqttConfig(host="127.0.0.1", port=broker.port, **mqtt))
-    return {result.check: result for result in BrokerChecks(config, "siren").results()}
+    return {result.check: result for result in BrokerChecks(config, "siren", unknown=True).results()}
 
 
 def faults(found):
