@@ -107,7 +107,8 @@ class EventSender:
         now = self._clock.steady()
         while self._created and now - self._created[0][1] > self._live_seconds:
             self._created.popleft()
-        return self._created[0][0] if self._created else None
+        # The outbox may have given this run's messages new numbers, above those of earlier runs.
+        return max(self._created[0][0], self._outbox.first_of_run) if self._created else None
 
     def _may_send_late(self, entry: Entry) -> bool:
         """Return whether a message is late, and not sent live before. Later ones wait, so that the order is kept."""

@@ -11,8 +11,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from support import wait_until
 
+from device.mqtt import delivery
 from device.mqtt.connection_errors import describe_disconnect, describe_refusal
 from device.mqtt.delivery_faults import describe_topic_refusal
+from device.outbox.queue import Outbox
+from device.util.clock import Stamp
 
 STATES = {
     "sound/siren": "ON",
@@ -165,6 +168,27 @@ def test_a_refused_event_arrives_before_later_ones(tmp_path, quick):
         publisher.retry_refused()
         assert publisher.wait_delivered(10) == 0
         assert numbers(broker)[-1] == 30
+
+
+def test_late_messages_stay_late_when_new_ones_get_other_numbers(tmp_path, quick, monkeypatch):
+    """If the outbox of an earlier run was away at the start, its messages go to the backlog once it is back."""
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", 0.1)
+    folder, away = tmp_path / "state", tmp_path / "away"
+    with Outbox(folder / "outbox.sqlite") as outbox:
+        for number in range(3):
+            outbox.append(event(number), Stamp(0.0, 0.0))
+    folder.rename(away)
+    folder.write_text("no folder")
+    with FakeBroker() as broker, publishing(broker, folder) as publisher:
+        publisher.send(event(3))
+        wait_until(lambda: numbers(broker) == [3], 10, "the new event")
+        folder.unlink()
+        away.rename(folder)
+        wait_until(lambda: len(numbers(broker, EVENTS)) == 4, 10, "the earlier events")
+        assert numbers(broker, BACKLOG) == [0, 1, 2]
+        publisher.send(event(4))
+        assert publisher.wait_delivered(10) == 0
+        assert numbers(broker) == [3, 4]
 
 
 @pytest.mark.parametrize(
