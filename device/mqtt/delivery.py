@@ -149,7 +149,7 @@ class Delivery:
     def _accept(self, sent: Sent) -> None:
         if isinstance(sent.item, Entry):
             lane = self._events.lanes[sent.lane]
-            lane.accept(sent.item.sequence)
+            lane.accept()
             self._acknowledged.append(sent.item.sequence)
             if not sent.is_reduced and not lane.has_passed_over:
                 self._faults.clear(sent.topic)
