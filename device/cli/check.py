@@ -36,7 +36,7 @@ from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
-from device.service.runtime import check_labels, open_bundle
+from device.service.runtime import check_labels, open_bundle, publishes_unknown
 from device.util.clock import kernel_synced
 from device.util.units import MEGABYTE
 
@@ -197,8 +197,11 @@ class DaemonChecks:
         return f"{last.message}{levels}"
 
     def _check_broker(self) -> Iterator[CheckResult]:
-        label = self._bundle[0].labels[0] if self._bundle is not None else "check"
-        checks = BrokerChecks(self._require_config(), label)
+        config, label, unknown = self._require_config(), "check", False
+        if self._bundle is not None:
+            bundle, _ = self._bundle
+            label, unknown = bundle.labels[0], publishes_unknown(config, bundle)
+        checks = BrokerChecks(config, label, unknown=unknown)
         yield from checks.results()
         self.health = checks.health
 

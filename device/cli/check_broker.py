@@ -28,16 +28,18 @@ class BrokerChecks:
     Args:
         config: settings of the daemon.
         label: label whose state and threshold are checked.
+        unknown: whether the daemon publishes unknown sounds.
 
     Attributes:
         health: last health message of the daemon, as retained; None if there is none, or this user may not read it.
     """
 
-    def __init__(self, config: Config, label: str) -> None:
+    def __init__(self, config: Config, label: str, *, unknown: bool = False) -> None:
         self.health: bytes | None = None
         self._config = config
         self._topics = Topics(config.node)
         self._label = label
+        self._unknown = unknown
         self._retained: dict[str, bytes] = {}
 
     def results(self) -> Iterator[CheckResult]:
@@ -65,6 +67,8 @@ class BrokerChecks:
         """Return a topic of each kind that the daemon publishes, by name of the kind."""
         states = ["status", "health", "listening", f"sound/{self._label}", f"threshold/{self._label}"]
         states += ["spectrogram"] if self._config.mqtt.spectrogram != "off" else []
+        states += ["unknown/last"] if self._unknown else []
+        states += ["level"] if self._config.level.enabled else []
         topics = {"event": self._topics.event, "backlog": self._topics.backlog}
         topics |= {name.partition("/")[0]: self._topics.state(name) for name in states}
         if self._config.home_assistant.enabled:

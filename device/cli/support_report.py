@@ -1,5 +1,6 @@
 """Support report: a ZIP file with all that the report of a problem needs, without passwords and other secrets."""
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -10,6 +11,7 @@ import subprocess
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +19,7 @@ from urllib.parse import quote
 from device.cli.check_result import CheckResult
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.config.secrets import read_password
+from device.config.secrets import read_password, read_token
 from device.errors import ConfigError, UnavailableError
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
 
@@ -96,19 +98,19 @@ def _parsed(health: bytes | None) -> Any:
 
 
 def _secrets(config: Config | None) -> Iterator[str]:
-    """Yield the password in the forms in which texts may contain it, and what was set in place of its file."""
+    """Yield password and token in the forms in which texts may contain them, and what was set in place of a file."""
     if config is None:
         return
-    file = config.mqtt.password_file
-    if file is not None and not file.is_file():  # perhaps the password itself was set
-        yield from (str(file), file.name)
-    try:
-        password = read_password(config.mqtt)
-    except ConfigError:
-        return
-    if password is not None:
-        yield from (password, json.dumps(password)[1:-1], json.dumps(password, ensure_ascii=False)[1:-1])
-        yield from (quote(password), repr(password)[1:-1])
+    for file, read in (
+        (config.mqtt.password_file, partial(read_password, config.mqtt)),
+        (config.web.token_file, partial(read_token, config.web)),
+    ):
+        if file is not None and not file.is_file():  # perhaps the secret itself was set
+            yield from (str(file), file.name)
+        with contextlib.suppress(ConfigError):
+            if (secret := read()) is not None:
+                yield from (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+                yield from (quote(secret), repr(secret)[1:-1])
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Delivery:
         self._in_flight.clear()
 
     def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
-        """Record the broker's acknowledgement, or its refusal, of a message."""
+        """Record the broker's acknowledgement, or its refusal, of a message; at QoS 0, that it was sent."""
         if client is not self._client or (sent := self._in_flight.pop(mid)) is None:
             return
         self._suspects.clear(sent.topic)
@@ -108,7 +108,8 @@ class Delivery:
             )
             self._refuse(sent, reason.value)
         else:
-            self.acknowledged_at = time.monotonic()
+            if sent.qos:
+                self.acknowledged_at = time.monotonic()
             self._accept(sent)
 
     def enqueue(self, message: dict[str, Any], created: Stamp) -> None:
@@ -148,7 +149,7 @@ class Delivery:
     def _accept(self, sent: Sent) -> None:
         if isinstance(sent.item, Entry):
             lane = self._events.lanes[sent.lane]
-            lane.accept(sent.item.sequence)
+            lane.accept()
             self._acknowledged.append(sent.item.sequence)
             if not sent.is_reduced and not lane.has_passed_over:
                 self._faults.clear(sent.topic)

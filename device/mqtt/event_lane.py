@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from device.mqtt.in_flight import InFlight, LaneName
+
 RETRY_SECONDS = 5.0
 """Longest pause before another attempt, s."""
 REFUSED_SECONDS = 5.0
@@ -20,24 +22,28 @@ _BAD_PAYLOAD = 0x99
 
 
 class EventLane:
-    """State of one topic of event messages: what is sent, in flight and refused.
+    """State of one topic of event messages: what is sent and refused.
 
     A broker of MQTT 5 may refuse a message and accept the next one, which would arrive out of order. So the first
     message after a connection or a refusal is sent alone, for at most a second.
 
     Args:
+        name: of the lane.
         topic: of the messages.
+        in_flight: messages of all lanes without an acknowledgement.
         clock: monotonic seconds.
 
     Attributes:
-        in_flight: sequence numbers of the messages without an acknowledgement.
         cursor: sequence number of the last message that was sent or passed over.
         has_passed_over: whether a message was passed over, because the broker does not accept its size or content.
     """
 
-    def __init__(self, topic: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, name: LaneName, topic: str, in_flight: InFlight, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.topic = topic
-        self.in_flight: set[int] = set()
+        self._name: LaneName = name
+        self._in_flight = in_flight
         self.cursor = 0
         self.has_passed_over = False
         self._clock = clock
@@ -48,14 +54,12 @@ class EventLane:
 
     def begin(self, *, can_refuse: bool) -> None:
         """Begin a connection without messages in flight; the pause of `hold` continues."""
-        self.in_flight.clear()
         self.cursor = 0
         self._proofs = 1 if can_refuse else 0
         self._is_refused = self.has_passed_over = False
 
     def send(self, sequence: int) -> None:
         """Record that a message is sent."""
-        self.in_flight.add(sequence)
         self.cursor = sequence
         self._sent_at = self._clock()
 
@@ -64,15 +68,16 @@ class EventLane:
         self.cursor = sequence
         self.has_passed_over = True
 
-    def accept(self, sequence: int) -> None:
-        """Record that the broker has acknowledged a message."""
-        self.in_flight.discard(sequence)
+    def accept(self) -> None:
+        """Record that the broker has acknowledged a message, which is no longer in flight."""
         self._proofs = max(0, self._proofs - 1)
         self._settle()
 
     def refuse(self, sequence: int, reason: int) -> None:
-        """Record that the broker has refused a message: it is sent again after a pause, before all later ones."""
-        self.in_flight.discard(sequence)
+        """Record that the broker has refused a message, which is no longer in flight.
+
+        It is sent again after a pause, before all later ones.
+        """
         if sequence != self._refused_sequence:
             self._refused_sequence, self._refusals = sequence, 0
         self._refusals += 1
@@ -104,7 +109,7 @@ class EventLane:
         if self._is_refused or now < self._paused_until:
             return 0
         if self._proofs:
-            is_due = not self.in_flight or now - self._sent_at >= _ALONE_SECONDS
+            is_due = not self._is_waiting or now - self._sent_at >= _ALONE_SECONDS
             return min(free, 1) if is_due else 0
         return free
 
@@ -113,12 +118,17 @@ class EventLane:
         now = self._clock()
         if now < self._paused_until:
             return self._paused_until - now
-        if self._proofs and self.in_flight:
+        if self._proofs and self._is_waiting:
             return max(0.0, self._sent_at + _ALONE_SECONDS - now)
         return RETRY_SECONDS
 
+    @property
+    def _is_waiting(self) -> bool:
+        """True while a message is in flight."""
+        return self._in_flight.oldest(self._name) is not None
+
     def _settle(self) -> None:
         """After a refusal, wait for the answers to all messages in flight, then begin with the oldest."""
-        if self._is_refused and not self.in_flight:
+        if self._is_refused and not self._is_waiting:
             self._is_refused = False
             self.rewind()

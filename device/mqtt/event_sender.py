@@ -45,8 +45,8 @@ class EventSender:
         faults: TopicFaults,
     ) -> None:
         self.lanes: dict[LaneName, EventLane] = {
-            "live": EventLane(topics.event),
-            "backlog": EventLane(topics.backlog),
+            "live": EventLane("live", topics.event, in_flight),
+            "backlog": EventLane("backlog", topics.backlog, in_flight),
         }
         self._outbox = outbox
         self._clock = clock
@@ -75,7 +75,6 @@ class EventSender:
     def forget(self) -> None:
         """Read the outbox from its beginning: some messages could not be read before, or have new numbers."""
         for lane in self.lanes.values():
-            lane.in_flight.clear()
             lane.rewind()
 
     def send(self, client: paho.Client, name: LaneName) -> float:
@@ -86,11 +85,12 @@ class EventSender:
         if count <= 0:
             return lane.seconds_until_due()
         # After `rewind`, messages in flight are read again.
-        entries = self._entries(name, count + len(lane.in_flight))
+        sent, sent_live = self._in_flight.sequences(name), self._in_flight.sequences("live")
+        entries = self._entries(name, count + len(sent))
         for entry in entries:
-            if entry.sequence in lane.in_flight:
+            if entry.sequence in sent:
                 continue
-            if count == 0 or (name == "backlog" and not self._may_send_late(entry)):
+            if count == 0 or (name == "backlog" and not self._may_send_late(entry, sent_live)):
                 return lane.seconds_until_due()
             count -= self._send(client, name, entry)
         return _LEAST_SECONDS if entries and count else lane.seconds_until_due()
@@ -107,13 +107,14 @@ class EventSender:
         now = self._clock.steady()
         while self._created and now - self._created[0][1] > self._live_seconds:
             self._created.popleft()
-        return self._created[0][0] if self._created else None
+        # The outbox may have given this run's messages new numbers, above those of earlier runs.
+        return max(self._created[0][0], self._outbox.first_of_run) if self._created else None
 
-    def _may_send_late(self, entry: Entry) -> bool:
+    def _may_send_late(self, entry: Entry, sent_live: set[int]) -> bool:
         """Return whether a message is late, and not sent live before. Later ones wait, so that the order is kept."""
         first_live = self._first_live()
         is_late = first_live is None or entry.sequence < first_live
-        return is_late and entry.sequence not in self.lanes["live"].in_flight
+        return is_late and entry.sequence not in sent_live
 
     def _send(self, client: paho.Client, name: LaneName, entry: Entry) -> bool:
         """Send a message; return False if it is passed over, because it is too large for the broker."""

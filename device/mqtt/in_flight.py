@@ -99,6 +99,10 @@ class InFlight:
         """Return the oldest message of a lane; None if none is in flight."""
         return next((sent for sent in self._sent.values() if sent.lane == lane), None)
 
+    def sequences(self, lane: LaneName) -> set[int]:
+        """Return the sequence numbers of a lane's event messages."""
+        return {sent.item.sequence for sent in self.of(lane) if isinstance(sent.item, Entry)}
+
     def all(self) -> list[Sent]:
         """Return all messages, the oldest first."""
         return list(self._sent.values())

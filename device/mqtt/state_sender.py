@@ -62,11 +62,12 @@ class StateSender:
             self._send(client, message)
 
     def accept(self, sent: Sent) -> None:
-        """Record that the broker has acknowledged a message."""
-        self._silent.discard(sent.topic)
+        """Record that the broker has acknowledged a message, or that one at QoS 0 was sent."""
+        if sent.qos:
+            self._silent.discard(sent.topic)
         if isinstance(sent.item, RetainedMessage):
             self._retained.forget_deleted(sent.item)
-        if not sent.is_reduced:
+        if not sent.is_reduced and sent.topic not in self._silent:
             self._faults.clear(sent.topic)
 
     def refuse(self, sent: Sent) -> None:

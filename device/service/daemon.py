@@ -35,7 +35,7 @@ from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.observers import Observers, log_event
 from device.service.remote_control import RemoteControl, Switches
-from device.service.runtime import RunSettings
+from device.service.runtime import RunSettings, publishes_unknown
 from device.service.sound_level import SoundLevels
 from device.service.status_reporter import RunStatus, status_line
 from device.service.supervisor import Supervisor
@@ -154,7 +154,6 @@ def _run(
 def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: SoundLevels) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
-    unknown = config.mqtt.unknown and bundle.audioset_classes is not None
     names = event_names(config.events, bundle)
     topics = StateTopics(
         publisher,
@@ -162,7 +161,7 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: 
         names,
         str(bundle),
         encode_spectrogram,
-        unknown=unknown,
+        unknown=publishes_unknown(config, bundle),
         level_calibrated=levels.calibrated,
     )
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)

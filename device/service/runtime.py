@@ -64,6 +64,11 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
     return bundle, ensemble
 
 
+def publishes_unknown(config: Config, bundle: Bundle) -> bool:
+    """Return whether the AudioSet class of the last unknown sound is published."""
+    return config.mqtt.unknown and bundle.audioset_classes is not None
+
+
 def check_labels(config: Config, bundle: Bundle) -> None:
     """Check that the bundle has each label of `events.thresholds` and each class of `events.audioset`.
 

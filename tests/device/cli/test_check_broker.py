@@ -12,11 +12,12 @@ from device.cli.check_broker import BrokerChecks
 from device.cli.main import main
 from device.cli.support_report import hide, write_report
 from device.config.loader import load_config
-from device.config.models import Config, MqttConfig
+from device.config.models import Config, MqttConfig, WebConfig
 from device.outbox.queue import Outbox
 from device.util.clock import Stamp
 
-KINDS = ["event", "backlog", "status", "health", "listening", "sound", "threshold", "spectrogram", "discovery"]
+STATES = ["status", "health", "listening", "sound", "threshold", "spectrogram", "unknown", "level"]
+KINDS = ["event", "backlog", *STATES, "discovery"]
 NAMES = ["broker", *(f"publish {kind}" for kind in KINDS), "receive commands", "receive birth"]
 DISCOVERY = "homeassistant/device/earshot_balcony/config"
 TOPICS = {
@@ -24,6 +25,8 @@ TOPICS = {
     "publish backlog": "earshot/balcony/event/backlog",
     "publish sound": "earshot/balcony/sound/+",
     "publish status": "earshot/balcony/status",
+    "publish unknown": "earshot/balcony/unknown/last",
+    "publish level": "earshot/balcony/level",
     "publish discovery": DISCOVERY,
     "receive commands": "earshot/balcony/command/#",
     "receive birth": "homeassistant/status",
@@ -32,7 +35,7 @@ TOPICS = {
 
 def results(broker, **mqtt):
     config = Config(node_id="balcony", mqtt=MqttConfig(host="127.0.0.1", port=broker.port, **mqtt))
-    return {result.check: result for result in BrokerChecks(config, "siren").results()}
+    return {result.check: result for result in BrokerChecks(config, "siren", unknown=True).results()}
 
 
 def faults(found):
@@ -110,6 +113,7 @@ def test_events_reports_a_refused_subscription(capsys):
 
 
 PASSWORD = 'hu"nter2 ü/\\'
+TOKEN = "fedcba9876543210"
 
 
 @pytest.fixture
@@ -119,7 +123,9 @@ def config(tmp_path, monkeypatch):
     with Outbox(tmp_path / "outbox.sqlite") as outbox:
         outbox.append({"number": 1}, Stamp(0.0, 0.0))
     (tmp_path / "password").write_text(PASSWORD + "\n")
-    (tmp_path / "config.yaml").write_text("mqtt: {username: someone, password_file: password}\n")
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    settings = "mqtt: {username: someone, password_file: password}\nweb: {token_file: token}\n"
+    (tmp_path / "config.yaml").write_text(settings)
     return load_config(tmp_path / "config.yaml", environment={})
 
 
@@ -129,14 +135,14 @@ def contents(path):
 
 
 def test_the_report_has_all_parts_and_no_secret(config, tmp_path, monkeypatch):
-    """Settings, versions, results, health, log and outbox are in the report; password and user are not."""
+    """Settings, versions, results, health, log and outbox are in the report; password, token and user are not."""
     log = f"password: {PASSWORD}\nmqtt://someone:{PASSWORD}@host\n--set mqtt.password=hunter3\ntoken = abc"
-    monkeypatch.setattr("device.cli.support_report._log", lambda: log)
+    monkeypatch.setattr("device.cli.support_report._log", lambda: f"{log}\nGET /?{TOKEN}")
     health = json.dumps({"outbox": {"depth": 1}, "x": PASSWORD}).encode()
     write_report(tmp_path / "report.zip", config, [], health)
     found = contents(tmp_path / "report.zip")
     everything = "\n".join(found.values())
-    for secret in (PASSWORD, json.dumps(PASSWORD)[1:-1], "nter2", "hunter3", "someone", "= abc"):
+    for secret in (PASSWORD, json.dumps(PASSWORD)[1:-1], "nter2", "hunter3", "someone", "= abc", TOKEN):
         assert secret not in everything, secret
     assert json.loads(found["config.json"])["mqtt"]["password_file"] == str(tmp_path / "password")
     assert json.loads(found["outbox.json"])["last_sequence"] == 1
@@ -145,10 +151,10 @@ def test_the_report_has_all_parts_and_no_secret(config, tmp_path, monkeypatch):
 
 
 def test_a_password_in_place_of_its_file_is_hidden(tmp_path):
-    """A password that was typed as `password_file`, or after a wrong key, is in no part of the report."""
-    config = Config(mqtt=MqttConfig(password_file=tmp_path / "hunter2"))
+    """A secret that was typed in place of its file, or after a wrong key, is in no part of the report."""
+    config = Config(mqtt=MqttConfig(password_file=tmp_path / "hunter2"), web=WebConfig(token_file=tmp_path / "hunter3"))
     write_report(tmp_path / "report.zip", config, [], None)
-    assert "hunter2" not in "".join(contents(tmp_path / "report.zip").values())
+    assert "hunter" not in "".join(contents(tmp_path / "report.zip").values())
     assert hide("--set mqtt.password=hunter2: mqtt.password: no such key", []) == (
         "--set mqtt.password=(hidden) mqtt.password: (hidden) such key"
     )

@@ -11,8 +11,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from support import wait_until
 
+from device.mqtt import delivery
 from device.mqtt.connection_errors import describe_disconnect, describe_refusal
 from device.mqtt.delivery_faults import describe_topic_refusal
+from device.outbox.queue import Outbox
+from device.util.clock import Stamp
 
 STATES = {
     "sound/siren": "ON",
@@ -108,6 +111,20 @@ def test_a_refused_state_is_sent_again_with_the_next_health_message(tmp_path, qu
         assert len(broker.connects) == 1
 
 
+def test_a_state_without_an_acknowledgement_is_sent_once_more_at_qos_0(tmp_path, quick):
+    """A topic without acknowledgements remains a fault, and each later value is sent once, without asking for one."""
+    topic = "earshot/balcony/health"
+    with FakeBroker(Rule("#", is_silent=True)) as broker, publishing(broker, tmp_path) as publisher:
+        publisher.publish_state("health", "1")
+        wait_until(lambda: faults_of(publisher, topic), 10, "the fault in health")
+        publisher.publish_state("health", "2")
+        time.sleep(0.5)
+        messages = [(message.payload, message.qos) for message in broker.accepted(topic)]
+        assert messages == [(b"1", 1), (b"1", 0), (b"2", 0)]
+        assert faults_of(publisher, topic)
+        assert publisher.status().acknowledged_seconds_ago is None
+
+
 @pytest.mark.parametrize(("code", "cure"), [(DENIED, "to subscribe to it"), (0xA2, "wildcards"), (0x80, "(Un")])
 def test_a_refused_subscription_is_reported_and_tried_again(tmp_path, code, cure):
     """A refused subscription is a fault in health; it is made again with the next health message."""
@@ -151,6 +168,27 @@ def test_a_refused_event_arrives_before_later_ones(tmp_path, quick):
         publisher.retry_refused()
         assert publisher.wait_delivered(10) == 0
         assert numbers(broker)[-1] == 30
+
+
+def test_late_messages_stay_late_when_new_ones_get_other_numbers(tmp_path, quick, monkeypatch):
+    """If the outbox of an earlier run was away at the start, its messages go to the backlog once it is back."""
+    monkeypatch.setattr(delivery, "RETRY_SECONDS", 0.1)
+    folder, away = tmp_path / "state", tmp_path / "away"
+    with Outbox(folder / "outbox.sqlite") as outbox:
+        for number in range(3):
+            outbox.append(event(number), Stamp(0.0, 0.0))
+    folder.rename(away)
+    folder.write_text("no folder")
+    with FakeBroker() as broker, publishing(broker, folder) as publisher:
+        publisher.send(event(3))
+        wait_until(lambda: numbers(broker) == [3], 10, "the new event")
+        folder.unlink()
+        away.rename(folder)
+        wait_until(lambda: len(numbers(broker, EVENTS)) == 4, 10, "the earlier events")
+        assert numbers(broker, BACKLOG) == [0, 1, 2]
+        publisher.send(event(4))
+        assert publisher.wait_delivered(10) == 0
+        assert numbers(broker) == [3, 4]
 
 
 @pytest.mark.parametrize(
