@@ -4,7 +4,6 @@ import json
 import queue
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -16,6 +15,7 @@ from device.mqtt.broker_limits import BrokerLimits
 from device.mqtt.connection import Connection
 from device.mqtt.connection_errors import NO_ANSWER
 from device.mqtt.delivery_faults import describe_topic_refusal
+from device.util.local_time import local_of
 from device.util.log_throttle import LogThrottle
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
@@ -131,6 +131,6 @@ def format_message(message: dict[str, Any]) -> str:
 
 def _local_time(rfc3339: object) -> str:
     try:
-        return datetime.fromisoformat(str(rfc3339)).astimezone().strftime("%H:%M:%S")
+        return f"{local_of(str(rfc3339)):%H:%M:%S}"
     except ValueError:
         return "--:--:--"
