@@ -63,7 +63,7 @@ class Subscriber:
         self._connection.__exit__()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield each message until `close`. A payload that is no JSON object is ignored."""
+        """Yield each message until `close`. A payload that is no JSON object, or an empty one, is ignored."""
         while (message := self._arrived.get()) is not None:
             yield message
 
@@ -97,11 +97,7 @@ class Subscriber:
 
     def on_message(self, message: paho.MQTTMessage) -> None:
         """See `ConnectionObserver`."""
-        try:
-            content = json.loads(message.payload)
-        except ValueError:
-            return
-        if isinstance(content, dict):
+        if content := parse_message(bytes(message.payload)):
             self._arrived.put(content)
 
     def _report(self, fault: str) -> None:
@@ -110,6 +106,15 @@ class Subscriber:
             self._answers.put(fault)
         elif fault:
             self._log_throttle.warning(fault)
+
+
+def parse_message(payload: bytes) -> dict[str, Any]:
+    """Return the JSON object of a payload, which may be anything; empty if it is none."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):  # nested thousands of levels deep
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def format_message(message: dict[str, Any]) -> str:

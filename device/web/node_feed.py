@@ -1,6 +1,5 @@
 """Node feed: what the daemon publishes, as a subscriber of the broker receives it, and the commands to the daemon."""
 
-import json
 import math
 import threading
 from collections import Counter
@@ -16,6 +15,7 @@ from device.mqtt.broker_limits import BrokerLimits
 from device.mqtt.client_factory import LARGEST_PACKET
 from device.mqtt.connection import Connection
 from device.mqtt.connection_errors import AWAY, DISCONNECTED
+from device.mqtt.subscriber import parse_message
 
 _STATES: Final = ("status", "health", "listening", "unknown/last", "spectrogram", "sound/+", "threshold/+", "event")
 _MOST_TOPICS: Final = 2000
@@ -157,15 +157,6 @@ class NodeFeed:
             with self._lock:
                 if label in self._events or len(self._events) < _MOST_TOPICS:
                     self._events[label] += 1
-
-
-def parse_message(payload: bytes) -> dict[str, Any]:
-    """Return the JSON object of a payload, which may be anything; empty if it is none."""
-    try:
-        content = json.loads(payload)
-    except (ValueError, RecursionError):  # nested thousands of levels deep
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def finite_number(value: object) -> float | None:
