@@ -274,6 +274,7 @@ start_and_judge() {
     fi
     if [ -z "$(services)" ] && ! $dry_run; then
         say "the service was turned off, and stays off. To turn it on: sudo systemctl enable --now earshot"
+        start_page
         return 0
     fi
     check_installation
@@ -294,10 +295,14 @@ start_services() {
     for service in $(services); do
         systemctl restart "$service" && keeps_running "$service" || return
     done
-    # The page is no part of the judgement: the daemon runs without it.
+    start_page
+    touch "$home/current/ready"
+}
+
+# The page is no part of the judgement, because the daemon runs without it, and it without the daemon.
+start_page() {
     if $web; then systemctl restart earshot-web.service; else systemctl try-restart earshot-web.service; fi ||
         say "the page in the browser does not start. See its log: journalctl -u earshot-web"
-    touch "$home/current/ready"
 }
 
 # Return failure for a service that crashes within five seconds after it was ready.

@@ -16,7 +16,7 @@ from device.config.paths import readable_state
 from device.errors import EXIT_DONE, InputError
 from device.history.reader import HistoryReader
 from device.history.table import HISTORY_FILE
-from device.util.local_time import days, hours, local
+from device.util.local_time import days, hours, local, local_of
 from device.util.text import did_you_mean, plain_term, quoted, slug
 
 _COLUMNS = (
@@ -113,7 +113,7 @@ def _print_events(messages: Iterator[dict[str, Any]], arguments: argparse.Namesp
 
 
 def _describe(message: dict[str, Any]) -> str:
-    start = _local(message["start_time"])
+    start = local_of(message["start_time"])
     unsynced = "" if message["clock_synced"] else "  (clock was not set)"
     return (
         f"{start:%Y-%m-%d %H:%M:%S}  {message['label']:<16}  {message['confidence']:4.0%}  "
@@ -163,13 +163,8 @@ def _describe_count(count: _Count, by: str) -> str:
 
 def _cell(name: str, value: Any) -> Any:
     if name in {"start_time", "end_time"}:
-        return _iso(_local(value))
+        return _iso(local_of(value))
     return json.dumps(value) if isinstance(value, bool) else value
-
-
-def _local(rfc3339: str) -> datetime:
-    """Convert a time of a message, in UTC, to local time."""
-    return datetime.fromisoformat(rfc3339).astimezone()
 
 
 def _iso(moment: datetime) -> str:

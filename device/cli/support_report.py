@@ -93,7 +93,7 @@ def _parsed(health: bytes | None) -> Any:
         return "no health message was received"
     try:
         return json.loads(health)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands of levels deep
         return health.decode(errors="replace")
 
 

@@ -1,4 +1,4 @@
-"""Host names of brokers: the cure for a URL, or for a name with a port, in place of a name."""
+"""Host names and addresses: the form of an address, and the cure for a broker's URL in place of its name."""
 
 import ipaddress
 import re
@@ -11,7 +11,7 @@ _WEBSOCKET_SCHEMES = {"ws", "wss", "http", "https"}
 
 def host_cure(value: str) -> str | None:
     """Return the keys to set in place of a URL or `host:port`; None for a value that is a name or an address."""
-    if not re.search(r"[:/@\[\]\s?#]", value) or _is_address(value):
+    if not re.search(r"[:/@\[\]\s?#]", value) or is_address(value):
         return None
     match = _ADDRESS.fullmatch(value.strip())
     assert match is not None  # each of its parts may be empty
@@ -31,7 +31,8 @@ def host_cure(value: str) -> str | None:
     return f"Set {', '.join(settings)}"
 
 
-def _is_address(value: str) -> bool:
+def is_address(value: str) -> bool:
+    """Return True for an IPv4 or IPv6 address, without a port."""
     try:
         ipaddress.ip_address(value)
     except ValueError:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from device.config.base import Section
+from device.config.hosts import is_address
 
 _LOOPBACK_NAME = "localhost"
 
@@ -33,10 +34,8 @@ class WebConfig(Section):
     def _is_an_address(cls, value: str) -> str:
         if value == _LOOPBACK_NAME:
             return "127.0.0.1"
-        try:
-            ipaddress.ip_address(value)
-        except ValueError as error:
-            raise ValueError("must be an address of this machine, as in 127.0.0.1 or 0.0.0.0") from error
+        if not is_address(value):
+            raise ValueError("must be an address of this machine, as in 127.0.0.1 or 0.0.0.0")
         return value
 
     @field_validator("hosts")

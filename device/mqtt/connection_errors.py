@@ -34,6 +34,8 @@ CURES = {
 
 TAKEN_OVER = 0x8E
 """Reason code of a session that another client with the same client id took over."""
+AWAY = "does not answer"
+"""Beginning of the fault of a broker that is not there."""
 DISCONNECTED = "disconnected"
 """End of an accepted connection without a reason."""
 NO_ANSWER = "accepts the connection but does not answer in MQTT. Check mqtt.port, mqtt.transport and mqtt.tls"
@@ -54,7 +56,7 @@ def describe_connect_error(error: OSError) -> str:
         case paho.WebsocketConnectionError():
             fault, cure = "offers no WebSocket there", "Check mqtt.port, mqtt.transport and mqtt.websocket_path"
         case _:
-            fault, cure = f"does not answer ({error.strerror or error})", "Start it, or set mqtt.host and mqtt.port"
+            fault, cure = f"{AWAY} ({error.strerror or error})", "Start it, or set mqtt.host and mqtt.port"
     return f"{fault}. {cure}"
 
 

@@ -4,7 +4,6 @@ import json
 import queue
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -16,6 +15,7 @@ from device.mqtt.broker_limits import BrokerLimits
 from device.mqtt.connection import Connection
 from device.mqtt.connection_errors import NO_ANSWER
 from device.mqtt.delivery_faults import describe_topic_refusal
+from device.util.local_time import local_of
 from device.util.log_throttle import LogThrottle
 
 _FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
@@ -63,7 +63,7 @@ class Subscriber:
         self._connection.__exit__()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield each message until `close`. A payload that is no JSON object is ignored."""
+        """Yield each message until `close`. A payload that is no JSON object, or an empty one, is ignored."""
         while (message := self._arrived.get()) is not None:
             yield message
 
@@ -97,11 +97,7 @@ class Subscriber:
 
     def on_message(self, message: paho.MQTTMessage) -> None:
         """See `ConnectionObserver`."""
-        try:
-            content = json.loads(message.payload)
-        except ValueError:
-            return
-        if isinstance(content, dict):
+        if content := parse_message(bytes(message.payload)):
             self._arrived.put(content)
 
     def _report(self, fault: str) -> None:
@@ -110,6 +106,15 @@ class Subscriber:
             self._answers.put(fault)
         elif fault:
             self._log_throttle.warning(fault)
+
+
+def parse_message(payload: bytes) -> dict[str, Any]:
+    """Return the JSON object of a payload, which may be anything; empty if it is none."""
+    try:
+        content = json.loads(payload)
+    except (ValueError, RecursionError):  # nested thousands of levels deep
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def format_message(message: dict[str, Any]) -> str:
@@ -131,6 +136,6 @@ def format_message(message: dict[str, Any]) -> str:
 
 def _local_time(rfc3339: object) -> str:
     try:
-        return datetime.fromisoformat(str(rfc3339)).astimezone().strftime("%H:%M:%S")
+        return f"{local_of(str(rfc3339)):%H:%M:%S}"
     except ValueError:
         return "--:--:--"

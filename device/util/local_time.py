@@ -16,6 +16,7 @@ _DAYS = {"d": 1, "w": 7}
 _TIME_OF_DAY = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+)?)?")
 _HOUR_SECONDS = 3600
+_A_DAY = timedelta(days=1)
 
 
 def parse_time(text: str, now: float) -> float:
@@ -39,7 +40,7 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _parse_time(text: str, now: datetime) -> datetime:
-    today = datetime.combine(now.date(), datetime.min.time())
+    today = _midnight(now.date())
     words = {"now": now, "today": today, "yesterday": today - timedelta(days=1)}
     if text in words:
         return words[text]
@@ -60,6 +61,23 @@ def local(unix_seconds: float) -> datetime:
     return datetime.fromtimestamp(unix_seconds).astimezone()
 
 
+def local_of(rfc3339: str) -> datetime:
+    """Return the local time of a time in a message, as in 2026-11-27T03:00:00.250Z.
+
+    Raises:
+        ValueError: the text is no time, or one outside the years of the local clock.
+    """
+    try:
+        return datetime.fromisoformat(rfc3339).astimezone()
+    except OverflowError as error:
+        raise ValueError("outside the years 1 to 9999") from error
+
+
+def start_of_day(day: date) -> float:
+    """Return the first moment of a local day, Unix seconds."""
+    return _midnight(day).timestamp()
+
+
 def hours(since: float, until: float) -> list[float]:
     """Return the bounds of the local hours that contain a span. An hour that occurs twice is two hours.
 
@@ -75,7 +93,7 @@ def hours(since: float, until: float) -> list[float]:
 
 def days(since: float, until: float) -> list[float]:
     """Return the bounds of the local days that contain a span: days of 23, 24 or 25 hours. See `hours`."""
-    return _bounds(since, until, _start_of_day, lambda start: _start_of_day(start, 1))
+    return _bounds(since, until, lambda time: start_of_day(_day(time)), lambda time: start_of_day(_day(time) + _A_DAY))
 
 
 def _bounds(
@@ -103,6 +121,9 @@ def _seconds_of_hour(time: float) -> int:
     return 60 * moment.minute + moment.second
 
 
-def _start_of_day(time: float, later_days: int = 0) -> float:
-    day: date = datetime.fromtimestamp(math.floor(time)).date() + timedelta(days=later_days)
-    return datetime.combine(day, datetime.min.time()).timestamp()
+def _day(time: float) -> date:
+    return datetime.fromtimestamp(math.floor(time)).date()
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time())

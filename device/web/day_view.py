@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from device.history.reader import HistoryReader, Occurrence
-from device.util.local_time import days, hours, local
+from device.util.local_time import days, hours, local, start_of_day
 
 EVENTS_OF_PAGE: Final = 50
 """Events on one page of the list."""
@@ -92,7 +92,7 @@ def view_day(reader: HistoryReader, day: date, label: str, page: int) -> DayView
         label: label to which counts and list are limited; empty for all.
         page: number of the page of the list, from 0.
     """
-    start, end = _bounds(day)
+    start, end = start_of_day(day), start_of_day(day + timedelta(days=1))
     occurrences = list(reader.occurrences(start, end))
     labels = [label] if label else []
     listed = [each for each in occurrences if label in ("", each.label)]
@@ -100,7 +100,7 @@ def view_day(reader: HistoryReader, day: date, label: str, page: int) -> DayView
     page = min(page, pages - 1)
     newest_first = listed[::-1][page * EVENTS_OF_PAGE : (page + 1) * EVENTS_OF_PAGE]
     found = (reader.event(each.event_id) for each in newest_first)
-    first_day = datetime.combine(day - timedelta(days=DAYS_SHOWN - 1), datetime.min.time()).timestamp()
+    first_day = start_of_day(day - timedelta(days=DAYS_SHOWN - 1))
     return DayView(
         day=day,
         previous=day - timedelta(days=1),
@@ -129,12 +129,6 @@ def parse_day(text: str) -> date:
     if day.year < 1971:
         raise ValueError("before the first day")
     return min(day, today)
-
-
-def _bounds(day: date) -> tuple[float, float]:
-    start = datetime.combine(day, datetime.min.time()).timestamp()
-    end = datetime.combine(day + timedelta(days=1), datetime.min.time()).timestamp()
-    return start, end
 
 
 def _counts(reader: HistoryReader, bounds: Sequence[float], labels: Sequence[str]) -> list[Count]:

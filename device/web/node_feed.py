@@ -1,30 +1,25 @@
 """Node feed: what the daemon publishes, as a subscriber of the broker receives it, and the commands to the daemon."""
 
-import json
 import math
 import threading
 from collections import Counter
 from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from device.config.models import MqttConfig
 from device.errors import UnavailableError
-from device.mqtt.client_factory import make_client
-from device.mqtt.connection_errors import describe_refusal
-from device.util.supervised_thread import SupervisedThread
+from device.mqtt.broker_limits import BrokerLimits
+from device.mqtt.client_factory import LARGEST_PACKET
+from device.mqtt.connection import Connection
+from device.mqtt.connection_errors import AWAY, DISCONNECTED
+from device.mqtt.subscriber import parse_message
 
-_PROTOCOL: Final = MQTTProtocolVersion.MQTTv311
 _STATES: Final = ("status", "health", "listening", "unknown/last", "spectrogram", "sound/+", "threshold/+", "event")
-_LONGEST: Final = 256 * 1024
-"""Longest payload that is kept, bytes. A spectrogram has some tens of kilobytes."""
 _MOST_TOPICS: Final = 2000
 """Most topics that are kept: the node has a few, and two for each label."""
-_LAST_PAUSE: Final = 30
-"""Longest pause between two attempts to connect, s."""
-_LEAVE_SECONDS: Final = 3.0
 _SEND_SECONDS: Final = 5.0
 """Time for the broker to acknowledge a command, s."""
 
@@ -32,7 +27,7 @@ _SEND_SECONDS: Final = 5.0
 class NodeFeed:
     """Last value of each topic of a node; a context manager. Any thread may use it.
 
-    The broker may be away: the client tries again until it is back.
+    The broker may be away: the connection tries again until it is back.
 
     Args:
         config: the broker.
@@ -41,28 +36,22 @@ class NodeFeed:
     """
 
     def __init__(self, config: MqttConfig, password: str | None, node_id: str) -> None:
-        self._config = config
         self._prefix = f"earshot/{node_id}/"
         self._lock = threading.Lock()
         self._values: dict[str, bytes] = {}
         self._events: Counter[str] = Counter()
         self._version = 0
-        self._is_connected = False
+        self._client: paho.Client | None = None
         self._fault = ""
-        self._client = make_client(config, password, "", _PROTOCOL)
-        self._client.on_connect = self._on_connect
-        self._client.on_disconnect = self._on_disconnect
-        self._client.on_message = self._on_message
-        self._client.reconnect_delay_set(1, _LAST_PAUSE)
-        self._thread = SupervisedThread("mqtt", self._work)
+        self._connection = Connection(config, password, "", None, self)
 
     def __enter__(self) -> Self:
         """Connect in the background."""
-        self._thread.start()
+        self._connection.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.stop(self._client.disconnect, _LEAVE_SECONDS)
+        self._connection.__exit__()
 
     @property
     def version(self) -> int:
@@ -72,11 +61,11 @@ class NodeFeed:
     @property
     def is_connected(self) -> bool:
         """True while the broker is there."""
-        return self._is_connected
+        return self._client is not None
 
     @property
     def fault(self) -> str:
-        """Reason why the broker refuses the connection; empty without one."""
+        """Reason why the connection to a broker that is there fails, and the cure; empty without one."""
         return self._fault
 
     def text(self, topic: str) -> str:
@@ -113,41 +102,53 @@ class NodeFeed:
             UnavailableError: the broker is away.
         """
         away = "the broker is away, so the daemon gets no command. Check the broker"
-        if not self._is_connected:
+        client = self._client
+        if client is None:
             raise UnavailableError(away)
-        sent = self._client.publish(f"{self._prefix}command/{name}", payload, qos=1)
+        sent = client.publish(f"{self._prefix}command/{name}", payload, qos=1)
         if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise UnavailableError(away)
         sent.wait_for_publish(_SEND_SECONDS)
         if not sent.is_published():
             raise UnavailableError("the broker does not acknowledge the command. Check it, then send it again")
 
-    def _work(self) -> None:
-        self._client.connect_async(self._config.host, self._config.port, self._config.keepalive_seconds)
-        self._client.loop_forever(retry_first_connection=True)
+    # Callbacks of the connection, called on its thread: see `ConnectionObserver`.
 
-    # The methods below run on the client's thread.
-
-    def _on_connect(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
-        self._fault = describe_refusal(reason) if reason.is_failure else ""
-        self._is_connected = not reason.is_failure
-        if self._is_connected:
-            client.subscribe([(self._prefix + state, 1) for state in _STATES])
+    def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
+        """See `ConnectionObserver`."""
+        self._client, self._fault = client, ""
+        for state in _STATES:
+            client.subscribe(self._prefix + state, qos=1)
         self._version += 1
 
-    def _on_disconnect(self, *_: Any) -> None:
-        self._is_connected = False
+    def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
+        """See `ConnectionObserver`."""
+        self._client = None
         self._version += 1
 
-    def _on_message(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        topic = message.topic.removeprefix(self._prefix)
+    def on_fault(self, fault: str, seconds: float) -> None:
+        """See `ConnectionObserver`."""
+        # The health page has a sentence in the user's language for a broker that is away.
+        self._fault = "" if fault.startswith(AWAY) or fault == DISCONNECTED else fault
+
+    def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+
+    def on_subscribe(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
+        """See `ConnectionObserver`."""
+
+    def on_message(self, message: paho.MQTTMessage) -> None:
+        """See `ConnectionObserver`."""
+        topic, payload = message.topic.removeprefix(self._prefix), bytes(message.payload)
+        if len(payload) > LARGEST_PACKET:  # MQTT 5 prevents it, 3.1.1 does not
+            return
         with self._lock:
-            if not message.payload:  # a deleted retained message
+            if not payload:  # a deleted retained message
                 self._values.pop(topic, None)
-            elif len(message.payload) <= _LONGEST and (topic in self._values or len(self._values) < _MOST_TOPICS):
-                self._values[topic] = bytes(message.payload)
+            elif topic in self._values or len(self._values) < _MOST_TOPICS:
+                self._values[topic] = payload
         if topic == "event":
-            self._count(self.message("event"))
+            self._count(parse_message(payload))
         self._version += 1
 
     def _count(self, event: dict[str, Any]) -> None:
@@ -156,15 +157,6 @@ class NodeFeed:
             with self._lock:
                 if label in self._events or len(self._events) < _MOST_TOPICS:
                     self._events[label] += 1
-
-
-def parse_message(payload: bytes) -> dict[str, Any]:
-    """Return the JSON object of a payload, which may be anything; empty if it is none."""
-    try:
-        content = json.loads(payload)
-    except (ValueError, RecursionError):  # nested thousands of levels deep
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def finite_number(value: object) -> float | None:

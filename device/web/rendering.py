@@ -1,6 +1,5 @@
 """Rendering: templates with the user's language, and addresses that are right behind a path prefix."""
 
-from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from device.config.models import Config
+from device.util.local_time import local_of
 from device.web.languages import LANGUAGES, choose_language, format_number, name_of_label, translator
 from device.web.security import Access, root_of
 
@@ -63,8 +63,8 @@ class Renderer:
             "name_of": lambda label: name_of_label(label, translate),
             "number": lambda value, digits=0: format_number(value, digits, language),
             "weekday": lambda day: translate(_WEEKDAYS[day.weekday()]),
-            "clock": lambda rfc3339: f"{datetime.fromisoformat(rfc3339).astimezone():%H:%M:%S}",
-            "moment": lambda rfc3339: f"{datetime.fromisoformat(rfc3339).astimezone():%Y-%m-%d %H:%M:%S}",
+            "clock": lambda rfc3339: f"{local_of(rfc3339):%H:%M:%S}",
+            "moment": lambda rfc3339: f"{local_of(rfc3339):%Y-%m-%d %H:%M:%S}",
             "query": lambda **parts: urlencode({key: value for key, value in parts.items() if value}),
             **values,
         }

@@ -7,7 +7,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from device.config.hosts import is_address
 from device.config.models import WebConfig
 
 COOKIE: Final = "earshot_session"
@@ -88,7 +88,7 @@ class Access:
         An address is no danger, because an attacker's name never is one.
         """
         name = _host_name(host)
-        return name in self._names or (self._is_beyond_loopback and _is_address(name))
+        return name in self._names or (self._is_beyond_loopback and is_address(name))
 
     def accepts_origin(self, headers: Headers) -> bool:
         """Return True if the request comes from the page itself, or from no page at all."""
@@ -206,11 +206,3 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

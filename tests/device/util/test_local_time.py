@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device.util.local_time import days, hours, local, parse_time
+from device.util.local_time import days, hours, local, local_of, parse_time
 
 
 @pytest.fixture
@@ -88,6 +88,14 @@ def test_any_text_is_a_time_or_an_error(text):
         assert isinstance(parse_time(text, 1_800_000_000.0), float)
     except ValueError as error:
         assert "must be" in str(error)
+
+
+def test_the_time_of_a_message_is_local(berlin_time):
+    """A time in UTC is the same moment of the local clock; one that the clock cannot show is an error as any other."""
+    assert f"{local_of('2026-11-27T03:00:00.250Z'):%H:%M:%S %z}" == "04:00:00 +0100"
+    for text in ("9999-12-31T23:59:59Z", "soon", ""):
+        with pytest.raises(ValueError, match=r"year|isoformat"):
+            local_of(text)
 
 
 def test_a_day_before_is_the_same_time_of_the_clock(berlin_time):
