@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from device.model.frames import FrameConfig, centred, picture, power_spectrogram
 from device.types import LogMel, Samples, to_float
-from device.util.fft import rfft
 
 _TRAINED_RATE = 32000
 """Sample rate of the network's training, Hz. Pre-emphasis and mel filters belong to it."""
@@ -30,7 +29,7 @@ _TOP_DB = 80.0
 
 
 @dataclass(frozen=True)
-class AudioSetFeatureConfig:
+class AudioSetFeatureConfig(FrameConfig):
     """Parameters of the AudioSet network's log-mel: times in seconds, rates in Hz.
 
     They belong to a trained network, so they come from the bundle and never from config.yaml.
@@ -59,55 +58,15 @@ class AudioSetFeatureConfig:
         Raises:
             ValueError: a field is out of range; the message contains its value and the allowed values.
         """
-        if self.sample_rate not in (8000, 16000, 32000):
-            raise ValueError(f"sample_rate is {self.sample_rate}, must be 8000, 16000 or 32000 Hz")
-        if not 0 < self.hop_length_seconds <= self.win_length_seconds <= self.window_seconds <= 60:
-            raise ValueError(
-                "must be 0 < hop_length_seconds <= win_length_seconds <= window_seconds <= 60, but they are "
-                f"{self.hop_length_seconds}, {self.win_length_seconds}, {self.window_seconds}"
-            )
-        if self.hop_length < 1:
-            raise ValueError(f"hop_length_seconds is {self.hop_length_seconds}, shorter than one sample")
-        if self.n_fft > self.window_length:
-            raise ValueError(
-                f"window_seconds is {self.window_seconds}, shorter than a transform of {self.n_fft} samples"
-            )
-        if not 0 <= self.fmin < self.fmax <= _TRAINED_RATE / 2:
-            raise ValueError(f"must be 0 <= fmin < fmax <= {_TRAINED_RATE // 2}, but they are {self.fmin}, {self.fmax}")
-        if not 1 <= self.mel_bands <= 1024:
-            raise ValueError(f"mel_bands is {self.mel_bands}, must be 1 to 1024")
+        highest = _TRAINED_RATE // 2
+        self.check((8000, 16000, 32000), highest, str(highest))
         if not 0 < self.peak <= 1:
             raise ValueError(f"peak is {self.peak}, must be above 0 and at most 1")
-
-    @cached_property
-    def window_length(self) -> int:
-        """Length of a window, samples."""
-        return round(self.window_seconds * self.sample_rate)
-
-    @cached_property
-    def win_length(self) -> int:
-        """Length of a frame's Hann window, samples."""
-        return round(self.win_length_seconds * self.sample_rate)
-
-    @cached_property
-    def hop_length(self) -> int:
-        """Distance from a frame to the next, samples."""
-        return round(self.hop_length_seconds * self.sample_rate)
-
-    @cached_property
-    def n_fft(self) -> int:
-        """Length of the Fourier transform, samples: the least power of two that is at least `win_length`."""
-        return 1 << math.ceil(math.log2(self.win_length))
 
     @cached_property
     def frames(self) -> int:
         """Number of frames in a window. Frames are centred, and the window is padded by its reflection."""
         return 1 + self.window_length // self.hop_length
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of a log-mel: (mel_bands, frames)."""
-        return self.mel_bands, self.frames
 
 
 def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
@@ -125,17 +84,13 @@ def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
     Raises:
         ValueError: `samples` has another shape.
     """
-    if samples.shape != (config.window_length,):
-        raise ValueError(f"the window has shape {samples.shape}, must be ({config.window_length},)")
+    config.check_window(samples)
     signal = to_float(samples)
     peak = float(np.abs(signal).max())
     if peak > 0:
         signal *= np.float32(config.peak / peak)
     padded = np.pad(signal, config.n_fft // 2, mode="reflect")
-    frames = sliding_window_view(padded, config.n_fft)[:: config.hop_length]
-    spectrum = rfft(frames * _hann(config.win_length, config.n_fft))
-    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
-    mel_power = _filters(config) @ power.T
+    mel_power = _filters(config) @ power_spectrogram(padded, _hann(config.win_length, config.n_fft), config.hop_length)
     return np.asarray((np.log(mel_power + np.float32(_OFFSET)) + _CENTER) / _SCALE, np.float32)
 
 
@@ -151,15 +106,13 @@ def audioset_picture(log_mel: LogMel, config: AudioSetFeatureConfig) -> LogMel:
         below it.
     """
     decibel = log_mel[: _filled_bands(config)] * (_SCALE * 10.0 / math.log(10.0))
-    below_peak = np.maximum(decibel - decibel.max(), -_TOP_DB)
-    return np.asarray(1.0 + below_peak * (2.0 / _TOP_DB), np.float32)
+    return picture(decibel, _TOP_DB)
 
 
 @lru_cache(maxsize=4)
 def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
     """Return a symmetric Hann window of `win_length`, centred in `n_fft` samples, shape (n_fft,), float32."""
-    left = (n_fft - win_length) // 2
-    return np.asarray(np.pad(np.hanning(win_length), (left, n_fft - win_length - left)), np.float32)
+    return centred(np.hanning(win_length), n_fft)
 
 
 @lru_cache(maxsize=4)

@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from device.model.frames import FrameConfig, centred, picture, power_spectrogram
 from device.types import LogMel, Samples, to_float
-from device.util.fft import rfft
 
 _AMIN = 1e-10
 """Least power before the logarithm (`amin` of librosa.power_to_db)."""
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
+class FeatureConfig(FrameConfig):
     """Parameters of the log-mel: times in seconds, rates in Hz. Lengths in samples are derived from them.
 
     They belong to a trained network, so they come from the bundle and never from config.yaml.
@@ -50,55 +49,14 @@ class FeatureConfig:
         Raises:
             ValueError: a field is out of range; the message contains its value and the allowed values.
         """
-        if self.sample_rate not in (8000, 16000, 32000, 48000):
-            raise ValueError(f"sample_rate is {self.sample_rate}, must be 8000, 16000, 32000 or 48000 Hz")
-        if not 0 < self.hop_length_seconds <= self.win_length_seconds <= self.window_seconds <= 60:
-            raise ValueError(
-                "must be 0 < hop_length_seconds <= win_length_seconds <= window_seconds <= 60, but they are "
-                f"{self.hop_length_seconds}, {self.win_length_seconds}, {self.window_seconds}"
-            )
-        if self.hop_length < 1:
-            raise ValueError(f"hop_length_seconds is {self.hop_length_seconds}, shorter than one sample")
-        if self.n_fft > self.window_length:
-            raise ValueError(
-                f"window_seconds is {self.window_seconds}, shorter than a transform of {self.n_fft} samples"
-            )
-        if not 0 <= self.fmin < self.fmax <= self.sample_rate / 2:
-            raise ValueError(f"must be 0 <= fmin < fmax <= sample_rate / 2, but they are {self.fmin}, {self.fmax}")
-        if not 1 <= self.mel_bands <= 1024:
-            raise ValueError(f"mel_bands is {self.mel_bands}, must be 1 to 1024")
+        self.check((8000, 16000, 32000, 48000), self.sample_rate / 2, "sample_rate / 2")
         if not 0 < self.top_db <= 200:
             raise ValueError(f"top_db is {self.top_db}, must be above 0 and at most 200 dB")
-
-    @cached_property
-    def window_length(self) -> int:
-        """Length of a window, samples."""
-        return round(self.window_seconds * self.sample_rate)
-
-    @cached_property
-    def win_length(self) -> int:
-        """Length of a frame's Hann window, samples."""
-        return round(self.win_length_seconds * self.sample_rate)
-
-    @cached_property
-    def hop_length(self) -> int:
-        """Distance from a frame to the next, samples."""
-        return round(self.hop_length_seconds * self.sample_rate)
-
-    @cached_property
-    def n_fft(self) -> int:
-        """Length of the Fourier transform, samples: the least power of two that is at least `win_length`."""
-        return 1 << math.ceil(math.log2(self.win_length))
 
     @cached_property
     def frames(self) -> int:
         """Number of frames in a window. The window is not padded, so only whole frames count."""
         return 1 + (self.window_length - self.n_fft) // self.hop_length
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of a log-mel: (mel_bands, frames)."""
-        return self.mel_bands, self.frames
 
 
 def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
@@ -117,29 +75,17 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
     Raises:
         ValueError: `samples` has another shape.
     """
-    if samples.shape != (config.window_length,):
-        raise ValueError(f"the window has shape {samples.shape}, must be ({config.window_length},)")
-    power = _power_spectrogram(to_float(samples), config)
+    config.check_window(samples)
+    power = power_spectrogram(to_float(samples), _hann(config.win_length, config.n_fft), config.hop_length)
     mel_power = _mel_filters(config) @ power
     decibel = 10.0 * np.log10(np.maximum(mel_power, _AMIN))
-    below_peak = np.maximum(decibel - decibel.max(), -config.top_db)
-    return np.asarray(1.0 + below_peak * (2.0 / config.top_db), np.float32)
-
-
-def _power_spectrogram(signal: NDArray[np.float32], config: FeatureConfig) -> NDArray[np.float32]:
-    """Compute the power of the short-time Fourier transform, shape (1 + n_fft // 2, frames), float32."""
-    frames = sliding_window_view(signal, config.n_fft)[:: config.hop_length]
-    spectrum = rfft(frames * _hann(config.win_length, config.n_fft))
-    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(power.T, np.float32)
+    return picture(decibel, config.top_db)
 
 
 @lru_cache(maxsize=4)
 def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
     """Return a periodic Hann window of `win_length`, centred in `n_fft` samples, shape (n_fft,), float32."""
-    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length)
-    left = (n_fft - win_length) // 2
-    return np.asarray(np.pad(window, (left, n_fft - win_length - left)), np.float32)
+    return centred(0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(win_length) / win_length), n_fft)
 
 
 @lru_cache(maxsize=4)

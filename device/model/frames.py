@@ -1,0 +1,135 @@
+"""Frames of a window: the parameters, checks and steps that the log-mels of all networks share."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from device.types import LogMel, Samples
+from device.util.fft import rfft
+
+
+@dataclass(frozen=True)
+class FrameConfig(ABC):
+    """Base class of the parameters of a log-mel. Each network has its own defaults.
+
+    They belong to a trained network, so they come from the bundle and never from config.yaml.
+
+    Attributes:
+        sample_rate: Hz.
+        window_seconds: length of a window, s.
+        win_length_seconds: length of the Hann window of a frame, s.
+        hop_length_seconds: time from a frame to the next, s.
+        mel_bands: number of mel bands, 1 to 1024.
+        fmin: lower edge of the lowest mel band, Hz.
+        fmax: upper edge of the highest mel band, Hz.
+    """
+
+    sample_rate: int
+    window_seconds: float
+    win_length_seconds: float
+    hop_length_seconds: float
+    mel_bands: int
+    fmin: float
+    fmax: float
+
+    def check(self, rates: tuple[int, ...], highest_fmax: float, highest_name: str) -> None:
+        """Refuse parameters that cannot be computed.
+
+        Args:
+            rates: possible sample rates, Hz.
+            highest_fmax: highest `fmax`, Hz.
+            highest_name: the same for a message.
+
+        Raises:
+            ValueError: a field is out of range; the message contains its value and the allowed values.
+        """
+        if self.sample_rate not in rates:
+            allowed = ", ".join(map(str, rates[:-1]))
+            raise ValueError(f"sample_rate is {self.sample_rate}, must be {allowed} or {rates[-1]} Hz")
+        if not 0 < self.hop_length_seconds <= self.win_length_seconds <= self.window_seconds <= 60:
+            raise ValueError(
+                "must be 0 < hop_length_seconds <= win_length_seconds <= window_seconds <= 60, but they are "
+                f"{self.hop_length_seconds}, {self.win_length_seconds}, {self.window_seconds}"
+            )
+        if self.hop_length < 1:
+            raise ValueError(f"hop_length_seconds is {self.hop_length_seconds}, shorter than one sample")
+        if self.n_fft > self.window_length:
+            raise ValueError(
+                f"window_seconds is {self.window_seconds}, shorter than a transform of {self.n_fft} samples"
+            )
+        if not 0 <= self.fmin < self.fmax <= highest_fmax:
+            raise ValueError(f"must be 0 <= fmin < fmax <= {highest_name}, but they are {self.fmin}, {self.fmax}")
+        if not 1 <= self.mel_bands <= 1024:
+            raise ValueError(f"mel_bands is {self.mel_bands}, must be 1 to 1024")
+
+    def check_window(self, samples: Samples) -> None:
+        """Refuse samples of another shape than (window_length,).
+
+        Raises:
+            ValueError: `samples` has another shape.
+        """
+        if samples.shape != (self.window_length,):
+            raise ValueError(f"the window has shape {samples.shape}, must be ({self.window_length},)")
+
+    @cached_property
+    def window_length(self) -> int:
+        """Length of a window, samples."""
+        return round(self.window_seconds * self.sample_rate)
+
+    @cached_property
+    def win_length(self) -> int:
+        """Length of a frame's Hann window, samples."""
+        return round(self.win_length_seconds * self.sample_rate)
+
+    @cached_property
+    def hop_length(self) -> int:
+        """Distance from a frame to the next, samples."""
+        return round(self.hop_length_seconds * self.sample_rate)
+
+    @cached_property
+    def n_fft(self) -> int:
+        """Length of the Fourier transform, samples: the least power of two that is at least `win_length`."""
+        return 1 << math.ceil(math.log2(self.win_length))
+
+    @property
+    @abstractmethod
+    def frames(self) -> int:
+        """Number of frames in a window."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of a log-mel: (mel_bands, frames)."""
+        return self.mel_bands, self.frames
+
+
+def centred(hann: NDArray[np.float64], n_fft: int) -> NDArray[np.float32]:
+    """Centre the Hann window of a frame in the samples of its transform, shape (n_fft,), float32."""
+    left = (n_fft - len(hann)) // 2
+    return np.asarray(np.pad(hann, (left, n_fft - len(hann) - left)), np.float32)
+
+
+def power_spectrogram(signal: NDArray[np.float32], hann: NDArray[np.float32], hop_length: int) -> NDArray[np.float32]:
+    """Compute the power of the short-time Fourier transform.
+
+    Args:
+        signal: shape (n,), float32, full scale 1.
+        hann: window of a frame, shape (n_fft,), float32.
+        hop_length: distance from a frame to the next, samples.
+
+    Returns:
+        Shape (1 + n_fft // 2, frames), float32. Only whole frames count.
+    """
+    spectrum = rfft(sliding_window_view(signal, len(hann))[::hop_length] * hann)
+    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    return power.T
+
+
+def picture(decibel: NDArray[np.float32], top_db: float) -> LogMel:
+    """Map levels, dB, to the range of a picture, float32: 1 is their peak, -1 is `top_db` below it, or less."""
+    below_peak = np.maximum(decibel - decibel.max(), -top_db)
+    return np.asarray(1.0 + below_peak * (2.0 / top_db), np.float32)
