@@ -153,3 +153,4 @@ class Ear(LiveSource):
             self.blocks += self._blocks(stream, chunk)
             diagnosis.feed(stream.channel_samples, chunk.monotonic)
             self.states.append((chunk.monotonic - START, diagnosis.state))
+        self.blocks += self._placed(stream.flush())

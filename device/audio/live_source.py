@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from device.audio.block_stream import BlockStream
 from device.audio.chunk_queue import Chunk
@@ -45,19 +45,19 @@ class LiveSource:
         self.lost_samples = 0
 
     def _blocks(self, stream: BlockStream, chunk: Chunk) -> Iterator[Block]:
-        """Yield the blocks that the next chunk completes, with times that only grow; count lost samples."""
+        """Yield the blocks that the next chunk completes; see `_placed`."""
         unplaced_samples = stream.unplaced_samples
-        for block in stream.feed(chunk):
-            # A clock that turned out to be late is corrected slowly: an event must not end before it starts.
-            self._last_time = max(block.time, self._last_time + _LEAST_STEP_SECONDS)
-            self._count_lost(block)
-            yield dataclasses.replace(block, time=self._last_time)
+        yield from self._placed(stream.feed(chunk))
         self.lost_samples += stream.unplaced_samples - unplaced_samples
 
-    def _count_lost(self, block: Block) -> None:
-        """Count the samples that were lost before a block, and continue at its end."""
-        self.lost_samples += block.position - self._position
-        self._position = block.end
+    def _placed(self, blocks: Iterable[Block]) -> Iterator[Block]:
+        """Yield blocks with times that only grow; count the samples that were lost before each."""
+        for block in blocks:
+            # A clock that turned out to be late is corrected slowly: an event must not end before it starts.
+            self._last_time = max(block.time, self._last_time + _LEAST_STEP_SECONDS)
+            self.lost_samples += block.position - self._position
+            self._position = block.end
+            yield dataclasses.replace(block, time=self._last_time)
 
     def _report_state(self, state: SourceState, message: str) -> None:
         """Report the state if it has changed."""

@@ -107,9 +107,8 @@ class StdinSource(LiveSource):
             self._diagnose(diagnosis, stream, chunk)
         if self._stop.is_set():
             return
-        for block in stream.flush() if stream else ():
-            self._count_lost(block)
-            yield self._prepare(block)
+        if stream is not None:
+            yield from map(self._prepare, self._placed(stream.flush()))
         if self._fault is not None:
             raise UnavailableError(f"--input -: standard input cannot be read ({self._fault}). Pipe sound into it")
         if self._position == 0:

@@ -114,6 +114,16 @@ def test_an_overflow_leaves_a_gap_of_its_length():
     assert ear.lost_samples == gap
 
 
+def test_the_last_block_of_a_stream_is_not_earlier_than_the_one_before():
+    """The block that is completed by the end of the sound has a time that grows, after a late start as well."""
+    source = HostileSource()
+    source.play(NOISE[: 2 * RATE + 100], [2.0, *[0.0] * 20])
+    ear = Ear(source)
+    assert len(ear.blocks[-1].samples) == 480
+    assert ear.blocks[-1].end > 2 * RATE + 100
+    assert ear.blocks[-1].time > ear.blocks[-2].time
+
+
 def test_a_fast_clock_is_followed():
     """A sound card whose clock is fast by one in a thousand does not move the times: it would be 86 s a day."""
     source = HostileSource(speed=1.001)
