@@ -35,6 +35,7 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return TRAINER if nodeid.startswith(TRAINER) else super()._split_scope(nodeid)
 
+    config.option.loadscopereorder = False  # keep the order of `pytest_collection_modifyitems`
     return Modules(config, log)
 
 
