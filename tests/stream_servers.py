@@ -37,7 +37,10 @@ class Server:
     Attributes:
         port: TCP port; `start` uses the same one again.
         clients: number of connections that were played to.
+        burst_seconds: sound from before the connection that a client receives at once, as from an Icecast server, s.
     """
+
+    burst_seconds = 0.0
 
     def __init__(self, frequencies=(1000,)):
         self.frequencies = frequencies
@@ -74,7 +77,7 @@ class Server:
     def play(self, send):
         """Call `send` with each packet's samples in real time until the server stops."""
         self.clients += 1
-        started, number = time.monotonic(), 0
+        started, number = time.monotonic() - self.burst_seconds, 0
         while not self.is_stopped.wait(max(0.0, started + number * PERIOD_SECONDS - time.monotonic())):
             send(tones(number, self.frequencies))
             number += 1
@@ -82,6 +85,8 @@ class Server:
 
 class HttpServer(Server):
     """Server of a WAV stream without end at /sound.wav."""
+
+    burst_seconds = 5.0
 
     def serve(self, handler):
         """Answer one request."""

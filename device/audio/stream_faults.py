@@ -12,15 +12,16 @@ _FAULTS = (
     (r"\b404 ", "unreachable", "has nothing at this path. Correct the path of the address"),
     (r"resolve hostname", "unreachable", "has an unknown host. Correct it in the address, or check the network"),
     (r"refused", "unreachable", "refuses the connection. Start its server, or correct the port"),
-    (r"timed out|unreachable|No route", "unreachable", "does not answer. Is it on, and in this network?"),
+    (r"timed.out|unreachable|No.route", "unreachable", "does not answer. Is it on, and in this network?"),
     (
-        r"contain any stream|method PLAY failed: 45",
+        r"contain.any.stream|PLAY.failed",
         "no_audio",
         "has no sound. Turn it on in the camera's settings",
     ),
-    (r"Protocol not found", "unreachable", "has an address that this ffmpeg does not read. Choose another scheme"),
+    (r"Protocol.not.found", "unreachable", "has an address that this ffmpeg does not read. Choose another scheme"),
 )
-"""Pattern in ffmpeg's lines, state, and fault with its cure; the first one that matches applies."""
+"""Pattern in ffmpeg's lines, state, and fault with its cure; the first one that matches applies. A server without sound
+refuses PLAY, because nothing was set up."""
 
 
 def stream_fault(name: str, lines: Sequence[str]) -> dict[str, Any]:
