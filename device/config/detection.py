@@ -1,4 +1,4 @@
-"""Settings of the stages from the microphone to the event: audio, gate, windows, load shedding, network, events."""
+"""Settings of the stages from the blocks to the event: gate, windows, load shedding, network, events."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -7,17 +7,6 @@ from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
 from device.config.quiet_hours import QuietHours
-
-
-class AudioConfig(Section):
-    """Sound input."""
-
-    device: str = "auto"
-    """Microphone: auto (a USB microphone if there is one, else the system's default), usb:VENDOR:PRODUCT, the same with
-    @PORT if there are two of a kind, or a part of its name. `earshot devices` lists them. The daemon waits for a
-    microphone that is absent. auto leaves one that is silent for another."""
-    queue_seconds: Annotated[float, Field(ge=1, le=60)] = 10.0
-    """Longest sound that waits for classification, in seconds. Beyond it, the oldest is dropped and counted as lost."""
 
 
 class NoiseFloorConfig(Section):

@@ -1,7 +1,6 @@
 """Faults of the settings: one line each, with file, line, key, the fault and the cure."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic_core import ErrorDetails
 from device.config.keys import known_names, takes_null
 from device.config.yaml_reader import Key
 from device.util.text import did_you_mean, one_line
+from device.util.urls import without_password
 
 _IN_QUOTES = "must be a text. Put it in quotes"
 _MESSAGES = {
@@ -29,7 +29,6 @@ _MESSAGES = {
 }
 """Message for the types of faults whose own message is for programmers."""
 _OFF = {"off", "no", "none", "false", "never"}
-_PASSWORD_OF_URL = re.compile(r"(\w+://)?[^\s/:@='\"]*:.*@", re.DOTALL)
 
 
 def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
@@ -50,11 +49,6 @@ def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     of_one_value = known == key and not isinstance(fault["input"], dict | list)
     found = f"is {one_line(without_password(_shown(fault['input'])))}, " if of_one_value else ""
     return f"{where}: {name}: {found}{message}"
-
-
-def without_password(text: str) -> str:
-    """Replace user and password of a URL, because the log would keep them."""
-    return _PASSWORD_OF_URL.sub(r"\1...@", text)
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from device.config.audio import AudioConfig
 from device.config.base import Probability, Seconds, Section
 from device.config.delivery import (
     MQTT_BYTES,
@@ -21,7 +22,6 @@ from device.config.delivery import (
     TlsConfig,
 )
 from device.config.detection import (
-    AudioConfig,
     EventsConfig,
     GateConfig,
     LoadConfig,

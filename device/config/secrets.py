@@ -1,14 +1,16 @@
-"""Secrets, each from a file or a systemd credential: the broker's password and the token of the page."""
+"""Secrets, each from a file or a systemd credential: the broker's password, the page's token, a stream's address."""
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from device.config.models import MQTT_BYTES, MqttConfig, WebConfig
+from device.config.audio import url_fault
+from device.config.models import MQTT_BYTES, AudioConfig, MqttConfig, WebConfig
 from device.errors import ConfigError
 
 CREDENTIAL = Path("/etc/credstore/earshot.mqtt_password")
 WEB_CREDENTIAL = Path("/etc/credstore/earshot.web_token")
+STREAM_CREDENTIAL = Path("/etc/credstore/earshot.stream_url")
 TOKEN_LENGTH = 16
 """Least number of characters of the page's token."""
 
@@ -35,6 +37,23 @@ def read_token(config: WebConfig, environment: Mapping[str, str] = os.environ) -
             "Make one with: openssl rand -hex 32"
         )
     return token
+
+
+def read_stream_url(config: AudioConfig, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the address of the stream: `url`, else the first line of `url_file`, else that of systemd's credential.
+
+    Raises:
+        ConfigError: there is none, or it has a fault. The message never contains the address.
+    """
+    url = config.url or _read("audio.url_file", config.url_file, STREAM_CREDENTIAL, "address", environment)
+    if url is None:
+        raise ConfigError(
+            "audio.url: no address of the stream. Set audio.url, or audio.url_file to a file with the address, "
+            f"or write it into {STREAM_CREDENTIAL}"
+        )
+    if (fault := url_fault(url)) is not None:
+        raise ConfigError(f"audio: the address of the stream {fault}")
+    return url
 
 
 def _read(key: str, path: Path | None, credential: Path, noun: str, environment: Mapping[str, str]) -> str | None:

@@ -73,6 +73,7 @@ def test_an_instance_differs_from_the_service_by_its_name():
             f"ExecStart={PROGRAM} run --config /etc/earshot/%i.yaml"
         ),
         "StateDirectory=earshot": "StateDirectory=earshot-%i",
+        "LoadCredential=stream_url:earshot.stream_url": "LoadCredential=stream_url:earshot-%i.stream_url",
     }
     node = "Environment=EARSHOT_NODE_ID=%l-%i"
     template = [line for line in lines("earshot@.service") if line != node]
