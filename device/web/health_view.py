@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from device.web.languages import Translate, format_number
+from device.util.catalogue import Translate, format_number
 from device.web.node_feed import NodeFeed, finite_number
 
 Grade = Literal["bad", "warning", "good"]

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from device.web.languages import Translate, name_of_label
+from device.util.catalogue import Translate, name_of_label
 from device.web.node_feed import NodeFeed, finite_number
 
 MOST_VIEWERS: Final = 20

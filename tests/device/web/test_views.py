@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from device.history.reader import HistoryReader
 from device.mqtt.subscriber import parse_message
+from device.util.catalogue import LANGUAGES, catalogue, translator
 from device.web import health_view, rendering
 from device.web.health_view import view_health
-from device.web.languages import LANGUAGES, catalogue, translator
 from device.web.live import MOST_VIEWERS, LiveStream, live_values
 from device.web.metrics import metrics
 from device.web.threshold_view import view_thresholds
