@@ -17,6 +17,7 @@ SCHEMA_FILE = CHECKOUT_CONFIG.parent / "docs" / "schemas" / "config.schema.json"
 SETTINGS = list(settings())
 UNIT_OF_SUFFIX = {
     "_seconds": {"seconds"},
+    "_minutes": {"minutes"},
     "_days": {"days"},
     "_hz": {"Hz"},
     "_db": {"dB"},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from device.history.reader import HistoryReader
 from device.mqtt.subscriber import parse_message
+from device.notify.texts import ALL_TEXTS
 from device.util.catalogue import LANGUAGES, catalogue, translator
 from device.web import health_view, rendering
 from device.web.health_view import view_health
@@ -156,7 +157,7 @@ def texts():
     """Return the texts of pages and code that are translated."""
     sources = [path.read_text() for path in (*WEB.glob("*.py"), *WEB.glob("templates/*.html"))]
     found = {text for source in sources for text in re.findall(r'\b_\(\s*"([^"]*)"', source)}
-    by_variable = {*rendering.ALL_TEXTS, *health_view.MICROPHONE.values(), *health_view.STRETCH.values()}
+    by_variable = {*ALL_TEXTS, *rendering.ALL_TEXTS, *health_view.MICROPHONE.values(), *health_view.STRETCH.values()}
     return found | by_variable
 
 
