@@ -65,7 +65,7 @@ class Notifier:
         self._steady = steady
         self._rules = RuleBook(config.rules, steady, wall)
         self._outages = OutageWatch(config.offline_minutes, steady, wall)
-        self._writer = Writer(config.language)
+        self._writer = Writer(config.language, wall)
         self._labels: set[str] = set()
         self._labels_due: float | None = None
         self._are_labels_checked = False

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -65,17 +66,19 @@ class Writer:
 
     Args:
         language: `notify.language`.
+        wall: Unix seconds of the system clock.
     """
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, wall: Callable[[], float] = time.time) -> None:
         self._language = language
+        self._wall = wall
         self._translate = translator(language)
 
     def alert(self, alert: Alert) -> Text:
         """Write the notification of an event."""
         label = one_line(name_of_label(alert.label, self._translate))
         title = self._translate(_ALERT_TITLE, label=label[:1].upper() + label[1:], node=one_line(alert.node))
-        started = self._time(time.time() if alert.started is None else alert.started)
+        started = self._time(self._wall() if alert.started is None else alert.started)
         text = _ALERT[alert.lasting_seconds > 0, alert.is_late]
         sentences = [self._translate(text, time=started, seconds=f"{alert.lasting_seconds:g}")]
         percent = min(100, max(0, math.floor(100 * alert.confidence + 0.5)))
@@ -95,15 +98,14 @@ class Writer:
 
     def test(self, service: str) -> Text:
         """Write the message that tests a service."""
-        return self._text(_TEST, "info", service=service, time=self._time(time.time()))
+        return self._text(_TEST, "info", service=service, time=self._time(self._wall()))
 
     def _text(self, pair: tuple[str, str], urgency: Urgency, **values: str) -> Text:
         title, body = (self._translate(text, **values) for text in pair)
         return Text(title, body, urgency)
 
-    @staticmethod
-    def _time(unix_seconds: float) -> str:
+    def _time(self, unix_seconds: float) -> str:
         """Return the local time, with the date of another day."""
         moment = local(unix_seconds)
-        is_today = moment.date() == local(time.time()).date()
+        is_today = moment.date() == local(self._wall()).date()
         return f"{moment:%H:%M:%S}" if is_today else f"{moment:%Y-%m-%d %H:%M:%S}"
