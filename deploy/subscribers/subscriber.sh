@@ -18,19 +18,25 @@ receive() {
     done
 }
 
-declare -A highest=()
-seen=
-receive "$@" |
-    jq --unbuffered -Rr 'fromjson? | objects | select(.id and .sequence) | [.id, .sequence, .node_id, .type, .label, .start_time,
-        (.confidence * 100 | round), (if .replayed then "late" else "live" end)] | @tsv' |
-    while IFS=$'\t' read -r id sequence node type label start percent delivery; do
-        [[ $seen != *" $id"* ]] || continue # a message may be delivered twice; the last thousand ids are kept
-        seen=" $id${seen:0:37000}"
-        # A live message may pass late ones, so a number that is missing may still arrive.
-        if ((sequence > ${highest[$node]:=$sequence} + 1)); then
-            echo "gap: $((highest[$node] + 1)) to $((sequence - 1)) did not arrive, or arrive late" >&2
-        fi
-        ((sequence <= highest[$node])) || highest[$node]=$sequence
+# jq ignores what is no event, and drops a message that is delivered twice: it keeps the last thousand ids. A gap may be
+# filled yet, because a live message may pass late ones. The shell computes nothing with values from the network.
+# shellcheck disable=SC2016  # the $ are those of jq
+events='
+    foreach (inputs | fromjson? | objects | select([.sequence, .confidence | type] == ["number", "number"])) as $event
+        ({seen: [], highest: {}};
+            .is_new = (.seen | index($event.id) | not)
+            | .seen = (.seen + [$event.id])[-1000:]
+            | .before = (.highest[$event.node_id] // $event.sequence)
+            | .highest[$event.node_id] = ([.before, $event.sequence] | max);
+            select(.is_new)
+            | [if $event.sequence > .before + 1 then "\(.before + 1) to \($event.sequence - 1)" else "none" end]
+            + ($event | [.node_id, .type, .label, .start_time, (.confidence * 100 | round),
+                (if .replayed then "late" else "live" end)])
+            | @tsv)'
+
+receive "$@" | jq --unbuffered -nRr "$events" |
+    while IFS=$'\t' read -r gap node type label start percent delivery; do
+        [ "$gap" = none ] || echo "gap: $gap did not arrive, or arrive late" >&2
         echo "$node  $type  $label  $percent %  $delivery"
         case "$delivery/$type/$label" in
         live/start/siren) on_siren "$node" "$start" "$percent" ;;
