@@ -3,8 +3,6 @@
 import argparse
 import logging
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from device.cli.output import print_json
@@ -15,7 +13,7 @@ from device.config.models import Config, NotifyConfig
 from device.config.secrets import ServiceAddress, read_password, read_services
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, ConfigError, UnavailableError
 from device.mqtt.subscriber import Subscriber
-from device.notify.delivery import Delivery
+from device.notify.delivery import Deliveries
 from device.notify.notifier import FILTERS, Notifier, Send
 from device.notify.texts import Text, Writer
 
@@ -45,11 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _run(config, _printer(as_json=arguments.json), is_patient=False)
     services = _open(config.notify, addresses)
     _check_names(config.notify, [service.name for service in services])
-    with ExitStack() as stack:
-        deliveries = [stack.enter_context(Delivery(service)) for service in services]
+    with Deliveries(services) as deliveries:
         names = ", ".join(service.name for service in services)
         _LOGGER.info("notifications by %d rules to %s", len(config.notify.rules), names)
-        return _run(config, _sender(deliveries), is_patient=True)
+        return _run(config, deliveries.send, is_patient=True)
 
 
 def _run(config: Config, send: Send, *, is_patient: bool) -> int:
@@ -70,7 +67,8 @@ def _open(config: NotifyConfig, addresses: tuple[ServiceAddress, ...]) -> "list[
     place = str(config.services_file or _CREDENTIAL)
     if not addresses:
         raise ConfigError(
-            f"notify.services_file: no service. Write an address into {_CREDENTIAL}, as in docs/notify.md"
+            "notify.services_file: no service that this user may read. Write an address into "
+            f"{_CREDENTIAL}, as in docs/notify.md, and use sudo"
         )
     try:
         from device.notify.services import open_services
@@ -115,16 +113,7 @@ def _test(services: "list[Service]", writer: Writer, *, as_json: bool) -> int:
     return code
 
 
-def _sender(deliveries: list[Delivery]) -> Send:
-    def send(text: Text, names: tuple[str, ...]) -> None:
-        for delivery in deliveries:
-            if not names or delivery.name in names:
-                delivery.put(text)
-
-    return send
-
-
-def _printer(*, as_json: bool) -> Callable[[Text, tuple[str, ...]], None]:
+def _printer(*, as_json: bool) -> Send:
     def send(text: Text, names: tuple[str, ...]) -> None:
         if as_json:
             print_json({"title": text.title, "body": text.body, "services": list(names)})

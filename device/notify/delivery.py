@@ -1,10 +1,10 @@
-"""Delivery of notifications to one service, on a thread of its own: a bounded queue, and retries with pauses."""
+"""Delivery of notifications: for each service a thread, a bounded queue, and retries with pauses."""
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Protocol, Self
 
 from device.notify.texts import Text
@@ -31,34 +31,69 @@ class Receiver(Protocol):
         """Send a notification; return the fault with its cure, or an empty text."""
 
 
+class Deliveries:
+    """Deliveries to all services; a context manager.
+
+    Args:
+        services: receive the notifications.
+    """
+
+    def __init__(self, services: Iterable[Receiver]) -> None:
+        self._deliveries = [Delivery(service) for service in services]
+
+    def __enter__(self) -> Self:
+        """Start the threads."""
+        for delivery in self._deliveries:
+            delivery.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Send once what waits, for 3 s at most altogether, and end the threads."""
+        for delivery in self._deliveries:
+            delivery.leave()
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for delivery in self._deliveries:
+            delivery.wait(max(0.0, deadline - time.monotonic()))
+
+    def send(self, text: Text, names: tuple[str, ...]) -> None:
+        """Send a notification to the services of these names, to all without any; never waits."""
+        _LOGGER.info("notification to %s: %s", ", ".join(names) or "all services", text.title)
+        for delivery in self._deliveries:
+            if not names or delivery.name in names:
+                delivery.put(text)
+
+
 class Delivery:
-    """Queue and thread of one service; a context manager.
+    """Queue and thread of one service.
 
     A notification that fails goes to the end of the queue, so that one which the service never takes delays no other.
 
     Args:
         service: receives the notifications.
-        clock: monotonic seconds.
     """
 
-    def __init__(self, service: Receiver, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, service: Receiver) -> None:
         self.name = service.name
         self._service = service
-        self._clock = clock
         self._waiting: deque[tuple[Text, float]] = deque()
         self._changed = threading.Condition()
         self._is_leaving = False
-        self._log_throttle = LogThrottle(clock)
+        self._log_throttle = LogThrottle()
         self._thread = SupervisedThread(f"service {service.name}", self._work)
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         """Start the thread."""
         self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Send what waits, for 3 s at most, and end the thread."""
-        self._thread.stop(self._leave, _LEAVE_SECONDS)
+    def leave(self) -> None:
+        """Begin the end of the thread: what waits is sent once."""
+        with self._changed:
+            self._is_leaving = True
+            self._changed.notify()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the thread, and log what was not sent. A service that hangs keeps its thread."""
+        self._thread.stop(self.leave, seconds)
         if self._waiting:
             _LOGGER.warning("service %s: %d notifications were not sent", self.name, len(self._waiting))
 
@@ -70,16 +105,11 @@ class Delivery:
                 self._log_throttle.warning(
                     f"service {self.name}: more than {_MOST_WAITING} notifications wait, so the oldest is dropped"
                 )
-            self._waiting.append((text, self._clock()))
-            self._changed.notify()
-
-    def _leave(self) -> None:
-        with self._changed:
-            self._is_leaving = True
+            self._waiting.append((text, time.monotonic()))
             self._changed.notify()
 
     def _work(self) -> None:
-        """Send notifications until `_leave`, and then once what waits."""
+        """Send notifications until `leave`, and then once what waits."""
         pause = _FIRST_PAUSE_SECONDS
         while (entry := self._next()) is not None:
             text, created = entry
@@ -105,7 +135,7 @@ class Delivery:
     def _keep(self, text: Text, created: float) -> None:
         """Put a notification that failed at the end of the queue, unless it is too old or newer ones fill it."""
         with self._changed:
-            if self._clock() - created < _OLDEST_SECONDS and len(self._waiting) < _MOST_WAITING:
+            if time.monotonic() - created < _OLDEST_SECONDS and len(self._waiting) < _MOST_WAITING:
                 self._waiting.append((text, created))
             else:
                 _LOGGER.warning("service %s: a notification could not be sent for an hour, and is dropped", self.name)

@@ -60,16 +60,17 @@ def is_subscribed(mosquitto_log):
 def test_events_of_a_real_publisher_become_notifications(make_mosquitto, write_config, http_service, tmp_path):
     """A siren is notified at once, a drill once it lasts; a short one, another label and a late one are not.
 
-    A service that is down delays nothing, and is logged once without its address.
+    The broker may be away at the start. A service that is down delays nothing, and is logged once without its address.
     """
     broker = make_mosquitto("allow_anonymous true\nlog_type all")
-    broker.start()
     rules = [
         {"labels": ["siren"], "confidence": 0.9, "services": ["phone", "down"]},
         {"labels": ["drilling"], "lasting_seconds": 1, "services": ["phone"]},
     ]
     config = write_config(broker.port, rules=rules)
     with notify(config) as (_, log):
+        wait_until(lambda: "does not answer" in log.read_text(), 60, "the report of the broker")
+        broker.start()
         wait_until(lambda: is_subscribed(tmp_path / "mosquitto.log"), 60, "the subscription")
         with publishing(broker, tmp_path) as publisher, closing(Peer(broker)) as peer:
             wait_until(lambda: publisher.status().connected, 20, "the publisher's connection")

@@ -1,6 +1,7 @@
 """Tests of services over the real Apprise: a message arrives, and each fault has its cure and no secret."""
 
 import logging
+import socket
 from io import StringIO
 
 import pytest
@@ -25,6 +26,13 @@ def open_file(tmp_path):
         return open_services(read_services(NotifyConfig(services_file=path), {}), "the file")
 
     return open_lines
+
+
+@pytest.fixture
+def silent():
+    """Return the address of a service that accepts connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
@@ -57,12 +65,13 @@ def test_a_service_takes_a_message(open_file, http_service):
         ("json://{http}/500/{secret}", "has a fault of its own (HTTP 500). Wait until it works again"),
         ("json://127.0.0.1:{free}/{secret}", "refuses the connection. Check the network, and host and port"),
         ("json://no.such.host.invalid/{secret}", "has a host that cannot be resolved. Check the network"),
+        ("json://{silent}/{secret}?rto=0.2", "does not answer in time. Check the network"),
         ("mailto://user:{secret}@127.0.0.1:{free}?from=a@b.de&to=a@b.de", "refuses the connection."),
     ],
 )
-def test_a_fault_has_a_cure_and_no_secret(open_file, http_service, root_log, capfd, address, fault):
+def test_a_fault_has_a_cure_and_no_secret(open_file, http_service, silent, root_log, capfd, address, fault):
     """The fault is one line without the address, and Apprise's own lines are in no log."""
-    (service,) = open_file(address.format(secret=SECRET, http=http_service.address, free=free_port()))
+    (service,) = open_file(address.format(secret=SECRET, http=http_service.address, free=free_port(), silent=silent))
     found = service.send(Text("title", "body"))
     assert found.startswith(fault)
     assert "line 1" in service.name
