@@ -10,7 +10,7 @@ from device.cli.signals import on_signal
 from device.cli.terminal import paint
 from device.config.loader import load_config
 from device.config.models import Config, NotifyConfig
-from device.config.secrets import ServiceAddress, read_password, read_services
+from device.config.secrets import NOTIFY_CREDENTIAL, ServiceAddress, read_password, read_services
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, ConfigError, UnavailableError
 from device.mqtt.subscriber import Subscriber
 from device.notify.delivery import Deliveries
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from device.notify.services import Service
 
 _LOGGER = logging.getLogger(__name__)
-
-_CREDENTIAL = "/etc/credstore/earshot.notify_services"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _test(_open(config.notify, addresses), Writer(config.notify.language), as_json=arguments.json)
     if not config.notify.rules and config.notify.offline_minutes is None:
         raise ConfigError("notify.rules: is empty, so nothing would be sent. Write a rule, as in docs/notify.md")
+    _warn_of_durations(config)
     if arguments.dry_run:
         _check_names(config.notify, [address.name for address in addresses] if addresses else None)
         return _run(config, _printer(as_json=arguments.json), is_patient=False)
@@ -64,11 +63,11 @@ def _run(config: Config, send: Send, *, is_patient: bool) -> int:
 
 def _open(config: NotifyConfig, addresses: tuple[ServiceAddress, ...]) -> "list[Service]":
     """Open the services. Apprise is imported only now: `--help` and a dry run need none."""
-    place = str(config.services_file or _CREDENTIAL)
+    place = str(config.services_file or NOTIFY_CREDENTIAL)
     if not addresses:
         raise ConfigError(
             "notify.services_file: no service that this user may read. Write an address into "
-            f"{_CREDENTIAL}, as in docs/notify.md, and use sudo"
+            f"{NOTIFY_CREDENTIAL}, as in docs/notify.md, and use sudo"
         )
     try:
         from device.notify.services import open_services
@@ -96,6 +95,20 @@ def _check_names(config: NotifyConfig, names: list[str] | None) -> None:
     ]
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _warn_of_durations(config: Config) -> None:
+    """Log each rule that asks for a longer sound than any event. Another node may have another `maximum_seconds`."""
+    longest = config.events.maximum_seconds
+    for number, rule in enumerate(config.notify.rules):
+        if rule.lasting_seconds >= longest:
+            _LOGGER.warning(
+                "notify.rules.%d.lasting_seconds: is %g, and an event ends after events.maximum_seconds, %g here. "
+                "Set a shorter duration",
+                number,
+                rule.lasting_seconds,
+                longest,
+            )
 
 
 def _test(services: "list[Service]", writer: Writer, *, as_json: bool) -> int:

@@ -119,7 +119,7 @@ class RuleBook:
     def due(self) -> list[Alert]:
         """Return the alerts of sounds that have lasted long enough by now."""
         now = self._steady()
-        alerts = []
+        alerts: list[Alert] = []
         for key, waiting in [(key, each) for key, each in self._waiting.items() if each.due <= now]:
             del self._waiting[key]
             alerts += self._fire(waiting.rule, waiting.alert)

@@ -18,28 +18,29 @@ from device.util.text import similar_names
 _TYPES: Final = {"info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING}
 _LIST: Final = "https://appriseit.com/services/"
 _HTTP_ERROR = re.compile(r"error=(\d{3})\b")
+_CHECK_SECRET: Final = "Check the password or token in its address"
+_CHECK_ADDRESS: Final = "Check its address"
+_CHECK_NETWORK: Final = "Check the network, and host and port in its address"
 _HTTP_FAULTS: Final = {
-    401: "refuses the login. Check the password or token in its address",
-    403: "refuses access. Check the password or token in its address",
-    404: "is not found. Check its address",
-    405: "is not found. Check its address",
-    413: "refuses the message as too long. Check its address",
-    429: "accepts no more messages for now. Set a longer cooldown_seconds",
+    401: ("refuses the login", _CHECK_SECRET),
+    403: ("refuses access", _CHECK_SECRET),
+    404: ("is not found", _CHECK_ADDRESS),
+    405: ("is not found", _CHECK_ADDRESS),
+    429: ("accepts no more messages for now", "Set a longer cooldown_seconds"),
 }
 _CAUSES: Final = (
-    (r"NameResolutionError|Name or service not known|name resolution|No address", "has a host that cannot be resolved"),
-    (r"CERTIFICATE_VERIFY_FAILED", "has a certificate that is not trusted"),
-    (r"Connection refused", "refuses the connection"),
-    (r"timed out|Timeout", "does not answer in time"),
-    (r"(?i)connection error|communication error|socket exception", "cannot be reached"),
-    (r"(?i)authenticat|\b535\b|\blogin\b", "refuses the login"),
+    (
+        r"NameResolutionError|Name or service not known|name resolution|No address",
+        "has a host that cannot be resolved",
+        _CHECK_NETWORK,
+    ),
+    (r"CERTIFICATE_VERIFY_FAILED", "has a certificate that is not trusted", "Renew it, or use the host that it is for"),
+    (r"Connection refused", "refuses the connection", _CHECK_NETWORK),
+    (r"timed out|Timeout", "does not answer in time", _CHECK_NETWORK),
+    (r"(?i)connection error|communication error|socket exception", "cannot be reached", _CHECK_NETWORK),
+    (r"(?i)authenticat|\b535\b|\blogin\b", "refuses the login", _CHECK_SECRET),
 )
-"""Pattern of Apprise's log lines, and the fault for which it stands. The first that is found counts."""
-_CURES: Final = {
-    "refuses the login": "Check the password or token in its address",
-    "has a certificate that is not trusted": "Renew it, or set the host that it is for",
-}
-_OTHER_CURE: Final = "Check the network, and host and port in its address"
+"""Pattern of Apprise's log lines, the fault for which it stands, and the cure. The first that is found counts."""
 
 
 class Service:
@@ -82,17 +83,21 @@ class Service:
         return self._fault("\n".join(entry.message for entry in result.logs()))
 
     def _fault(self, lines: str) -> str:
+        as_in_docs = f"Write its address as in {self._page}"
         if status := _HTTP_ERROR.search(lines):
             code = int(status[1])
-            if code in _HTTP_FAULTS:
-                return f"{_HTTP_FAULTS[code]} (HTTP {code})"
-            if code >= 500:
-                return f"has a fault of its own (HTTP {code}). Wait until it works again"
-            return f"refuses the message (HTTP {code}). Write its address as in {self._page}"
-        for pattern, fault in _CAUSES:
+            is_own = code >= 500
+            other = (
+                ("has a fault of its own", "Wait until it works again")
+                if is_own
+                else ("refuses the message", as_in_docs)
+            )
+            fault, cure = _HTTP_FAULTS.get(code, other)
+            return f"{fault} (HTTP {code}). {cure}"
+        for pattern, fault, cure in _CAUSES:
             if re.search(pattern, lines):
-                return f"{fault}. {_CURES.get(fault, _OTHER_CURE)}"
-        return f"does not take the message. Write its address as in {self._page}"
+                return f"{fault}. {cure}"
+        return f"does not take the message. {as_in_docs}"
 
 
 def open_services(addresses: tuple[ServiceAddress, ...], place: str) -> list[Service]:
@@ -148,7 +153,7 @@ def _plugin(scheme: str, line: str) -> Any:
     Raises:
         ConfigError: there is none, or it needs further packages.
     """
-    manager = apprise.apprise.N_MGR
+    manager: Any = apprise.apprise.N_MGR
     if scheme not in manager:
         similar = similar_names(scheme, manager.schemas(), 1)
         cure = f"Did you mean {similar[0]}://?" if similar else f"All are listed at {_LIST}"

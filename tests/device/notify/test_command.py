@@ -146,6 +146,14 @@ def test_a_fault_is_one_line_with_its_cure(write_config, capsys, monkeypatch, co
     assert message in line
 
 
+def test_a_duration_that_no_event_reaches_is_logged(write_config, caplog):
+    """A rule for longer sounds than events can be would never apply, so a warning names both settings."""
+    config = str(write_config(free_port(), rules=[{"lasting_seconds": 599}, {"lasting_seconds": 600}]))
+    assert main(["notify", "--dry-run", "-c", config]) == 69
+    (line,) = [record.getMessage() for record in caplog.records if "lasting_seconds" in record.getMessage()]
+    assert line.startswith("notify.rules.1.lasting_seconds: is 600, and an event ends after events.maximum_seconds")
+
+
 def test_without_apprise_the_package_is_named(write_config, capsys, monkeypatch):
     """Without its package the command ends with 69 and the command that installs it."""
     monkeypatch.setitem(sys.modules, "apprise", None)

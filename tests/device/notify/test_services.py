@@ -59,8 +59,8 @@ def test_a_service_takes_a_message(open_file, http_service):
 @pytest.mark.parametrize(
     ("address", "fault"),
     [
-        ("json://user:{secret}@{http}/401", "refuses the login. Check the password or token in its address (HTTP 401)"),
-        ("json://{http}/429/{secret}", "accepts no more messages for now. Set a longer cooldown_seconds (HTTP 429)"),
+        ("json://user:{secret}@{http}/401", "refuses the login (HTTP 401). Check the password or token in its address"),
+        ("json://{http}/429/{secret}", "accepts no more messages for now (HTTP 429). Set a longer cooldown_seconds"),
         ("json://{http}/400/{secret}", "refuses the message (HTTP 400). Write its address as in https://"),
         ("json://{http}/500/{secret}", "has a fault of its own (HTTP 500). Wait until it works again"),
         ("json://127.0.0.1:{free}/{secret}", "refuses the connection. Check the network, and host and port"),
