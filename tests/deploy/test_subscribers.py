@@ -8,12 +8,12 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from broker_support import publishing
-from support import free_port, wait_until
+from support import Peer, free_port, wait_until
 
 from device.config.models import MqttConfig, OutboxConfig
 from device.mqtt.messages import event_message
@@ -129,8 +129,10 @@ def get(address):
 
 
 @pytest.mark.skipif(shutil.which("node-red") is None, reason="node-red is not on PATH: npm install node-red")
-def test_the_flow_runs_in_node_red(mosquitto, peer, tmp_path):
+def test_the_flow_runs_in_node_red(make_mosquitto, tmp_path):
     """Node-RED counts the events of today, live and late, each once, and reacts to a live siren alone."""
+    mosquitto = make_mosquitto("allow_anonymous true\nlog_type all")
+    mosquitto.start()
     flows = json.loads((FOLDER / "flows.json").read_text())
     for node in flows:
         if node["type"] == "mqtt-broker":
@@ -138,8 +140,14 @@ def test_the_flow_runs_in_node_red(mosquitto, peer, tmp_path):
     (tmp_path / "flows.json").write_text(json.dumps(flows))
     port = free_port()
     command = ["node-red", "--userDir", tmp_path, "--port", port, tmp_path / "flows.json"]
-    with running(tmp_path, *command) as (output, _), publishing(mosquitto, tmp_path) as publisher:
-        wait_until(lambda: "Connected to broker" in output(), 60, "the connection of Node-RED")
+    log = tmp_path / "mosquitto.log"
+    with (
+        running(tmp_path, *command),
+        publishing(mosquitto, tmp_path) as publisher,
+        closing(Peer(mosquitto)) as peer,
+    ):
+        for topic in ("event ", "event/backlog "):
+            wait_until(lambda topic=topic: f"earshot/+/{topic}" in log.read_text(), 60, "the subscription")
         peer.publish(LATE, json.dumps(message("siren", replayed=True)))
         for label in ("dog_bark", "car_horn", "dog_bark"):
             publisher.send(message(label))
