@@ -73,6 +73,8 @@ def settings() -> tuple[Setting, ...]:
 def find_setting(name: str) -> Setting:
     """Return the section or key with a dotted name; of `events.thresholds.siren`, the key `events.thresholds`.
 
+    Of `notify.rules.labels`, it is the key `notify.rules`, whose schema contains it.
+
     Raises:
         InputError: no such key, with the key that was probably meant.
     """
@@ -81,6 +83,8 @@ def find_setting(name: str) -> Setting:
         return known[name]
     parent = known.get(name.rpartition(".")[0])
     if parent is not None and isinstance(parent.schema.get("additionalProperties"), dict):
+        return parent
+    if parent is not None and name.rpartition(".")[2] in parent.schema.get("items", {}).get("properties", ()):
         return parent
     raise InputError(f"{one_line(name)}: no such key. {did_you_mean(name, known)}")
 
