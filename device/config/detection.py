@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
-from device.config.quiet_hours import QuietHours
+from device.config.day_spans import DaySpans
 
 
 class NoiseFloorConfig(Section):
@@ -121,5 +121,5 @@ class EventsConfig(Section):
     @field_validator("quiet_hours")
     @classmethod
     def _are_hours(cls, value: list[str]) -> list[str]:
-        QuietHours(value)
+        DaySpans(value)
         return value

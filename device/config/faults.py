@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from device.config.keys import known_names, takes_null
+from device.config.keys import key_type, known_names, listed_section, takes_null
 from device.config.yaml_reader import Key
 from device.util.text import did_you_mean, one_line
 from device.util.urls import without_password
@@ -24,6 +24,7 @@ _MESSAGES = {
     "int_type": "must be a whole number",
     "list_type": "must be a valid list, as in [a, b]",
     "path_type": _IN_QUOTES,
+    "string_too_short": "must not be empty",
     "string_type": _IN_QUOTES,
     "tuple_type": "must be a valid list, as in [a, b]",
 }
@@ -36,7 +37,8 @@ def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     key = tuple(str(part) for part in fault["loc"])
     known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in origins), ())
     where = origins.get(known, file)
-    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
+    named = key[: len(known) + 2] if listed_section(key_type(known)) else known  # a key of a section in a list
+    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else named)) or "the file"
     if fault["type"] == "extra_forbidden":
         return f"{where}: {name}: no such key. {did_you_mean(key[-1], known_names(key[:-1]))}"
     if fault["type"] == "model_type":
@@ -46,7 +48,7 @@ def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     )
     if str(fault["input"]).lower() in _OFF and takes_null(key):
         message += ". Write null to turn it off"
-    of_one_value = known == key and not isinstance(fault["input"], dict | list)
+    of_one_value = named == key and not isinstance(fault["input"], dict | list)
     found = f"is {one_line(without_password(_shown(fault['input'])))}, " if of_one_value else ""
     return f"{where}: {name}: {found}{message}"
 

@@ -30,6 +30,7 @@ from device.config.detection import (
     WindowConfig,
 )
 from device.config.level import LevelConfig
+from device.config.notify import NotifyConfig, NotifyRule
 from device.config.web import WebConfig
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "NoiseFloorConfig",
+    "NotifyConfig",
+    "NotifyRule",
     "OutboxConfig",
     "Probability",
     "Seconds",
@@ -74,6 +77,7 @@ class Config(Section):
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()
     web: WebConfig = WebConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @field_validator("node_id")
     @classmethod

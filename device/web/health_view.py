@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from device.web.languages import Translate, format_number
-from device.web.node_feed import NodeFeed, finite_number
+from device.mqtt.subscriber import finite_number
+from device.util.catalogue import Translate, format_number
+from device.web.node_feed import NodeFeed
 
 Grade = Literal["bad", "warning", "good"]
 _ORDER: Final = ("bad", "warning", "good")
