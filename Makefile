@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check hooks pytest fuzz bench schemas packages release clean
+.PHONY: help demo test check hooks pytest fuzz bench docs schemas packages release clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -15,13 +15,14 @@ demo:  ## Play a bundled recording to the daemon and print the events that a sub
 
 test: check pytest  ## Check the code, then run every test
 
-check:  ## Lint, check types, spelling and import layers
+check:  ## Lint, check types, spelling, import layers and links
 	@deploy/setup.sh test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/mkdocs build --strict --quiet
 
 hooks:  ## Run `make check` before each commit, by pre-commit
 	@deploy/setup.sh test
@@ -41,6 +42,11 @@ bench:  ## Measure speed and memory, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/level.py
 	$(BIN)/python benchmarks/outbox.py
 
+docs:  ## Write the pages as a site to site/, and check their links
+	@deploy/setup.sh test
+	$(BIN)/mkdocs build --strict
+	@echo "open site/index.html in a browser"
+
 schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code
 	@deploy/setup.sh test
 	$(BIN)/earshot config schema >docs/schemas/config.schema.json
@@ -56,4 +62,4 @@ release:  ## Check, date the changelog, commit, tag and build (VERSION=X.Y.Z, SK
 	@deploy/release.sh "$(VERSION)"
 
 clean:  ## Remove the virtual environment and caches
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -38,7 +38,9 @@ def test_ci_runs_make_check():
 def test_the_tools_are_installed_by_make_test():
     """Every tool of `make check` is one of the packages of the extra `test`."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    packages = {re.match(r"[\w-]+", requirement)[0] for requirement in extras["test"]}
+    requirements = [*extras["test"], *extras["docs"]]  # `test` contains `docs`
+    assert any(re.match(r"earshot\[.*\bdocs\b", requirement) for requirement in extras["test"])
+    packages = {re.match(r"[\w-]+", requirement)[0] for requirement in requirements}
     tools = {Path(command.split()[0]).name for command in recipe("check")}
     assert {{"lint-imports": "import-linter"}.get(tool, tool) for tool in tools} <= packages
 
