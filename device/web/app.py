@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from device.clips.store import ClipFolder
@@ -25,7 +25,7 @@ from device.web.day_view import parse_day, view_day
 from device.web.event_view import clip_spectrogram, find_clip, is_event_id, view_event
 from device.web.health_view import view_health
 from device.web.languages import COOKIE as LANGUAGE_COOKIE
-from device.web.live import LiveStream
+from device.web.live import LiveResponse, LiveStream
 from device.web.metrics import CONTENT_TYPE, metrics
 from device.web.node_feed import NodeFeed
 from device.web.rendering import Renderer
@@ -168,10 +168,7 @@ class Page:
 
     async def live(self, request: Request) -> Response:
         """Send live values for as long as the viewer stays."""
-        if self._live.is_full:
-            return PlainTextResponse("too many viewers\n", 503)
-        events = self._live.events(translator(self._renderer.language(request)))
-        return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        return LiveResponse(self._live, translator(self._renderer.language(request)))
 
     def metrics(self, _request: Request) -> Response:
         """Send the metrics for Prometheus."""

@@ -4,12 +4,17 @@ The daemon publishes no level between events, so the level shown is that of the 
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from device.mqtt.subscriber import finite_number
 from device.util.catalogue import Translate, name_of_label
+from device.web.connection import busy
 from device.web.node_feed import NodeFeed
 
 MOST_VIEWERS: Final = 20
@@ -32,27 +37,56 @@ class LiveStream:
         self._feed = feed
         self._viewers = 0
 
-    @property
-    def is_full(self) -> bool:
-        """True if no further viewer is admitted."""
-        return self._viewers >= MOST_VIEWERS
-
-    async def events(self, translate: Translate) -> AsyncIterator[str]:
-        """Yield the values as they change, until the viewer leaves; see `live_values`."""
+    @contextlib.contextmanager
+    def admit(self) -> Iterator[bool]:
+        """Admit a viewer for the time of the context; False if there are `MOST_VIEWERS` already."""
+        if self._viewers >= MOST_VIEWERS:
+            yield False
+            return
         self._viewers += 1
         try:
-            version, silent = -1, 0
-            while True:
-                if self._feed.version != version:
-                    version, silent = self._feed.version, 0
-                    yield f"data: {json.dumps(live_values(self._feed, translate))}\n\n"
-                elif silent >= _SILENT_PERIODS:
-                    silent = 0
-                    yield ": nothing new\n\n"
-                await asyncio.sleep(_PERIOD_SECONDS)
-                silent += 1
+            yield True
         finally:
             self._viewers -= 1
+
+    async def events(self, translate: Translate) -> AsyncIterator[str]:
+        """Yield the values as they change, without end; see `live_values`."""
+        version, silent = -1, 0
+        while True:
+            if self._feed.version != version:
+                version, silent = self._feed.version, 0
+                yield f"data: {json.dumps(live_values(self._feed, translate))}\n\n"
+            elif silent >= _SILENT_PERIODS:
+                silent = 0
+                yield ": nothing new\n\n"
+            await asyncio.sleep(_PERIOD_SECONDS)
+            silent += 1
+
+
+class LiveResponse(Response):
+    """Response with live values until the viewer leaves, or the refusal of a viewer too many.
+
+    Viewers are counted while the response is sent: two hundred may be waiting before the first one is.
+
+    Args:
+        stream: the live values.
+        translate: translates labels into the viewer's language.
+    """
+
+    def __init__(self, stream: LiveStream, translate: Translate) -> None:
+        super().__init__()
+        self._stream, self._translate = stream, translate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        with self._stream.admit() as is_admitted:
+            response: Response = busy(f"{MOST_VIEWERS} viewers watch live values already")
+            if is_admitted:
+                events = self._stream.events(self._translate)
+                response = StreamingResponse(
+                    events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+                )
+            await response(scope, receive, send)
 
 
 def live_values(feed: NodeFeed, translate: Translate) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from device.config.paths import readable_state
 from device.config.secrets import read_password, read_token
 from device.errors import ConfigError, UnavailableError
 from device.web.app import Page
+from device.web.connection import Connection, RequestLimit
 from device.web.node_feed import NodeFeed
 
 _LOGGER = logging.getLogger(__name__)
 
-_CONNECTIONS = 100
 _LEAVE_SECONDS = 2
 """Time for open connections at the end, s. A browser that watches live values never ends its own."""
 
@@ -38,7 +38,8 @@ def serve(config: Config) -> None:
     ):
         page = Page(config, token, readable_state(), feed)
         options = uvicorn.Config(
-            page.application(),
+            RequestLimit(page.application()),
+            http=Connection,
             log_config=None,
             log_level=logging.WARNING,
             access_log=False,
@@ -46,7 +47,6 @@ def serve(config: Config) -> None:
             proxy_headers=False,
             lifespan="off",
             ws="none",
-            limit_concurrency=_CONNECTIONS,
             timeout_graceful_shutdown=_LEAVE_SECONDS,
         )
         _LOGGER.info("page of node %s at %s", config.node, _address(config.web.host, config.web.port))
