@@ -20,6 +20,24 @@ _READING_SECONDS: Final = 30
 """Time in which a browser must read what fills the buffer of its connection, s."""
 
 
+class _TimeLimit:
+    """Time after which a connection is aborted."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Start, unless it runs already."""
+        if self._timer is None:
+            self._timer = loop.call_later(seconds, transport.abort)
+
+    def end(self) -> None:
+        """Leave the connection as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 class Connection(H11Protocol):
     """HTTP connection that is closed if its browser sends no whole request, or reads no answer, in time.
 
@@ -32,8 +50,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.opened = 0.0
-        self._sending: asyncio.TimerHandle | None = None
-        self._reading: asyncio.TimerHandle | None = None
+        self._sending, self._reading = _TimeLimit(), _TimeLimit()
 
     @property
     def awaits_request(self) -> bool:
@@ -44,42 +61,34 @@ class Connection(H11Protocol):
         """Begin with a new connection."""
         super().connection_made(transport)
         self.opened = self.loop.time()
-        self._sending = self._abort_in(_REQUEST_SECONDS)
+        self._sending.start(self.transport, self.loop, _REQUEST_SECONDS)
         if len(self.connections) > MOST_CONNECTIONS:
             waiting = [each for each in self.connections if isinstance(each, Connection) and each.awaits_request]
             min(waiting, key=lambda each: each.opened).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End with the connection."""
-        self._sending = _cancel(self._sending)
-        self._reading = _cancel(self._reading)
+        self._sending.end()
+        self._reading.end()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Receive a part of a request. The time of the whole request is limited, not that of each part."""
         super().data_received(data)
         if not self.awaits_request:
-            self._sending = _cancel(self._sending)
-        elif self._sending is None:
-            self._sending = self._abort_in(_REQUEST_SECONDS)
+            self._sending.end()
+        else:
+            self._sending.start(self.transport, self.loop, _REQUEST_SECONDS)
 
     def pause_writing(self) -> None:
         """Wait until the browser has read."""
         super().pause_writing()
-        self._reading = self._abort_in(_READING_SECONDS)
+        self._reading.start(self.transport, self.loop, _READING_SECONDS)
 
     def resume_writing(self) -> None:
         """Continue, because the browser has read."""
         super().resume_writing()
-        self._reading = _cancel(self._reading)
-
-    def _abort_in(self, seconds: float) -> asyncio.TimerHandle:
-        return self.loop.call_later(seconds, self.transport.abort)
-
-
-def _cancel(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()
+        self._reading.end()
 
 
 class RequestLimit:
