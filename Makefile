@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check hooks pytest fuzz bench docs schemas packages release clean
+.PHONY: help demo test check hooks pytest fuzz bench docs screenshots schemas packages release clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ docs:  ## Write the pages as a site to site/, and check their links
 	@deploy/setup.sh test
 	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html in a browser"
+
+screenshots:  ## Make the pictures of terminal and page in docs/pictures; needs Debian's chromium
+	@deploy/setup.sh test
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[pictures]'
+	$(BIN)/python docs/make_pictures.py
 
 schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code
 	@deploy/setup.sh test
