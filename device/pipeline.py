@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from device.audio.ring_buffer import RingBuffer
 from device.config.models import Config
+from device.detection.alarm_events import AlarmEvents, Moment
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
 from device.detection.vocabulary import ScoredWindow, make_vocabularies
@@ -83,20 +84,22 @@ class Pipeline:
             sample_rate=rate,
             on_refusal=self._report_refusal,
         )
+        self._alarms = AlarmEvents(rate, config.events.alarm_patterns)
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """Confidence from which each label or configured AudioSet class becomes an event, by slug."""
-        return self._tracker.thresholds
+        """Confidence from which each label, AudioSet class or alarm pattern of the config becomes an event, by slug."""
+        return self._tracker.thresholds | self._alarms.thresholds
 
     def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the threshold of one label or AudioSet class, from the next window on; any thread.
+        """Change the threshold of one label, AudioSet class or alarm pattern, from the next window on; any thread.
 
         Args:
             slug: a key of `thresholds`.
             threshold: 0 to 1.
         """
-        self._tracker.set_threshold(slug, threshold)
+        part = self._alarms if slug in self._alarms.thresholds else self._tracker
+        part.set_threshold(slug, threshold)
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
@@ -142,12 +145,14 @@ class Pipeline:
             self._rises.append((last.position, self._gate.rise_db))
         self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
         yield from self._track(self._windower.update(span, last.end), last)
+        yield from self._report(self._alarms.update(samples, blocks[0].position, self._moment(last, span)))
         self._gate.set_event_active(self._tracker.has_active_events)
 
     def _end_span(self) -> Iterator[Event]:
         """Close the gate after the last block, and end the events that are going on."""
         if self._last_block is not None:
             yield from self._track(self._windower.flush(self._gate.close()), self._last_block)
+            yield from self._report(self._alarms.end_all(self._time_of(self._last_block)))
             self._gate.set_event_active(False)
 
     def _track(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
@@ -157,10 +162,7 @@ class Pipeline:
             due: windows that are complete, and spans that are over.
             block: the last block; it maps positions to times.
         """
-
-        def time_of(position: int) -> float:
-            return block.time + (position - block.position) / self._sample_rate
-
+        time_of = self._time_of(block)
         for item in due:
             if isinstance(item, Window):
                 self._last = window = self._classify_window(item, time_of(item.start))
@@ -170,9 +172,25 @@ class Pipeline:
                 events = self._tracker.update(scored, level, time_of)
             else:
                 events = self._tracker.close(item, time_of)
-            for event in events:
-                self._observer.on_event(event)
-                yield event
+            yield from self._report(events)
+
+    def _report(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            self._observer.on_event(event)
+            yield event
+
+    def _time_of(self, block: Block) -> Callable[[int], float]:
+        """Return the function from a position to its time, Unix seconds, by the position and time of a block."""
+        return lambda position: block.time + (position - block.position) / self._sample_rate
+
+    def _moment(self, block: Block, span: Span | None) -> Moment:
+        """Return the circumstances of the last block, for alarm patterns."""
+        start = block.end - self._window_length
+        return Moment(
+            self._time_of(block),
+            lambda: loudest_dbfs(self._ring.read(start, block.end), self._sample_rate),
+            span.reason if span and span.is_open else None,
+        )
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
         samples = self._ring.read(window.start, window.end)

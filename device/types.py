@@ -14,8 +14,10 @@ LogMel = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
-VocabularyName = Literal["bundle", "audioset"]
-"""Origin of an event's name: a label of the bundle, or a class of AudioSet."""
+VocabularyName = Literal["bundle", "audioset", "pattern"]
+"""Origin of an event's name: a label of the bundle, a class of AudioSet, or an alarm pattern."""
+AlarmPattern = Literal["smoke_alarm_t3", "carbon_monoxide_alarm_t4"]
+"""Name of an alarm pattern, see `device.detection.alarm_pattern`."""
 RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
 
 FULL_SCALE = 32768.0
@@ -165,7 +167,7 @@ class SoundName:
     """Name of a sound that can become an event.
 
     Attributes:
-        label: label of the bundle, or display name of an AudioSet class.
+        label: label of the bundle, display name of an AudioSet class, or name of an alarm pattern.
         slug: form of `label` for topics and folders. For a label, the label itself.
         vocabulary: see `VocabularyName`.
     """
@@ -182,9 +184,10 @@ class Event:
     Attributes:
         type: "start" or "end".
         event_id: UUIDv7 shared by the start and the end.
-        label: one of the bundle's labels, or the display name of an AudioSet class.
-        confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle.
-        scores: the same for each label of the bundle, or for each configured AudioSet class.
+        label: one of the bundle's labels, the display name of an AudioSet class, or the name of an alarm pattern.
+        confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle. For an alarm pattern, the
+            share of the sound that the pattern explains.
+        scores: the same for each label of the bundle, for each configured AudioSet class, or for the alarm pattern.
         start_time: Unix seconds.
         end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.

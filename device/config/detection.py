@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
 from device.config.quiet_hours import QuietHours
+from device.types import AlarmPattern
 
 
 class AudioConfig(Section):
@@ -119,6 +120,12 @@ class EventsConfig(Section):
     """AudioSet classes that become events as well, with the confidence, 0 to 1, from which each does, as in
     {Doorbell: 0.3, "Smoke detector, smoke alarm": 0.3}. The bundle needs the AudioSet network. `earshot labels` lists
     the names, docs/vocabulary.md recommended classes."""
+    alarm_patterns: dict[AlarmPattern, Probability] = Field(
+        default={"smoke_alarm_t3": 0.8, "carbon_monoxide_alarm_t4": 0.8}
+    )
+    """Alarm patterns that become events, with the agreement, 0 to 1, from which each does: smoke_alarm_t3, three beeps
+    of half a second, again and again; and carbon_monoxide_alarm_t4, four short beeps every 6 s. {} turns them off.
+    Earshot is no safety device: see docs/alarms.md."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of windows that are judged together. While a sound lasts, each single window needs less confidence."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0

@@ -163,8 +163,8 @@ def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dic
 
 
 def event_names(config: EventsConfig, bundle: Bundle) -> tuple[SoundName, ...]:
-    """Return all names that can become events: the bundle's labels, then the configured AudioSet classes."""
-    return sound_names(bundle.labels, config.audioset)
+    """Return all names that can become events: labels of the bundle, then AudioSet classes and alarm patterns."""
+    return sound_names(bundle.labels, config.audioset, config.alarm_patterns)
 
 
 def make_vocabularies(config: EventsConfig, bundle: Bundle) -> tuple[Vocabulary, ...]:
