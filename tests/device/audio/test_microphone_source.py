@@ -14,6 +14,7 @@ from device.audio.microphone_source import MicrophoneSource
 from device.errors import UnavailableError
 from device.types import SourceLost, level_dbfs
 
+pytestmark = pytest.mark.slow
 RATE = 16000
 
 
