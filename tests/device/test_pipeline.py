@@ -231,3 +231,15 @@ def test_a_gate_that_opens_late_keeps_the_onset(minimum_seconds):
     start, end = events_of(blocks_of(samples.astype(np.int16)), config=config)
     assert start.start_time == pytest.approx(1005.0, abs=0.2)
     assert end.end_time == pytest.approx(1013.0, abs=1.0)
+
+
+def test_an_alarm_pattern_is_an_event_beside_the_labels():
+    """A smoke alarm's beeps are an event of their own, from the first beep to the last, through the gate."""
+    samples = np.random.default_rng(0).normal(0, 3, 30 * RATE)
+    for beep in (5.0, 6.0, 7.0, 9.0, 10.0, 11.0):
+        samples[round(beep * RATE) : round((beep + 0.5) * RATE)] += tone(3100, 0.5)
+    events = [event for event in events_of(blocks_of(samples.astype(np.int16))) if event.vocabulary == "pattern"]
+    assert [(event.type, event.label) for event in events] == [("start", "smoke_alarm_t3"), ("end", "smoke_alarm_t3")]
+    assert events[1].start_time == pytest.approx(1005, abs=0.1)
+    assert events[1].end_time == pytest.approx(1011.5, abs=0.1)
+    assert -20 < events[1].level_dbfs < -10
