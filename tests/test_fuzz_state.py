@@ -16,7 +16,12 @@ from device.service.remote_control import Switches
 from device.util.json_store import JsonStore
 
 CONTENTS = {
-    Switches: {"listening": False, "thresholds": {"siren": 0.25, "dog_bark": 0.5}},
+    Switches: {
+        "listening": False,
+        "thresholds": {"siren": 0.25, "dog_bark": 0.5},
+        "cooldowns": {"siren": 9},
+        "enabled": {"siren": False},
+    },
     PublishedDiscovery: {
         "topic": "homeassistant/device/earshot_node/config",
         "components": {"siren": "binary_sensor"},

@@ -14,7 +14,7 @@ from device.mqtt.home_assistant import (
     discovery_topic,
     essential_discovery,
 )
-from device.mqtt.messages import encode
+from device.mqtt.messages import LABEL_STATES, encode
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
 from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
@@ -97,8 +97,8 @@ class StateTopics(Observer):
         topic = discovery_topic(config.discovery_prefix, self._node_id)
         slugs = {name.slug for name in self._names}
         for slug in set(published.labels) - slugs:
-            self._publisher.publish_state(f"sound/{slug}", b"")
-            self._publisher.publish_state(f"threshold/{slug}", b"")
+            for state in LABEL_STATES:
+                self._publisher.publish_state(f"{state}/{slug}", b"")
         if published.unknown and not self._unknown:
             self._publisher.publish_state(_UNKNOWN, b"")
         # The message of a former node_id may be that of another device now: see former_node.

@@ -114,8 +114,7 @@ def _run(
         pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
-            pipeline.thresholds,
-            set_threshold=pipeline.set_threshold,
+            pipeline.settings,
             publish_state=publisher.publish_state,
             correct=clips.relabel,
         )

@@ -110,8 +110,8 @@ def test_an_audioset_class_has_a_state_while_it_is_configured(peer, publisher, t
     peer.until("earshot/balcony/sound/audioset_siren", b"ON")
     assert peer.last("earshot/balcony/sound/siren") == b"OFF"
     states(publisher, tmp_path, classes=("Doorbell",))
-    for topic in ("sound/audioset_siren", "threshold/audioset_siren"):
-        peer.until(f"earshot/balcony/{topic}", b"")
+    for state in ("sound", "threshold", "cooldown", "enabled"):
+        peer.until(f"earshot/balcony/{state}/audioset_siren", b"")
     assert peer.last("earshot/balcony/sound/doorbell") == b"OFF"
 
 
