@@ -65,10 +65,18 @@ class BrokerChecks:
 
     def _published_topics(self) -> dict[str, str]:
         """Return a topic of each kind that the daemon publishes, by name of the kind."""
-        states = ["status", "health", "listening", *(f"{state}/{self._label}" for state in LABEL_STATES)]
+        states = [
+            "status",
+            "health",
+            "listening",
+            "sounding",
+            "today",
+            *(f"{state}/{self._label}" for state in LABEL_STATES),
+        ]
         states += ["spectrogram"] if self._config.mqtt.spectrogram != "off" else []
         states += ["unknown/last"] if self._unknown else []
         states += ["level"] if self._config.level.enabled else []
+        states += ["clip/last"] if self._config.clips.enabled else []
         topics = {"event": self._topics.event, "backlog": self._topics.backlog}
         topics |= {name.partition("/")[0]: self._topics.state(name) for name in states}
         if self._config.home_assistant.enabled:

@@ -7,7 +7,8 @@ import yaml
 
 from device.model.bundle import load_bundle
 from device.model.sound_names import sound_names
-from device.mqtt.home_assistant import OptionalStates, discovery_message
+from device.mqtt.home_assistant import DeviceInfo, discovery_message
+from device.mqtt.home_assistant_entities import OptionalStates
 from device.mqtt.messages import Topics
 
 
@@ -21,10 +22,8 @@ def examples(request):
 def test_the_examples_have_existing_entities(examples, bundle_path):
     """Each entity and topic in the examples exists for a node `balcony`; the dashboard has all but the event entity."""
     message = discovery_message(
-        "balcony",
+        DeviceInfo("balcony", "1", "b@1"),
         sound_names(load_bundle(bundle_path).labels),
-        version="1",
-        bundle="b@1",
         published={},
         states=OptionalStates(spectrogram=True),
     )
