@@ -24,8 +24,7 @@ class LastClip:
         self._publish_state = publish_state
         self._event_id: str | None = None
         if enabled:
-            stored = clips.clips()
-            self._publish(*((stored[-1].event_id, stored[-1].label) if stored else (None, None)))
+            self._publish(*self._stored())
 
     def on_saved(self, event_id: str, label: str) -> None:
         """Publish a clip that was saved.
@@ -45,6 +44,14 @@ class LastClip:
         self._clips.relabel(event_id, label)
         if event_id == self._event_id:
             self._publish(event_id, label)
+
+    def _stored(self) -> tuple[str | None, str | None]:
+        """Return event and label of the last stored clip; None twice without one."""
+        try:
+            stored = self._clips.clips()
+        except OSError:  # a fault of the disk, which the recorder reports
+            stored = []
+        return (stored[-1].event_id, stored[-1].label) if stored else (None, None)
 
     def _publish(self, event_id: str | None, label: str | None) -> None:
         self._event_id = event_id
