@@ -1,6 +1,7 @@
 """Blueprints in a real Home Assistant: an automation of each, fired by the retained states of a node over MQTT."""
 
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,7 +38,6 @@ def _automations():
     siren, drill = {"siren": _sensor("siren"), "lasting": _SHORT}, [_sensor("drilling"), _sensor("jackhammer")]
     never = {**_now("night_", 2, 3), **_now("midday_", 4, 5), "sundays": False}
     drill = {"drills": drill, "lasting": _SHORT, **never}
-    every_day = datetime.now(UTC).isoweekday() == 7
     return {
         "siren_now": ("siren_at_night", siren | _now("", -1, 1)),
         "siren_later": ("siren_at_night", siren | _now("", 1, 2)),
@@ -47,7 +47,7 @@ def _automations():
         ),
         "drill_at_night": ("drill_in_quiet_hours", drill | _now("night_", -1, 1)),
         "drill_at_midday": ("drill_in_quiet_hours", drill | _now("midday_", -1, 1)),
-        "drill_on_sunday": ("drill_in_quiet_hours", drill | {"sundays": every_day}),
+        "drill_on_sunday": ("drill_in_quiet_hours", drill | {"sundays": True}),
         "drill_else": ("drill_in_quiet_hours", drill | dict.fromkeys(("midday_after", "midday_before"), "00:00:00")),
         "smoke": (
             "smoke_alarm",
@@ -57,21 +57,18 @@ def _automations():
 
 
 AUTOMATIONS = _automations()
-_DEFAULT_ACTIONS = {
-    "siren": {"siren": _sensor("siren"), **_now("", -1, 1)},
-    "smoke": {"alarm": AUTOMATIONS["smoke"][1]["alarm"]},
-}
+_DEFAULT_TITLES = {"siren_now": "Siren", "dog": "Dog", "drill_at_night": "Quiet hours", "smoke": "Smoke alarm"}
+"""Title of the message that an automation makes without actions of the user."""
 CONFIGURATION = "counter:\n" + "".join(f"  {name}:\n" for name in AUTOMATIONS)
 
 
 def automations():
-    """Return the text of automations.yaml: one automation of each blueprint, and two with the default actions."""
+    """Return the text of automations.yaml: automations of each blueprint, with an action and with the default."""
     made = [
         _automation(f"blueprint_{name}", blueprint, inputs | {"actions": [_count(name)]})
         for name, (blueprint, inputs) in AUTOMATIONS.items()
     ]
-    made.append(_automation("default_siren", "siren_at_night", _DEFAULT_ACTIONS["siren"]))
-    made.append(_automation("default_smoke", "smoke_alarm", _DEFAULT_ACTIONS["smoke"]))
+    made += [_automation(f"default_{name}", *AUTOMATIONS[name]) for name in _DEFAULT_TITLES]
     return yaml.safe_dump(made)
 
 
@@ -151,14 +148,16 @@ def check_blueprints(home, node):
 
 
 def check_default_actions(home, node):
-    """Without actions of the user, a blueprint makes a message in Home Assistant."""
+    """Without actions of the user, each blueprint makes a message in Home Assistant."""
     sounds = _Sounds(home, node.publish)
-    sounds.sound("siren", 3)
-    sounds.sound("smoke_detector_smoke_alarm", 4)
+    for slug in ("siren", "drilling", "smoke_detector_smoke_alarm"):
+        sounds.sound(slug, 2)
+    for _ in range(5):
+        sounds.sound("dog_bark", 1)
+        time.sleep(1)
 
-    def titles():
-        return {each["title"] for each in home.command("persistent_notification/get")}
+    def messages():
+        return {each["title"]: each["message"] for each in home.command("persistent_notification/get")}
 
-    wait_until(lambda: {"Siren", "Smoke alarm"} <= titles(), 10, "the messages")
-    messages = [each["message"] for each in home.command("persistent_notification/get")]
-    assert all("{{" not in message for message in messages), messages
+    wait_until(lambda: set(_DEFAULT_TITLES.values()) <= set(messages()), 10, f"the messages, not {messages()}")
+    assert all(re.search(r"\d\d:\d\d", message) for message in messages().values()), messages()
