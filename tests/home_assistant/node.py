@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from device.model.bundle import load_bundle
@@ -53,6 +54,11 @@ class Node:
         entity_id = f"{platform}.earshot_balkon_sud_{name}"
         assert entity_id in [*self.entities, *self.disabled], entity_id
         return entity_id
+
+    def barks(self, home):
+        """Return the time of the last bark, the count of barks, and the day, as Home Assistant has them."""
+        values = {name: home.state(self.entity("sensor", f"dog_bark_{name}")) for name in ("last_time", "today")}
+        return values | {"day": datetime.now(UTC).date()}
 
     def start(self, *settings):
         """Start the daemon."""
