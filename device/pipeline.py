@@ -14,6 +14,7 @@ from device.audio.ring_buffer import RingBuffer
 from device.config.models import Config
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
+from device.detection.label_settings import LabelSettings
 from device.detection.vocabulary import ScoredWindow, make_vocabularies
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
@@ -85,18 +86,9 @@ class Pipeline:
         )
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """Confidence from which each label or configured AudioSet class becomes an event, by slug."""
-        return self._tracker.thresholds
-
-    def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the threshold of one label or AudioSet class, from the next window on; any thread.
-
-        Args:
-            slug: a key of `thresholds`.
-            threshold: 0 to 1.
-        """
-        self._tracker.set_threshold(slug, threshold)
+    def settings(self) -> LabelSettings:
+        """Threshold, cool-down and switch of each label and configured AudioSet class."""
+        return self._tracker.settings
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""

@@ -16,7 +16,7 @@ Probabilities = NDArray[np.float32]
 GateReason = Literal["vad", "level", "probe"]
 VocabularyName = Literal["bundle", "audioset"]
 """Origin of an event's name: a label of the bundle, or a class of AudioSet."""
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
+RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours", "switched_off"]
 
 FULL_SCALE = 32768.0
 BLOCK_SECONDS = 0.030

@@ -113,7 +113,8 @@ class EventsConfig(Section):
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """Longest event, in seconds. A longer one is ended, and the noise floor learns its sound."""
     cooldown_seconds: Seconds = 1.0
-    """Cool-down after an event in which the same label starts no other, in seconds."""
+    """Cool-down after an event in which the same label starts no other, in seconds. command/cooldown/<label> sets that
+    of one label."""
     quiet_hours: list[str] = Field(default=[])
     """Spans of the day, by the local clock, in which no event starts, as in ["22:00-07:00"]. An event that started
     before ends as usual. A sound that continues after the span becomes an event then."""

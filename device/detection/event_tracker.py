@@ -9,6 +9,7 @@ from uuid6 import uuid7
 
 from device.config.day_spans import DaySpans
 from device.config.models import EventsConfig
+from device.detection.label_settings import LabelSettings
 from device.detection.vocabulary import Judgement, ScoredWindow, Vocabulary
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
@@ -81,6 +82,9 @@ class EventTracker:
         vocabularies: names that can become events, with their thresholds and rules.
         sample_rate: Hz, of positions.
         on_refusal: called for each label that becomes no event.
+
+    Attributes:
+        settings: threshold, cool-down and switch of each name. A change applies from the next window on.
     """
 
     def __init__(
@@ -93,10 +97,11 @@ class EventTracker:
     ) -> None:
         self._vocabularies = vocabularies
         self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
-        self._thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
-        self._by_slug = {name.slug: name for name in self._thresholds}
+        thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
+        self.settings = LabelSettings(thresholds, config.cooldown_seconds)
+        self._thresholds = self.settings.thresholds
         self._on_refusal = on_refusal
-        self._cooldown = round(config.cooldown_seconds * sample_rate)
+        self._sample_rate = sample_rate
         self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = DaySpans(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
@@ -128,15 +133,6 @@ class EventTracker:
                     self._refuse(name, reason, moment)
         yield from self._continue_events(moment)
         yield from self._start_events(moment)
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Confidence from which each name becomes an event, by slug; a copy."""
-        return {name.slug: threshold for name, threshold in self._thresholds.items()}
-
-    def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the confidence from which a name becomes an event, from the next window on; any thread."""
-        self._thresholds[self._by_slug[slug]] = threshold
 
     @property
     def has_active_events(self) -> bool:
@@ -210,9 +206,12 @@ class EventTracker:
 
     def _refusal_reason(self, name: SoundName, onset: int, time: float) -> RefusalReason | None:
         """Return why a detected label starts no event; None if it starts one."""
+        setting = self.settings[name]
+        if not setting.enabled:
+            return "switched_off"
         if name in self._exhausted:
             return "maximum_duration"
-        if name in self._ended_at and onset < self._ended_at[name] + self._cooldown:
+        if name in self._ended_at and onset < self._ended_at[name] + round(setting.cooldown * self._sample_rate):
             return "cooling_down"
         if self._quiet_hours.hold(time):
             return "quiet_hours"

@@ -26,6 +26,7 @@ from device.monitoring.recording_report import RecordingReport
 from device.monitoring.source_monitor import SourceMonitor
 from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
 from device.mqtt.former_node import KnownNode, delete_former_nodes
+from device.mqtt.home_assistant_entities import OptionalStates
 from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
@@ -33,6 +34,8 @@ from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
+from device.service.day_counts import TODAY_FILE, Day, DayCounts
+from device.service.last_clip import LastClip
 from device.service.observers import Observers, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import RunSettings, publishes_unknown
@@ -92,6 +95,7 @@ def _run(
         history or nullcontext(),
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
+        _day_counts(publisher, config, bundle) as day_counts,
         HealthReporter(
             lambda: _publish_health(health, liveness, load_shedding, publisher, history, config.node, bundle),
             health.changed,
@@ -104,20 +108,20 @@ def _run(
         ),
     ):
         clips = ClipFolder(state_directory() / "clips")
+        last_clip = LastClip(config.node, clips, publisher.publish_state, enabled=config.clips.enabled)
+        recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
-        observers = Observers(
-            health, _state_topics(publisher, config, bundle, levels), report, *_recorder(config, clips, bundle)
-        )
+        states = _state_topics(publisher, config, bundle, levels)
+        observers = Observers(health, states, day_counts, report, *recorder)
         classify = InferenceTimer(
             settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
         )
         pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
-            pipeline.thresholds,
-            set_threshold=pipeline.set_threshold,
+            pipeline.settings,
             publish_state=publisher.publish_state,
-            correct=clips.relabel,
+            correct=last_clip.correct,
         )
         publisher.subscribe_commands(remote_control.execute)
         known_node = JsonStore(state_directory() / "node.json", KnownNode)
@@ -155,18 +159,22 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: 
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
     names = event_names(config.events, bundle)
-    topics = StateTopics(
-        publisher,
-        config.node,
-        names,
-        str(bundle),
-        encode_spectrogram,
+    states = OptionalStates(
+        spectrogram=encode_spectrogram is not None,
         unknown=publishes_unknown(config, bundle),
         level_calibrated=levels.calibrated,
+        clips=config.clips.enabled,
     )
+    topics = StateTopics(publisher, config.node, names, str(bundle), encode_spectrogram, states)
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
-    topics.publish_discovery(config.home_assistant, store)
+    topics.publish_discovery(config.home_assistant, store, config.page_url)
     return topics
+
+
+def _day_counts(publisher: Publisher, config: Config, bundle: Bundle) -> DayCounts:
+    """Make the observer that counts the events of the day."""
+    store = JsonStore(state_directory() / TODAY_FILE, Day)
+    return DayCounts(config.node, event_names(config.events, bundle), store, publisher.publish_state)
 
 
 def _history(config: Config) -> HistoryWriter | None:
@@ -185,12 +193,13 @@ def _add_to(history: HistoryWriter | None) -> Callable[[Entry], None]:
     return lambda entry: None if history is None else history.add(entry.message, entry.created)
 
 
-def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
+def _recorder(config: Config, clips: ClipFolder, bundle: Bundle, last_clip: LastClip) -> list[Recorder]:
     """Make the recorder if clips are enabled; empty otherwise."""
     if not config.clips.enabled:
         return []
-    unknown_output = bundle.manifest.unknown.output
-    return [Recorder(config.clips, clips, bundle.manifest.first.features, bundle.labels, unknown_output=unknown_output)]
+    features, is_output = bundle.manifest.first.features, bundle.manifest.unknown.output
+    on_saved = last_clip.on_saved
+    return [Recorder(config.clips, clips, features, bundle.labels, unknown_output=is_output, on_saved=on_saved)]
 
 
 def _publish_health(

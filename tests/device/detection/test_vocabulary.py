@@ -6,6 +6,7 @@ from tiny_bundle import CLASSES, fake_bundle
 
 from device.config.models import EventsConfig
 from device.detection.event_tracker import EventTracker
+from device.detection.label_settings import LabelSetting
 from device.detection.vocabulary import ScoredWindow, event_names, make_vocabularies
 from device.types import Span, Window
 
@@ -33,6 +34,10 @@ def track_span(tracked, *windows, at=1000):
         events += tracked.update(scored, -20.0, lambda p: p / RATE)
     closed = Span(at, at + LENGTH + (len(windows) - 1) * HOP - 50, "level", is_open=False)
     return events + list(tracked.close(closed, lambda p: p / RATE))
+
+
+def thresholds(tracked):
+    return {slug: setting.threshold for slug, setting in tracked.settings.by_slug().items()}
 
 
 def kinds(events):
@@ -106,14 +111,14 @@ def test_a_class_near_its_threshold_is_refused():
 def test_the_threshold_of_a_class_can_be_changed():
     """Thresholds are by slug, and a changed one applies from the next window on."""
     tracked = tracker({"Hum": 0.6})
-    assert tracked.thresholds == {"low": 0.5, "high": 0.5, "hum": 0.6}
-    tracked.set_threshold("hum", 0.2)
+    assert thresholds(tracked) == {"low": 0.5, "high": 0.5, "hum": 0.6}
+    tracked.settings.change("hum", LabelSetting(0.2, 0.0))
     assert len(track_span(tracked, (UNKNOWN_SOUND, {"Hum": 0.3}))) == 2
 
 
 def test_the_general_threshold_is_that_of_labels():
     """`events.threshold` applies to labels, because each class of the config has a threshold of its own."""
-    assert tracker({"Hum": 0.6}, threshold=0.9).thresholds == {"low": 0.9, "high": 0.9, "hum": 0.6}
+    assert thresholds(tracker({"Hum": 0.6}, threshold=0.9)) == {"low": 0.9, "high": 0.9, "hum": 0.6}
 
 
 def test_a_class_and_a_label_of_one_name_are_two_names():
