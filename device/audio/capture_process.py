@@ -19,6 +19,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _OPEN_SECONDS = 10.0
 """Longest time in which a microphone opens, s."""
+_BUFFER_BYTES = 1 << 17
+"""Buffer of the pipe, bytes: larger than a packet, so that one call of the system reads it."""
 _MOST_CHANNELS, _HIGHEST_RATE = 64, 768_000
 _DIED = {"state": "busy", "message": "the capture process ended at once. Run `earshot devices` to see why"}
 
@@ -64,9 +66,10 @@ class CaptureProcess:
         self.server_source: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
-        """Start the process. If the system admits no further one, `header` returns that."""
+        """Start the process, unless it runs. If the system admits no further one, `header` returns that."""
         try:
-            self._start()
+            if self._process is None:
+                self._start()
         except (OSError, RuntimeError) as error:
             message = f"the capture process cannot be started ({error}). Close other programs on this machine"
             self._header.put({"state": "busy", "message": message})
@@ -83,17 +86,22 @@ class CaptureProcess:
         # stderr is discarded: PortAudio prints each failure there, and the header contains the reason.
         self._process = subprocess.Popen(
             self._command,
-            stdin=subprocess.DEVNULL,
+            bufsize=_BUFFER_BYTES,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()  # it has no state to save, and PortAudio may hang
             self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
         self._thread.stop()
 
     def header(self) -> dict[str, Any]:
@@ -109,6 +117,16 @@ class CaptureProcess:
         if "state" not in header:
             self._chunks.maximum_bytes = round(self._queue_seconds * 2 * header["channels"] * header["sample_rate"])
         return header
+
+    def set_reads_per_packet(self, reads: int) -> None:
+        """Set the number of reads that are sent together; returns at once. A process that has ended ignores it.
+
+        Args:
+            reads: 1 to 255.
+        """
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._process.stdin.fileno(), bytes([reads]))
 
     def read(self, timeout: float, stop: threading.Event) -> Chunk | None:
         """Return the oldest chunk, or None.

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.audio.capture_process import CaptureProcess
+from device.audio.devices import MICROPHONE
 from device.audio.file_source import FileSource
 from device.audio.files import sound_files
 from device.audio.microphone_source import MicrophoneSource
@@ -12,7 +14,8 @@ from device.audio.signal_diagnosis import SourceState
 from device.audio.stdin_source import StdinSource
 from device.config.models import AudioConfig
 
-MICROPHONE, STANDARD_INPUT = "mic", "-"
+STANDARD_INPUT = "-"
+"""Value of `--input` for standard input."""
 Source = MicrophoneSource | FileSource | StdinSource
 
 
@@ -39,6 +42,7 @@ def make_source(
     sample_rate: int,
     stop: threading.Event,
     on_state: Callable[[SourceState, str], None],
+    capture: CaptureProcess | None = None,
 ) -> Source:
     """Make the source of a run.
 
@@ -48,13 +52,19 @@ def make_source(
         sample_rate: sample rate of the blocks, Hz.
         stop: when set, the source ends.
         on_state: receives each change of the state, with a message for a person.
+        capture: see `MicrophoneSource`.
 
     Raises:
         InputError: the folder contains no sound file.
     """
     if options.name == MICROPHONE:
         return MicrophoneSource(
-            audio.device, sample_rate, queue_seconds=audio.queue_seconds, stop=stop, on_state=on_state
+            audio.device,
+            sample_rate,
+            queue_seconds=audio.queue_seconds,
+            stop=stop,
+            on_state=on_state,
+            capture=capture,
         )
     if options.name == STANDARD_INPUT:
         return StdinSource(
