@@ -178,14 +178,16 @@ class SoundServer:
         """Continue the suspended sound server."""
         self._process.send_signal(signal.SIGCONT)
 
-    def plug_in(self, rate=48000, channels=1):
+    def plug_in(self, rate=48000, channels=1, channel_map=None):
         """Connect the microphone.
 
         Args:
             rate: sample rate, Hz.
             channels: number of channels.
+            channel_map: their positions, separated by commas; None for the sound server's default.
         """
         properties = [f"rate={rate}", f"channels={channels}"]
+        properties += [f"channel_map={channel_map}"] if channel_map else []
         assert self._control("load-module", "module-null-sink", "sink_name=usb_microphone", *properties)
 
     def unplug(self):

@@ -1,6 +1,6 @@
 """Capture program: copies samples from PortAudio to stdout, in a process of its own.
 
-    python -m device.audio.capture_worker DEVICE [DEAF]...
+    python -m device.audio.capture_worker DEVICE CHANNEL [DEAF]...
 
 PortAudio, ALSA and USB drivers may hang or crash, which Python code cannot handle. A process can always be killed and
 started again, and a new process lists the microphones that are plugged in now. The daemon reads this one's pipe
@@ -32,6 +32,7 @@ from device.audio.devices import (
 from device.audio.packet_writer import PacketWriter, prepare_pipe
 from device.audio.packets import encode_line
 from device.audio.sound_server import recorded_source
+from device.audio.worker import exit_with_parent, write
 from device.errors import UnavailableError
 from device.util.native_stderr import silent_stderr
 
@@ -47,8 +48,14 @@ _REFUSED_FORMATS = {-9997, -9998, -9994}
 """PortAudio's errors for a sample rate, a number of channels, and a sample format that the hardware does not have."""
 
 
-def _open(portaudio: Any, pyaudio: ModuleType, device: InputDevice, writer: PacketWriter) -> tuple[Any, int, int]:
-    """Open with the first channel count and rate that the hardware accepts; return stream, rate, channels."""
+def _open(
+    portaudio: Any, pyaudio: ModuleType, device: InputDevice, writer: PacketWriter, counts: Sequence[int]
+) -> tuple[Any, int, int]:
+    """Open with the first channel count and rate that the hardware accepts; return stream, rate, channels.
+
+    Raises:
+        UnavailableError: the hardware accepts none.
+    """
     has_thread_state = False
 
     def callback(samples: bytes, _frames: int, _times: Any, flags: int) -> tuple[None, int]:
@@ -64,7 +71,7 @@ def _open(portaudio: Any, pyaudio: ModuleType, device: InputDevice, writer: Pack
         return None, pyaudio.paContinue
 
     errors: list[OSError] = []
-    for channels in dict.fromkeys((min(device.channels, MAX_CHANNELS), 1, device.channels)):
+    for channels in dict.fromkeys(counts):
         for rate in dict.fromkeys((device.sample_rate, *RATES, *MORE_RATES)):
             try:
                 with silent_stderr():
@@ -100,18 +107,6 @@ def open_fault(name: str, errors: Sequence[OSError]) -> str:
     return f"microphone {name!r} cannot be opened ({others[-1]}). Close other programs that record from it"
 
 
-def _exit_with_parent() -> None:
-    """Exit when the daemon is gone, even while PortAudio blocks; otherwise the microphone would stay in use."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _report_source(writer: PacketWriter) -> None:
     """Report the source of the sound server, on a thread of its own, at the start and when it changes."""
 
@@ -137,23 +132,33 @@ def _obey(writer: PacketWriter) -> None:
     threading.Thread(target=read, daemon=True).start()
 
 
-def _write(fields: dict[str, Any]) -> None:
-    """Write a header of a microphone that cannot be read."""
-    sys.stdout.buffer.write(encode_line(fields))
-    sys.stdout.buffer.flush()
+def channel_counts(device: InputDevice, highest: int) -> tuple[int, ...]:
+    """Return the numbers of channels with which to open a microphone, in the order of the attempts.
+
+    Args:
+        device: the microphone.
+        highest: highest channel that is used; 0 if any will do.
+    """
+    if not highest:
+        return min(device.channels, MAX_CHANNELS), 1, device.channels
+    if device.is_hardware:
+        return (device.channels,)
+    # A sound server offers more channels than its source has, and mixes the source's into as many as are asked for.
+    return min(device.channels, max(highest, MAX_CHANNELS)), device.channels
 
 
-def main(name: str, deaf: Sequence[str]) -> None:
+def main(name: str, deaf: Sequence[str], highest: int = 0) -> None:
     """Open the microphone and copy its samples until the reader or the microphone is gone.
 
     Args:
         name: value of `audio.device`.
         deaf: names of microphones that delivered nothing but silence.
+        highest: highest channel that is used, counted from 1; 0 if any will do.
 
     Raises:
         OSError: PortAudio has stopped, or delivers reads without a sample.
     """
-    _exit_with_parent()
+    exit_with_parent()
     import pyaudio
 
     with silent_stderr():
@@ -163,14 +168,20 @@ def main(name: str, deaf: Sequence[str]) -> None:
     if device is None:
         found = ", ".join(repr(each.name) for each in devices) or "none"
         message = f"no microphone matches audio.device {name!r}. Plug it in, or set another; found: {found}"
-        _write({"state": "missing", "message": message})
+        write(encode_line({"state": "missing", "message": message}))
         return
     prepare_pipe(sys.stdout.fileno())
     writer = PacketWriter(pyaudio.paInputOverflow, sys.stdout.fileno())
     try:
-        stream, rate, channels = _open(portaudio, pyaudio, device, writer)
+        counts = channel_counts(device, highest)
+        stream, rate, channels = _open(portaudio, pyaudio, device, writer, counts)
+        served = None if device.is_hardware or not highest else recorded_source(os.getpid())
+        if served is not None and served["channels"] != channels:
+            stream.close()
+            writer = PacketWriter(pyaudio.paInputOverflow, sys.stdout.fileno())
+            stream, rate, channels = _open(portaudio, pyaudio, device, writer, (served["channels"],))
     except UnavailableError as error:
-        _write({"state": "busy", "message": str(error)})
+        write(encode_line({"state": "busy", "message": str(error)}))
         return
     header = {"sample_rate": rate, "channels": channels, "identity": device.identity}
     header["matches"] = equal_matches(devices, name, device)
@@ -187,7 +198,7 @@ def main(name: str, deaf: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     try:
-        main(sys.argv[1], sys.argv[2:])
+        main(sys.argv[1], sys.argv[3:], int(sys.argv[2]))
     except (BrokenPipeError, KeyboardInterrupt):
         os._exit(0)  # the daemon has ended or ends; the teardown of PortAudio may hang
     except OSError:

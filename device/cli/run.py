@@ -6,6 +6,7 @@ import logging
 import signal
 from contextlib import nullcontext
 
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess, capture_command
 from device.audio.devices import MICROPHONE
 from device.cli.signals import on_signal
@@ -20,8 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     The microphone opens in its own process while this one imports the rest and loads the networks.
     """
     config = load_config(arguments.config, overrides=arguments.set)
-    first = CaptureProcess(capture_command(config.audio.device), config.audio.queue_seconds)
-    with first if arguments.input == MICROPHONE else nullcontext() as capture:
+    audio = config.audio
+    command = capture_command(audio.device, audio.channels)
+    first = CaptureProcess(Capture(command, channels=audio.channels), audio.queue_seconds)
+    is_microphone = arguments.input == MICROPHONE and audio.source == "microphone"
+    with first if is_microphone else nullcontext() as capture:
         return _serve(arguments, config, capture)
 
 

@@ -1,4 +1,4 @@
-"""Settings of the stages from the microphone to the event: audio, gate, windows, load shedding, network, events."""
+"""Settings of the stages from the blocks to the event: gate, windows, load shedding, network, events."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -6,18 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
-from device.config.quiet_hours import QuietHours
-
-
-class AudioConfig(Section):
-    """Sound input."""
-
-    device: str = "auto"
-    """Microphone: auto (a USB microphone if there is one, else the system's default), usb:VENDOR:PRODUCT, the same with
-    @PORT if there are two of a kind, or a part of its name. `earshot devices` lists them. The daemon waits for a
-    microphone that is absent. auto leaves one that is silent for another."""
-    queue_seconds: Annotated[float, Field(ge=1, le=60)] = 10.0
-    """Longest sound that waits for classification, in seconds. Beyond it, the oldest is dropped and counted as lost."""
+from device.config.day_spans import DaySpans
 
 
 class NoiseFloorConfig(Section):
@@ -132,5 +121,5 @@ class EventsConfig(Section):
     @field_validator("quiet_hours")
     @classmethod
     def _are_hours(cls, value: list[str]) -> list[str]:
-        QuietHours(value)
+        DaySpans(value)
         return value

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from uuid6 import uuid7
 
+from device.config.day_spans import DaySpans
 from device.config.models import EventsConfig
-from device.config.quiet_hours import QuietHours
 from device.detection.vocabulary import Judgement, ScoredWindow, Vocabulary
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
@@ -98,7 +98,7 @@ class EventTracker:
         self._on_refusal = on_refusal
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
-        self._quiet_hours = QuietHours(config.quiet_hours)
+        self._quiet_hours = DaySpans(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
         self._active: dict[SoundName, _ActiveEvent] = {}
         self._exhausted: set[SoundName] = set()

@@ -56,10 +56,9 @@ class SourceMonitor:
         self._liveness.open_source()
         is_first, is_muted = True, False
         for item in self._source:
-            is_block = isinstance(item, Block)
-            if not is_block or item.ends_read:  # blocks of one read arrive together
+            if isinstance(item, SourceLost) or item.ends_read:  # blocks of one read arrive together
                 self._liveness.record(item, self._source.lost_samples / self._sample_rate)
-                if is_block:
+                if isinstance(item, Block):
                     self._load_shedding.record_block(item)
             if is_first:
                 is_first = False

@@ -7,6 +7,7 @@ import pytest
 from hostile_source import capture_program
 from support import wait_until
 
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
 from device.audio.capture_worker import open_fault
 from device.audio.microphone_source import MicrophoneSource
@@ -38,7 +39,7 @@ def program(step):
 def test_a_process_without_a_header_is_a_state(step):
     """Whatever the process writes, or if it dies, the microphone has a state and a message with a cure."""
     before = THREADS.failures
-    with CaptureProcess(program(step), 1) as capture:
+    with CaptureProcess(Capture(program(step)), 1) as capture:
         header = capture.header()
         assert header["state"] == "busy"
         assert "Run `earshot devices`" in header["message"]
@@ -50,7 +51,7 @@ def test_a_process_without_a_header_is_a_state(step):
 def test_a_process_that_cannot_be_started_is_a_state(monkeypatch, fault):
     """A machine without memory or file descriptors for a process is a state of the microphone."""
     monkeypatch.setattr("device.audio.capture_process.subprocess.Popen", lambda *_, **__: (_ for _ in ()).throw(fault))
-    with CaptureProcess(["x"], 1) as capture:
+    with CaptureProcess(Capture(["x"]), 1) as capture:
         header = capture.header()
     assert header["state"] == "busy"
     assert f"cannot be started ([Errno {fault.errno}] {fault.strerror})" in header["message"]
@@ -58,7 +59,7 @@ def test_a_process_that_cannot_be_started_is_a_state(monkeypatch, fault):
 
 def listen(command, monkeypatch, until):
     """Read a microphone with this capture process until a condition holds; return its items."""
-    monkeypatch.setattr("device.audio.microphone_source._RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
     items, stop = [], threading.Event()
     source = MicrophoneSource("auto", RATE, queue_seconds=10, stop=stop)
     source._command = command

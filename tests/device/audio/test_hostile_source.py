@@ -64,12 +64,17 @@ def carry_out(actions):
 
 
 def true_times(source, blocks):
-    """Return the true time of each block's first sample: blocks are cut from the delivered samples in order."""
+    """Return the true time of each block's first sample: blocks are cut from the delivered samples in order.
+
+    The end of the sound completes the last block with zeros.
+    """
     heard, samples = np.concatenate(source.heard_at), np.concatenate([chunk_samples(c) for c in source.chunks])
+    samples = np.append(samples, np.zeros_like(blocks[-1].samples))
     times, at = [], 0
     for block in blocks:
         while not np.array_equal(samples[at : at + len(block.samples)], block.samples):
             at += 1  # samples before a loss that filled no block
+            assert at < len(heard), f"the block at {block.position} was never delivered"
         times.append(heard[at])
         at += len(block.samples)
     return times

@@ -9,12 +9,14 @@ import soundfile
 from hostile_source import capture_program
 from support import wait_until
 
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
 from device.audio.devices import input_devices
 from device.audio.microphone_source import MicrophoneSource
 from device.errors import UnavailableError
 from device.types import SourceLost, level_dbfs
 
+pytestmark = pytest.mark.slow
 RATE = 16000
 
 
@@ -189,7 +191,7 @@ def test_stereo_becomes_mono():
 
 def test_while_nothing_sounds_reads_arrive_together(monkeypatch):
     """The capture process is asked for two reads at a time in quiet, for one otherwise, and again after a new start."""
-    monkeypatch.setattr("device.audio.microphone_source._RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
     echo = "send(bytes([os.read(0, 1)[0], 0] * 480))"
     source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=(stop := threading.Event()))
     source._command, values = program(echo, echo), []  # it ends after two reads
@@ -209,10 +211,10 @@ def test_while_nothing_sounds_reads_arrive_together(monkeypatch):
 
 def test_a_capture_process_that_runs_already_is_read_first(monkeypatch):
     """Its sound is not lost, from the start on; once it has ended, the microphone is opened as usual."""
-    monkeypatch.setattr("device.audio.microphone_source._RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
     send = "send(bytes([{}, 0] * 480))"
     stop = threading.Event()
-    with CaptureProcess(program(send.format(1), send.format(2)), 1) as capture:
+    with CaptureProcess(Capture(program(send.format(1), send.format(2))), 1) as capture:
         source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=stop, capture=capture)
         source._command, values = program(send.format(3)), []
         for item in source:

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 
+from device.audio.capture_process import capture_command
 from device.audio.capture_worker import READ_SECONDS
 from device.audio.packet_writer import PacketWriter
 from device.audio.packets import Packet, read_line, read_packet
@@ -77,8 +77,7 @@ def test_a_full_pipe_delays_packets_and_breaks_none(pipe):
 
 def test_the_daemon_sets_the_reads_of_a_packet(plugged_in):
     """A byte on standard input makes the packets of the real program that many reads long."""
-    command = [sys.executable, "-m", "device.audio.capture_worker", "auto"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(capture_command("auto"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             header = read_line(process.stdout)
             read_bytes = round(READ_SECONDS * header["sample_rate"]) * 2 * header["channels"]
