@@ -37,9 +37,12 @@ from device.types import (
 
 Classify = Callable[[Samples], WindowScores]
 """Function from the samples of a window, shape (window_length,), int16, to its scores."""
-_QUIET_BLOCKS = 8
-"""Blocks that are processed at once while nothing sounds: two groups of the noise floor. A sound is detected at most
-0.21 s later; positions and windows are those of single blocks."""
+_QUIET_BLOCKS = 10
+"""Most blocks that are processed at once while nothing sounds. A sound is detected at most 0.27 s later; positions and
+windows are those of single blocks."""
+_READ_BLOCKS = 6
+"""Blocks from which the end of a read is not waited for by others. A microphone's quiet read has 6 to 10 blocks, which
+are processed at once; blocks that arrive one by one wait for five others."""
 _REFUSAL_CLASSES = 3
 """Number of AudioSet classes in a refusal."""
 
@@ -93,19 +96,22 @@ class Pipeline:
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
         waiting: list[Block] = []
+        end, is_quiet = self._ring.end, self._is_quiet
         for item in source:
-            is_break = isinstance(item, SourceLost)
-            if is_break or (waiting and item.position != waiting[-1].end):
+            if isinstance(item, SourceLost) or item.position != end:
                 yield from self._process(waiting)
                 waiting = []
-            if is_break or item.position - self._ring.end > self._hop_length:  # more than a window can bridge
-                yield from self._end_span()
+                # More than a window can bridge ends what goes on.
+                if isinstance(item, SourceLost) or item.position - self._ring.end > self._hop_length:
+                    yield from self._end_span()
+                is_quiet = self._is_quiet
             if isinstance(item, SourceLost):
                 continue
             waiting.append(item)
-            if len(waiting) == _QUIET_BLOCKS or not self._is_quiet:
+            end = item.end
+            if not is_quiet or len(waiting) >= (_READ_BLOCKS if item.ends_read else _QUIET_BLOCKS):
                 yield from self._process(waiting)
-                waiting = []
+                waiting, is_quiet = [], self._is_quiet
         yield from self._process(waiting)
         yield from self._end_span()
 

@@ -60,11 +60,13 @@ class Block:
         samples: shape (block_length,), int16, mono.
         position: number of the first sample since the source was opened. A jump between blocks is lost audio.
         time: when the first sample sounded, Unix seconds.
+        ends_read: False if the next block arrived together with this one, in one read of a live source.
     """
 
     samples: Samples
     position: int
     time: float
+    ends_read: bool = True
 
     @property
     def end(self) -> int:

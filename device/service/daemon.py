@@ -7,7 +7,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
 
-from device.audio.factory import MICROPHONE, STANDARD_INPUT, SourceOptions, make_source
+from device.audio.capture_process import CaptureProcess
+from device.audio.devices import MICROPHONE
+from device.audio.factory import STANDARD_INPUT, SourceOptions, make_source
+from device.audio.microphone_source import MicrophoneSource
 from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
@@ -36,7 +39,7 @@ from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.day_counts import TODAY_FILE, Day, DayCounts
 from device.service.last_clip import LastClip
-from device.service.observers import Observers, log_event
+from device.service.observers import Observers, QuietReads, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.runtime import RunSettings, publishes_unknown
 from device.service.sound_level import SoundLevels
@@ -52,15 +55,21 @@ _DELIVERY_SECONDS = 15.0
 """Time for the delivery of the last events when a run ends with its recording, s."""
 
 
-def serve(supervisor: Supervisor[RunSettings], options: SourceOptions) -> None:
+def serve(supervisor: Supervisor[RunSettings], options: SourceOptions, capture: CaptureProcess | None = None) -> None:
     """Run until the supervisor stops, or the recording or standard input ends.
+
+    Args:
+        supervisor: yields the settings of each run.
+        options: choice of the source.
+        capture: capture process that the first run reads, if it has started already.
 
     Raises:
         EarshotError: a problem with a cure in its message.
     """
     health, liveness = Health(), Liveness()
     for settings, stop in supervisor.generations():
-        _run(settings, options, supervisor, health, liveness, stop)
+        _run(settings, options, supervisor, health, liveness, stop, capture)
+        capture = None  # the settings of the next run may name another microphone
         gc.unfreeze()
         gc.collect()  # the parts refer to one another: their memory is freed before the next run needs its own
 
@@ -72,6 +81,7 @@ def _run(
     health: Health,
     liveness: Liveness,
     stop: threading.Event,
+    capture: CaptureProcess | None,
 ) -> None:
     """Run with these settings until `stop` is set, or the source ends.
 
@@ -79,7 +89,7 @@ def _run(
     """
     config, bundle = settings.config, settings.bundle
     rate = bundle.sample_rate
-    source = make_source(options, config.audio, rate, stop, health.on_source_state)
+    source = make_source(options, config.audio, rate, stop, health.on_source_state, capture)
     load_shedding = LoadShedding(
         limit=config.load.maximum_stretch if options.realtime else 1.0,
         hop_seconds=config.window.hop_seconds,
@@ -112,7 +122,8 @@ def _run(
         recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
         states = _state_topics(publisher, config, bundle, levels)
-        observers = Observers(health, states, day_counts, report, *recorder)
+        quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
+        observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
         classify = InferenceTimer(
             settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
         )
