@@ -1,6 +1,6 @@
 """Training speed benchmark: feature extraction on threads of one process and on two dask workers, windows a second.
 
-    python benchmarks/training_speed.py --data DIR --audioset-weights FILE [--weights FILE] [--clips 120] [--rounds 3]
+    python benchmarks/training_speed.py --data DIR (--audioset-weights FILE | --log-mels-only) [--clips N]
 
 DIR has one folder of sound files for each class. The features are those of `earshot-train prepare`: log-mels and
 Inception, and the AudioSet network, each with one augmented copy. Each round computes them on both, in turn, into a new
@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,9 @@ def extract(dataset: Dataset, options: argparse.Namespace, folder: Path, workers
     inception = InceptionKind(dataset, spectrograms, backbone, HeadConfig(), FineTuneConfig(), cache, workers)
     audioset = AudioSetConfig(options.audioset_weights)
     cutter = WindowCutter(dataset, RATE, audioset.features.window_length, audioset.augment, seed, workers)
+    if options.log_mels_only:
+        log_mels = [part.quantized for part in inception.parts]
+        return sum(map(len, log_mels)), hashlib.sha256(b"".join(part.tobytes() for part in log_mels)).hexdigest()
     parts = [inception.features(None).features(part, "Inception features") for part in inception.parts]
     parts.append(AudioSetFeatures(audioset, cutter, (0, 1), cache).examples.features)
     return sum(map(len, parts)), hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
@@ -63,22 +67,25 @@ def main() -> None:
     """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--audioset-weights", type=Path, required=True)
+    parser.add_argument("--audioset-weights", type=Path, help="needed without --log-mels-only")
     parser.add_argument("--weights", default=str(ROOT / "models" / "backbone.npz"))
     parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--log-mels-only", action="store_true", help="decoding, cutting and log-mels; no network")
+    parser.add_argument("--scheduler", help="running dask workers (default: starts two, of one thread each)")
     options = parser.parse_args()
     dataset = few_clips(load_dataset(options.data), options.clips)
     rates: dict[str, list[float]] = {}
     digests = set()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
-        connect(cluster.scheduler_address) as dask,
-    ):
+    with ExitStack() as stack:
+        name, address = stack.enter_context(tempfile.TemporaryDirectory()), options.scheduler
+        if address is None:
+            cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0")
+            address = stack.enter_context(cluster).scheduler_address
+        dask = stack.enter_context(connect(address))
         sides = {"threads of one process": THREADS, "two dask workers": dask}
         for side, workers in sides.items():  # load the networks
-            extract(few_clips(dataset, 40), options, Path(name) / f"first {side}", workers)
+            extract(few_clips(dataset, 4), options, Path(name) / f"first {side}", workers)
         for number in range(options.rounds):
             for side, workers in sides.items():
                 for state in ("computed", "cached"):
