@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from training.data.array_cache import Cache  # noqa: E402
-from training.data.dask_workers import connect  # noqa: E402
+from training.data.dask_workers import DaskWorkers, connect  # noqa: E402
 from training.data.dataset import Dataset  # noqa: E402
 from training.data.loading import load_dataset  # noqa: E402
 from training.data.parallel import THREADS, Workers  # noqa: E402
@@ -63,6 +63,11 @@ def extract(dataset: Dataset, options: argparse.Namespace, folder: Path, workers
     return sum(map(len, parts)), hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
 
+def cpu_seconds(dask: DaskWorkers) -> float:
+    """Return the CPU time of this process and of all workers, s: other programs disturb it less than wall time."""
+    return time.process_time() + sum(dask.run_everywhere(time.process_time).values())
+
+
 def main() -> None:
     """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,6 +81,7 @@ def main() -> None:
     options = parser.parse_args()
     dataset = few_clips(load_dataset(options.data), options.clips)
     rates: dict[str, list[float]] = {}
+    seconds: dict[str, list[float]] = {}
     digests = set()
     with ExitStack() as stack:
         name, address = stack.enter_context(tempfile.TemporaryDirectory()), options.scheduler
@@ -89,15 +95,17 @@ def main() -> None:
         for number in range(options.rounds):
             for side, workers in sides.items():
                 for state in ("computed", "cached"):
-                    started = time.perf_counter()
+                    started, used = time.perf_counter(), cpu_seconds(dask)
                     windows, digest = extract(dataset, options, Path(name) / f"{number} {side}", workers)
                     rates.setdefault(f"{side}, {state}", []).append(windows / (time.perf_counter() - started))
+                    seconds.setdefault(f"{side}, {state}", []).append((cpu_seconds(dask) - used) / windows * 1e3)
                     digests.add(digest)
     assert len(digests) == 1, "the features differ"
     medians = {side: round(statistics.median(each), 1) for side, each in rates.items()}
+    cpu = {side: round(statistics.median(each), 1) for side, each in seconds.items()}
     all_rates = {side: [round(rate, 1) for rate in each] for side, each in rates.items()}
     figures = {"windows": windows, "load_average": os.getloadavg()[0], "identical": True}
-    print(json.dumps({**figures, "windows_per_second": medians, "rounds": all_rates}))
+    print(json.dumps({**figures, "windows_per_second": medians, "rounds": all_rates, "cpu_ms_per_window": cpu}))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class DaskWorkers(Workers):
                 f"dask worker {self._address}"
             ) from error
         faults = []
-        for worker, found in self._run(versions).items():
+        for worker, found in self.run_everywhere(versions).items():
             if isinstance(found, BaseException):
                 faults.append(f"{worker} cannot load Earshot ({type(found).__name__}: {one_line(str(found))})")
             elif differing := differences(found):
@@ -114,7 +114,7 @@ class DaskWorkers(Workers):
         try:
             paths = [*files, probe]
             ours = sizes(paths)
-            for worker, theirs in self._run(sizes, paths).items():
+            for worker, theirs in self.run_everywhere(sizes, paths).items():
                 if isinstance(theirs, BaseException):
                     raise UnavailableError(f"worker {worker} cannot check its files: {one_line(str(theirs))}")
                 different = [path for path, a, b in zip(paths, ours, theirs, strict=True) if a != b]
@@ -197,7 +197,7 @@ class DaskWorkers(Workers):
             self._asked = time.monotonic()
         return self._threads_then
 
-    def _run(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+    def run_everywhere(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
         """Run a function once on each worker; return its results or exceptions by the worker's address."""
         found: dict[str, Any] = self._client.run(function, *arguments, on_error="return")
         return found

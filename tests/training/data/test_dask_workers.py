@@ -3,6 +3,7 @@
 import itertools
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,16 +102,18 @@ def test_other_versions_are_refused(cluster, workers, monkeypatch):
         list(workers.map(squares, [1]))
 
 
-def test_files_that_a_worker_does_not_see_are_named(workers, tmp_path):
+def test_files_that_a_worker_does_not_see_are_named(workers, tmp_path, monkeypatch):
     """A file, or an output folder, that exists on this machine alone is an error before the work."""
-    own = next(iter((tmp_path.parent / "none").parents))  # a folder is no file on either side
-    workers.check_files([own], tmp_path)
     with (tmp_path / "clip.wav").open("wb") as file:
         file.write(b"sound")
         file.flush()
-        here_alone = type(tmp_path)(f"/proc/self/fd/{file.fileno()}")
+        here_alone = Path(f"/proc/self/fd/{file.fileno()}")  # of this process
+        workers.check_files([tmp_path / "clip.wav"], tmp_path)
         with pytest.raises(UnavailableError, match=rf"no such file.*{here_alone}.*same paths"):
             workers.check_files([here_alone], tmp_path)
+    monkeypatch.setattr(workers, "run_everywhere", lambda sizes, paths: {"tcp://far": [*sizes(paths[:-1]), None]})
+    with pytest.raises(UnavailableError, match=r"worker tcp://far does not share the folder .*same path"):
+        workers.check_files([tmp_path / "clip.wav"], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.wav"]
 
 
