@@ -39,7 +39,7 @@ from device.mqtt.subscriber import Subscriber
 from device.types import Samples, to_int16
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
+from training.evaluation.scenes import draw_clips, fold_negatives, random_excerpt, read_fold_ambience, scale_to_level
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -68,7 +68,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:
             rng = np.random.default_rng((options.seed, fold))
-            ambience = read_ambience(dataset, fold, RATE)
+            ambience = read_fold_ambience(fold_negatives(dataset, fold), RATE)
             street, truth = make_street(dataset, fold, ambience, options.minutes * 60, rng)
             alone = np.concatenate(ambience)
             scenes = options.keep or Path(folder)
