@@ -31,11 +31,13 @@ from device.types import (
     Span,
     Window,
     WindowScores,
-    level_dbfs,
 )
+from device.util.samples import loudest_dbfs
 
 Classify = Callable[[Samples], WindowScores]
 """Function from the samples of a window, shape (window_length,), int16, to its scores."""
+EARLY_LOOK_SECONDS = (1.0, 2.0)
+"""Times from the onset of a sound to the end of its early looks, s. The first full window ends at 2.5 s by default."""
 _QUIET_BLOCKS = 8
 """Blocks that are processed at once while nothing sounds: two groups of the noise floor. A sound is detected at most
 0.21 s later; positions and windows are those of single blocks."""
@@ -76,7 +78,8 @@ class Pipeline:
         kept_blocks = -(-(self._window_length + reach) // block_length) + 1
         self._ring = RingBuffer(kept_blocks * block_length)
         self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
-        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch)
+        looks = [round(seconds * rate) for seconds in EARLY_LOOK_SECONDS if config.events.early_answer]
+        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch, looks)
         self._tracker = EventTracker(
             config.events,
             vocabularies=make_vocabularies(config.events, bundle),
@@ -162,17 +165,27 @@ class Pipeline:
             return block.time + (position - block.position) / self._sample_rate
 
         for item in due:
-            if isinstance(item, Window):
-                self._last = window = self._classify_window(item, time_of(item.start))
-                self._observer.on_window(window)
-                level = loudest_dbfs(window.samples, self._sample_rate)
-                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
-                events = self._tracker.update(scored, level, time_of)
-            else:
+            if isinstance(item, Span):
                 events = self._tracker.close(item, time_of)
+            elif item.is_early and self._tracker.has_active_events:
+                continue  # an earlier look was sure
+            else:
+                events = self._judge(item, time_of)
             for event in events:
                 self._observer.on_event(event)
                 yield event
+
+    def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
+        """Classify a window or an early look, and update the event tracker with it."""
+        window = self._classify_window(item, time_of(item.start))
+        scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
+        level = loudest_dbfs(window.samples, self._sample_rate)
+        if item.is_early:
+            self._observer.on_look(window)
+            return self._tracker.look(scored, level, time_of)
+        self._last = window
+        self._observer.on_window(window)
+        return self._tracker.update(scored, level, time_of)
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
         samples = self._ring.read(window.start, window.end)
@@ -234,11 +247,3 @@ def classify_clip(
     audioset = [result.audioset for result in results if result.audioset is not None]
     classes = np.asarray(np.mean(audioset, axis=0, dtype=np.float32), np.float32) if audioset else None
     return np.asarray(scores, np.float32), classes
-
-
-def loudest_dbfs(samples: Samples, sample_rate: int) -> float:
-    """Compute the RMS level of a window's loudest 30 ms, dB relative to full scale."""
-    block_length = round(BLOCK_SECONDS * sample_rate)
-    whole = len(samples) // block_length * block_length
-    blocks = samples[:whole].reshape(-1, block_length)
-    return level_dbfs(blocks[blocks.std(axis=1, dtype=np.float32).argmax()])

@@ -121,6 +121,9 @@ class EventsConfig(Section):
     the names, docs/vocabulary.md recommended classes."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of windows that are judged together. While a sound lasts, each single window needs less confidence."""
+    early_answer: bool = True
+    """Start an event 1 s or 2 s after the onset of its sound where the network is sure by then; all others start after
+    the first full window."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """Longest event, in seconds. A longer one is ended, and the noise floor learns its sound."""
     cooldown_seconds: Seconds = 1.0

@@ -1,5 +1,6 @@
 """Vocabularies of the event tracker: the bundle's labels and the configured AudioSet classes, each with its rule."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from device.model.bundle import Bundle
 from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
+
+EARLY_MARGIN = 3.0
+"""Log-odds by which an early look must exceed a threshold."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,12 @@ class AudioSetVocabulary(Vocabulary):
         for name, confidence in judgement.confidences.items():
             if confidence >= thresholds[name] / 2:
                 yield name, "below_threshold"
+
+
+def early_threshold(threshold: float) -> float:
+    """Return the confidence, 0 to 1, from which an early look starts an event, from that of full windows."""
+    odds = math.exp(EARLY_MARGIN) * threshold
+    return odds / (1.0 - threshold + odds)
 
 
 def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dict[str, float]:
