@@ -91,7 +91,7 @@ class WindowConfig(Section):
 
 
 class LoadConfig(Section):
-    """Load shedding: wider hops and rarer probes while the device is hot or too slow, before any sound is lost."""
+    """Load shedding: no early looks, wider hops, rarer probes while the device is hot or slow, before sound is lost."""
 
     maximum_stretch: Annotated[float, Field(ge=1, le=20)] = 4.0
     """Largest factor by which hops and probes are stretched. Windows never leave a gap between them. 1 turns it off."""
