@@ -188,7 +188,8 @@ class Pipeline:
         return self._tracker.update(scored, level, time_of)
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
-        samples = self._ring.read(window.start, window.end)
+        # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.
+        samples = np.resize(self._ring.read(window.start, window.end), self._window_length)
         result = self._classify(samples)
         rise_db = max((rise for at, rise in self._rises if window.start <= at < window.end), default=0.0)
         return ClassifiedWindow(

@@ -109,7 +109,7 @@ class Window:
         span: the gate's span, as known when the window was complete.
         hop_length: samples from its start to the start of the next window.
         resumed_at: position at which the sound resumed, if the window begins before it, not a hop after the last.
-        is_early: True for an early look, which ends soon after the gate opened, before the first full window.
+        is_early: True for an early look: the part of the first window that has sounded so far.
     """
 
     start: int

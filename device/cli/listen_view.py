@@ -75,10 +75,6 @@ class ListenView(Observer):
         self._log_mel, self._scores = window.log_mel, self._live_scores(window.scores)
         self._audioset = likeliest_classes(self.classes, window.audioset, _TOP_CLASSES)
 
-    def on_look(self, look: ClassifiedWindow) -> None:
-        """See `Observer`."""
-        self.on_window(look)
-
     def on_event(self, event: Event) -> None:
         """See `Observer`."""
         ended = event.end_time is not None

@@ -9,7 +9,7 @@ from uuid6 import uuid7
 from device.config.models import EventsConfig
 from device.config.quiet_hours import QuietHours
 from device.detection.active_event import ActiveEvent, Moment
-from device.detection.vocabulary import ScoredWindow, Vocabulary, early_threshold
+from device.detection.vocabulary import ScoredWindow, Vocabulary
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
 
@@ -77,7 +77,9 @@ class EventTracker:
             level_dbfs: as for `update`.
             time_of: as for `update`.
         """
-        thresholds = {name: early_threshold(threshold) for name, threshold in self._thresholds.items()}
+        thresholds = {
+            name: self._vocabulary_of[name].early_threshold(threshold) for name, threshold in self._thresholds.items()
+        }
         moment = self._judge([scored], thresholds, level_dbfs, time_of)
         yield from self._start_events(moment)
 

@@ -84,6 +84,15 @@ class Vocabulary(ABC):
     ) -> Iterator[tuple[SoundName, RefusalReason]]:
         """Yield the names that are refused when no name of any vocabulary was detected, with the reason."""
 
+    def early_threshold(self, threshold: float) -> float:
+        """Return the confidence from which an early look starts an event; infinite where it starts none.
+
+        Args:
+            threshold: confidence from which full windows start it, 0 to 1.
+        """
+        del threshold
+        return math.inf
+
 
 class LabelVocabulary(Vocabulary):
     """Labels of the bundle. They compete with one another and with `unknown`, by the bundle's rules.
@@ -118,6 +127,11 @@ class LabelVocabulary(Vocabulary):
         del thresholds
         likeliest = max(judgement.confidences, key=lambda name: judgement.confidences[name])
         yield likeliest, "unknown" if judgement.is_unknown else "below_threshold"
+
+    def early_threshold(self, threshold: float) -> float:
+        """Return the threshold of early looks: higher by `EARLY_MARGIN` in log-odds."""
+        odds = math.exp(EARLY_MARGIN) * threshold
+        return odds / (1.0 - threshold + odds)
 
 
 class AudioSetVocabulary(Vocabulary):
@@ -154,12 +168,6 @@ class AudioSetVocabulary(Vocabulary):
         for name, confidence in judgement.confidences.items():
             if confidence >= thresholds[name] / 2:
                 yield name, "below_threshold"
-
-
-def early_threshold(threshold: float) -> float:
-    """Return the confidence, 0 to 1, from which an early look starts an event, from that of full windows."""
-    odds = math.exp(EARLY_MARGIN) * threshold
-    return odds / (1.0 - threshold + odds)
 
 
 def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dict[str, float]:

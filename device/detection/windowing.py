@@ -10,7 +10,7 @@ class Windower:
     """Windows over a span: the first begins before the onset, others follow with overlap while the sound lasts.
 
     A span that begins before the last window has ended is joined to the span before: its onset lies in that window.
-    Early looks are windows that end before the first full one. A probe has none, because its sound began long before.
+    Early looks begin with the first window and end before it. A probe has none, because its sound began long before.
 
     Args:
         window_length: samples in a window.
@@ -95,7 +95,7 @@ class Windower:
         due = [end for end in self._look_ends if end <= self._position]
         self._look_ends = self._look_ends[len(due) :]
         if due and self._stretch() == 1:
-            yield Window(due[-1] - self._window_length, due[-1], span, self._hop_length, is_early=True)
+            yield Window(self._next_start, due[-1], span, self._hop_length, is_early=True)
 
     def _next_window(self, span: Span) -> Window:
         self._look_ends = []

@@ -143,7 +143,7 @@ class StateTopics(Observer):
             self._publish_spectrogram(window.log_mel)
 
     def on_look(self, look: ClassifiedWindow) -> None:
-        """Forget the log-mel: an event that starts now has the spectrogram of its first full window."""
+        """Forget the log-mel: an event that starts with a look has the spectrogram of its first full window."""
         del look
         self._log_mel = None
 

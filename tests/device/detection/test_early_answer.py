@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from device.config.models import EventsConfig
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import LabelVocabulary, ScoredWindow, early_threshold
-from device.types import UNKNOWN, Span, Window
+from device.detection.vocabulary import AudioSetVocabulary, LabelVocabulary, ScoredWindow
+from device.types import UNKNOWN, SoundName, Span, Window
 
 LABELS = ("dog_bark", "siren")
 RATE, LENGTH, HOP, ONSET = 100, 300, 100, 1000
@@ -47,6 +47,10 @@ def track(looks, windows, on_refusal=lambda _refusal: None, at=ONSET, tracker=No
     sound_end = at + 250 + (len(windows) - 1) * HOP
     events += tracker.close(Span(at, sound_end, "level", is_open=False), lambda p: p / RATE)
     return [(event.type, event.label, event.start_time, event.end_time, event.event_id) for event in events]
+
+
+def early_threshold(threshold):
+    return LabelVocabulary(Scorer(), dict.fromkeys(LABELS, 0.5)).early_threshold(threshold)
 
 
 def without_ids(events):
@@ -133,3 +137,14 @@ def test_every_start_has_its_end():
                 assert end_time >= start_time
         assert not active
     assert started > 50
+
+
+def test_an_audioset_class_has_no_early_answer():
+    """An early look starts no event of an AudioSet class: nothing was measured for these thresholds."""
+    name = SoundName("Doorbell", "doorbell", "audioset")
+    vocabulary = AudioSetVocabulary({name: 0.0}, ("Doorbell",))
+    tracker = EventTracker(EventsConfig(), vocabularies=[vocabulary], sample_rate=RATE)
+    window = Window(ONSET - 200, ONSET + 100, Span(ONSET, ONSET, "level", is_open=True), HOP, is_early=True)
+    look = ScoredWindow(window, np.zeros(2, np.float32), 30.0, np.ones(1, np.float32))
+    assert list(tracker.look(look, -20.0, lambda p: p / RATE)) == []
+    assert next(tracker.update(look, -20.0, lambda p: p / RATE)).label == "Doorbell"

@@ -67,10 +67,10 @@ def test_two_sounds_apart_are_two_spans():
 
 
 def test_early_looks_end_before_the_first_window():
-    """A look ends at its distance from the onset and has a window's length; a second sound in the window has none."""
+    """A look begins with the first window and ends at its distance from the onset; a sound in that window has none."""
     looks = windows_for([(10, 11, 12), (14, 16, 18), (60, 80, 85)], 99, looks=(30, 60))
     early = [(item.start, item.end) for item in looks if isinstance(item, Window) and item.is_early]
-    assert early == [(30, 130), (60, 160), (530, 630), (560, 660)]
+    assert early == [(80, 130), (80, 160), (580, 630), (580, 660)]
 
 
 def test_a_probe_has_no_early_look():
