@@ -15,8 +15,9 @@ from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
 
-EARLY_MARGIN = 3.0
-"""Log-odds by which an early look must exceed a threshold."""
+EARLY_MARGIN, EARLY_MARGIN_ALONE = 2.0, 2.5
+"""Log-odds by which an early look must exceed a label's threshold: with several networks, and with one, whose mistakes
+no other network corrects. Chosen on streets and ambience of the test folds (docs/trials.md)."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,14 @@ class LabelVocabulary(Vocabulary):
     Args:
         scorer: labels, and the bundle's rules for live scores and `unknown`.
         thresholds: see `Vocabulary`, by label.
+        early_margin: log-odds by which an early look must exceed a threshold.
     """
 
-    def __init__(self, scorer: Scorer, thresholds: Mapping[str, float]) -> None:
+    def __init__(
+        self, scorer: Scorer, thresholds: Mapping[str, float], early_margin: float = EARLY_MARGIN_ALONE
+    ) -> None:
         self._scorer = scorer
+        self._early_odds = math.exp(early_margin)
         self._names = sound_names(scorer.labels)
         super().__init__({name: thresholds[name.label] for name in self._names})
 
@@ -129,8 +134,8 @@ class LabelVocabulary(Vocabulary):
         yield likeliest, "unknown" if judgement.is_unknown else "below_threshold"
 
     def early_threshold(self, threshold: float) -> float:
-        """Return the threshold of early looks: higher by `EARLY_MARGIN` in log-odds."""
-        odds = math.exp(EARLY_MARGIN) * threshold
+        """See `Vocabulary`. It is higher by a margin in log-odds; 0 and 1 stay as they are."""
+        odds = self._early_odds * threshold
         return odds / (1.0 - threshold + odds)
 
 
@@ -193,7 +198,8 @@ def make_vocabularies(config: EventsConfig, bundle: Bundle) -> tuple[Vocabulary,
         bundle: labels with their thresholds, and the rules for live scores and `unknown`.
     """
     defaults = {label: bundle.manifest.thresholds[label].threshold for label in bundle.labels}
-    labels = LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults))
+    early_margin = EARLY_MARGIN if len(bundle.manifest.networks) > 1 else EARLY_MARGIN_ALONE
+    labels = LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults), early_margin)
     classes = [name for name in event_names(config, bundle) if name.vocabulary == "audioset"]
     if not classes:
         return (labels,)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_bundle import fake_bundle
 
 from device.config.models import EventsConfig
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import AudioSetVocabulary, LabelVocabulary, ScoredWindow
+from device.detection.vocabulary import AudioSetVocabulary, LabelVocabulary, ScoredWindow, make_vocabularies
 from device.types import UNKNOWN, SoundName, Span, Window
 
 LABELS = ("dog_bark", "siren")
@@ -148,3 +149,12 @@ def test_an_audioset_class_has_no_early_answer():
     look = ScoredWindow(window, np.zeros(2, np.float32), 30.0, np.ones(1, np.float32))
     assert list(tracker.look(look, -20.0, lambda p: p / RATE)) == []
     assert next(tracker.update(look, -20.0, lambda p: p / RATE)).label == "Doorbell"
+
+
+def test_a_single_network_needs_a_larger_margin():
+    """In a bundle without a second network nothing confirms an early look, so it must be surer."""
+    both, alone = (
+        make_vocabularies(EventsConfig(), fake_bundle(networks))[0].early_threshold(0.4)
+        for networks in (("audioset", "inception"), ("audioset",))
+    )
+    assert 0.8 < both < alone < 0.9
