@@ -15,7 +15,7 @@ from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
 
-EARLY_MARGIN, EARLY_MARGIN_ALONE = 2.0, 2.5
+EARLY_MARGIN, EARLY_MARGIN_ALONE = 1.5, 2.5
 """Log-odds by which an early look must exceed a label's threshold: with several networks, and with one, whose mistakes
 no other network corrects. Chosen on streets and ambience of the test folds (docs/trials.md)."""
 

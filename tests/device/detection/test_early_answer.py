@@ -157,4 +157,4 @@ def test_a_single_network_needs_a_larger_margin():
         make_vocabularies(EventsConfig(), fake_bundle(networks))[0].early_threshold(0.4)
         for networks in (("audioset", "inception"), ("audioset",))
     )
-    assert 0.8 < both < alone < 0.9
+    assert 0.7 < both < alone < 0.9
