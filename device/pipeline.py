@@ -54,6 +54,7 @@ class Pipeline:
         classify: scores a window of live sound, from its samples.
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
+        classify_look: scores an early look, from its repeated samples; None for `classify`.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class Pipeline:
         classify: Classify,
         observer: Observer | None = None,
         stretch: Callable[[], float] = lambda: 1.0,
+        classify_look: Classify | None = None,
     ) -> None:
         self._window_length, self._classes = bundle.window_length, bundle.audioset_classes
-        self._classify = classify
+        self._classify, self._classify_look = classify, classify_look or classify
         self._observer = observer or Observer()
         self._sample_rate = rate = bundle.sample_rate
         self._last: ClassifiedWindow | None = None
@@ -190,18 +192,10 @@ class Pipeline:
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
         # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.
         samples = np.resize(self._ring.read(window.start, window.end), self._window_length)
-        result = self._classify(samples)
+        result = (self._classify_look if window.is_early else self._classify)(samples)
         rise_db = max((rise for at, rise in self._rises if window.start <= at < window.end), default=0.0)
-        return ClassifiedWindow(
-            window.start,
-            start_time,
-            samples,
-            result.log_mel,
-            result.scores,
-            window.span.start,
-            rise_db,
-            result.audioset,
-        )
+        extent, onset = (window.start, start_time, samples), window.span.start
+        return ClassifiedWindow(*extent, result.log_mel, result.scores, onset, rise_db, result.audioset)
 
     def _report_refusal(self, refusal: Refusal) -> None:
         """Report a refusal. For an unknown sound, add the AudioSet classes that its window resembles most."""

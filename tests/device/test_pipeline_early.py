@@ -11,7 +11,7 @@ from tones import FEATURES, RATE, blocks_of, low_or_high, street_of_tones, tone,
 from device.config.models import Config
 from device.pipeline import Pipeline
 from device.service.observers import Observers
-from device.types import Observer
+from device.types import Observer, WindowScores
 
 SETTINGS = {"gate": {"vad_mode": None, "probe_seconds": None}}
 EARLY, LATE = (
@@ -121,3 +121,17 @@ def test_chunk_lengths_change_no_look(lengths):
     assert without_ids(event for event, _ in whole[0]) == without_ids(event for event, _ in cut[0])
     assert [at for _, at in whole[0]] == [at for _, at in cut[0]]
     assert (whole[1].looks, whole[1].windows) == (cut[1].looks, cut[1].windows)
+
+
+def test_looks_may_have_a_classifier_of_their_own():
+    """Looks are classified by `classify_look` where it is given, and full windows never are."""
+    looks = []
+
+    def classify_look(samples):
+        looks.append(samples.tobytes())
+        return WindowScores(np.array([0.5, 0.5], np.float32), np.zeros((8, 4), np.float32))
+
+    events, recorder = run(street_of_tones(), classify_look=classify_look)
+    assert looks == [samples for _, samples in recorder.looks]
+    assert len(looks) == 4
+    assert [at - (event.start_time - 1000) for event, at in events][::2] == pytest.approx([2.5, 2.5], abs=0.05)

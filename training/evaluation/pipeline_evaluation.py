@@ -8,7 +8,6 @@ import numpy as np
 
 from device.model.bundle import Bundle
 from device.model.ensemble import Ensemble
-from device.pipeline import Classify
 from device.types import Event, Samples
 from training.data.ambience import run_pipeline
 from training.data.dataset import Dataset
@@ -58,20 +57,21 @@ def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig
         return None
     clips = draw_clips(dataset, fold, config.clips_per_label, np.random.default_rng((seed, fold)))
 
-    def classifier() -> Classify:
-        return Ensemble(bundle).classify_live
+    def networks() -> Ensemble:
+        return Ensemble(bundle)
 
-    def scene(classify: Classify, number: int) -> tuple[bool, bool]:
+    def scene(ensemble: Ensemble, number: int) -> tuple[bool, bool]:
         drawn_scene = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        events, windows = run_pipeline(drawn_scene.samples, bundle, classify)
+        events, windows = run_pipeline(drawn_scene.samples, bundle, ensemble.classify_live, ensemble.classify_look)
         return _score_scene(drawn_scene, events, [window.start + bundle.window_length for window in windows], bundle)
 
-    def false_events_in(classify: Classify, samples: Samples) -> list[str]:
-        return [event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"]
+    def false_events_in(ensemble: Ensemble, samples: Samples) -> list[str]:
+        events, _ = run_pipeline(samples, bundle, ensemble.classify_live, ensemble.classify_look)
+        return [event.label for event in events if event.type == "start"]
 
-    scenes = parallel_map(classifier, scene, range(len(clips)))
+    scenes = parallel_map(networks, scene, range(len(clips)))
     outcomes = list(progress(scenes, len(clips), "clips through the pipeline"))
-    labels_by_recording = parallel_map(classifier, false_events_in, ambience)
+    labels_by_recording = parallel_map(networks, false_events_in, ambience)
     results = progress(labels_by_recording, len(ambience), "ambience through the pipeline")
     false_events = [label for labels in results for label in labels]
     by_label = {label: [n for n, clip in enumerate(clips) if clip.label == label] for label in dataset.labels}
