@@ -60,6 +60,7 @@ def main() -> int:
     parser.add_argument("--folds", type=int, nargs="+", help="folds (default: all test folds)")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training and of the scenes (default: 0)")
+    parser.add_argument("--set", action="append", default=[], help="setting of the daemon, as of `earshot run`")
     parser.add_argument("--keep", type=Path, help="folder in which the scenes are kept as sound files")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
@@ -73,8 +74,8 @@ def main() -> int:
             alone = np.concatenate(ambience)
             scenes = options.keep or Path(folder)
             bundle = options.run / "folds" / str(fold)
-            events = run_daemon(street, scenes / f"street-{fold}.wav", bundle, port)
-            false = run_daemon(alone, scenes / f"ambience-{fold}.wav", bundle, port)
+            events = run_daemon(street, scenes / f"street-{fold}.wav", bundle, port, options.set)
+            false = run_daemon(alone, scenes / f"ambience-{fold}.wav", bundle, port, options.set)
             earshot.append(
                 Counts(count_matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600)
             )
@@ -134,13 +135,14 @@ def score_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) ->
     return counts
 
 
-def run_daemon(samples: Samples, path: Path, bundle: Path, port: int) -> Sounds:
-    """Run the daemon on samples, and return the label and onset of each event that a subscriber receives."""
+def run_daemon(samples: Samples, path: Path, bundle: Path, port: int, settings: Sequence[str]) -> Sounds:
+    """Run the daemon on samples; return the label and onset of each event that a subscriber receives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, RATE)
     command = [sys.executable, "-m", "device", "run", "--input", str(path), "--speed", "max", "--exit-at-end"]
     command += ["--set", "mqtt.host=127.0.0.1", "--set", f"mqtt.port={port}", "--set", "node_id=street"]
-    command += ["--set", f"model.bundle={bundle.resolve()}"]
+    for setting in (f"model.bundle={bundle.resolve()}", *settings):
+        command += ["--set", setting]
     with (
         tempfile.TemporaryDirectory() as state,
         Subscriber(MqttConfig(host="127.0.0.1", port=port), None) as subscriber,

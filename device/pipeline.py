@@ -32,11 +32,13 @@ from device.types import (
     Span,
     Window,
     WindowScores,
-    level_dbfs,
 )
+from device.util.samples import loudest_dbfs
 
 Classify = Callable[[Samples], WindowScores]
 """Function from the samples of a window, shape (window_length,), int16, to its scores."""
+EARLY_LOOK_SECONDS = (1.0, 2.0)
+"""Times from the onset of a sound to the end of its early looks, s. The first full window ends at 2.5 s by default."""
 _QUIET_BLOCKS = 10
 """Most blocks that are processed at once while nothing sounds. A sound is detected at most 0.27 s later; positions and
 windows are those of single blocks."""
@@ -56,6 +58,7 @@ class Pipeline:
         classify: scores a window of live sound, from its samples.
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
+        classify_look: scores an early look, from its repeated samples; None for `classify`.
     """
 
     def __init__(
@@ -65,9 +68,10 @@ class Pipeline:
         classify: Classify,
         observer: Observer | None = None,
         stretch: Callable[[], float] = lambda: 1.0,
+        classify_look: Classify | None = None,
     ) -> None:
         self._window_length, self._classes = bundle.window_length, bundle.audioset_classes
-        self._classify = classify
+        self._classify, self._classify_look = classify, classify_look or classify
         self._observer = observer or Observer()
         self._sample_rate = rate = bundle.sample_rate
         self._last: ClassifiedWindow | None = None
@@ -80,7 +84,8 @@ class Pipeline:
         kept_blocks = -(-(self._window_length + reach) // block_length) + 1
         self._ring = RingBuffer(kept_blocks * block_length)
         self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
-        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch)
+        looks = [round(seconds * rate) for seconds in EARLY_LOOK_SECONDS if config.events.early_answer]
+        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch, looks)
         self._tracker = EventTracker(
             config.events,
             vocabularies=make_vocabularies(config.events, bundle),
@@ -160,32 +165,35 @@ class Pipeline:
             return block.time + (position - block.position) / self._sample_rate
 
         for item in due:
-            if isinstance(item, Window):
-                self._last = window = self._classify_window(item, time_of(item.start))
-                self._observer.on_window(window)
-                level = loudest_dbfs(window.samples, self._sample_rate)
-                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
-                events = self._tracker.update(scored, level, time_of)
-            else:
+            if isinstance(item, Span):
                 events = self._tracker.close(item, time_of)
+            elif item.is_early and self._tracker.has_active_events:
+                continue  # an earlier look was sure
+            else:
+                events = self._judge(item, time_of)
             for event in events:
                 self._observer.on_event(event)
                 yield event
 
+    def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
+        """Classify a window or an early look, and update the event tracker with it."""
+        window = self._classify_window(item, time_of(item.start))
+        scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
+        level = loudest_dbfs(window.samples, self._sample_rate)
+        if item.is_early:
+            self._observer.on_look(window)
+            return self._tracker.look(scored, level, time_of)
+        self._last = window
+        self._observer.on_window(window)
+        return self._tracker.update(scored, level, time_of)
+
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
-        samples = self._ring.read(window.start, window.end)
-        result = self._classify(samples)
+        # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.
+        samples = np.resize(self._ring.read(window.start, window.end), self._window_length)
+        result = (self._classify_look if window.is_early else self._classify)(samples)
         rise_db = max((rise for at, rise in self._rises if window.start <= at < window.end), default=0.0)
-        return ClassifiedWindow(
-            window.start,
-            start_time,
-            samples,
-            result.log_mel,
-            result.scores,
-            window.span.start,
-            rise_db,
-            result.audioset,
-        )
+        extent, onset = (window.start, start_time, samples), window.span.start
+        return ClassifiedWindow(*extent, result.log_mel, result.scores, onset, rise_db, result.audioset)
 
     def _report_refusal(self, refusal: Refusal) -> None:
         """Report a refusal. For an unknown sound, add the AudioSet classes that its window resembles most."""
@@ -232,11 +240,3 @@ def classify_clip(
     audioset = [result.audioset for result in results if result.audioset is not None]
     classes = np.asarray(np.mean(audioset, axis=0, dtype=np.float32), np.float32) if audioset else None
     return np.asarray(scores, np.float32), classes
-
-
-def loudest_dbfs(samples: Samples, sample_rate: int) -> float:
-    """Compute the RMS level of a window's loudest 30 ms, dB relative to full scale."""
-    block_length = round(BLOCK_SECONDS * sample_rate)
-    whole = len(samples) // block_length * block_length
-    blocks = samples[:whole].reshape(-1, block_length)
-    return level_dbfs(blocks[blocks.std(axis=1, dtype=np.float32).argmax()])

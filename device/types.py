@@ -111,8 +111,8 @@ class Window:
         end: position after the last sample.
         span: the gate's span, as known when the window was complete.
         hop_length: samples from its start to the start of the next window.
-        resumed_at: position at which the sound resumed after a pause, if the window begins before that position instead
-            of one hop after the last window; else None.
+        resumed_at: position at which the sound resumed, if the window begins before it, not a hop after the last.
+        is_early: True for an early look: the part of the first window that has sounded so far.
     """
 
     start: int
@@ -120,6 +120,7 @@ class Window:
     span: Span
     hop_length: int
     resumed_at: int | None = None
+    is_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,7 @@ class Event:
 
     def __post_init__(self) -> None:
         """Replace an empty slug."""
-        if not self.slug:
-            object.__setattr__(self, "slug", self.label)
+        object.__setattr__(self, "slug", self.slug or self.label)
 
 
 @dataclass(frozen=True)
@@ -242,6 +242,9 @@ class Observer:
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """Handle a classified window. Its refusals and events follow."""
+
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """Handle an early look at a new sound. Its events follow, and later a full window of the same sound."""
 
     def on_refusal(self, refusal: Refusal) -> None:
         """Handle a label that became no event."""

@@ -71,7 +71,7 @@ CHANNELS = (
     Channel("clip", _OWN + "clip/last", "Event and label of the last clip.", "clip", retained=True),
     Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
     Channel("level", _OWN + "level", "Sound level of the last minute.", "level", retained=True),
-    Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the first window of the last event.", _PNG, retained=True),
+    Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the last event, a full window.", _PNG, retained=True),
     Channel(
         "unknown",
         _OWN + "unknown/last",

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
     view.classes, view.color = bundle.audioset_classes, uses_color()
-    pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
+    pipeline = Pipeline(config, bundle, ensemble.classify_live, view, classify_look=ensemble.classify_look)
     view.thresholds = {slug: each.threshold for slug, each in pipeline.settings.by_slug().items()}
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information

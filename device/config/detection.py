@@ -80,7 +80,7 @@ class WindowConfig(Section):
 
 
 class LoadConfig(Section):
-    """Load shedding: wider hops and rarer probes while the device is hot or too slow, before any sound is lost."""
+    """Load shedding: no early looks, wider hops, rarer probes while the device is hot or slow, before sound is lost."""
 
     maximum_stretch: Annotated[float, Field(ge=1, le=20)] = 4.0
     """Largest factor by which hops and probes are stretched. Windows never leave a gap between them. 1 turns it off."""
@@ -110,6 +110,9 @@ class EventsConfig(Section):
     the names, docs/vocabulary.md recommended classes."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of windows that are judged together. While a sound lasts, each single window needs less confidence."""
+    early_answer: bool = True
+    """Start an event 1 s or 2 s after the onset of its sound where the network is sure by then; all others start after
+    the first full window."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """Longest event, in seconds. A longer one is ended, and the noise floor learns its sound."""
     cooldown_seconds: Seconds = 1.0

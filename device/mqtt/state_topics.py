@@ -77,6 +77,7 @@ class StateTopics(Observer):
         self._bundle = bundle
         self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
+        self._spectrogram_is_due = False
         self._states = states
         self._unknown_time: float | None = None
         self._sounding: set[str] = set()
@@ -145,8 +146,15 @@ class StateTopics(Observer):
         return {key: component["platform"] for key, component in message["components"].items()}
 
     def on_window(self, window: ClassifiedWindow) -> None:
-        """Keep the log-mel, for an event that starts with this window."""
+        """Keep the log-mel for an event that starts with this window; publish it for one that started before."""
         self._log_mel = window.log_mel
+        if self._spectrogram_is_due:
+            self._publish_spectrogram(window.log_mel)
+
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """Forget the log-mel: an event that starts with a look has the spectrogram of its first full window."""
+        del look
+        self._log_mel = None
 
     def on_refusal(self, refusal: Refusal) -> None:
         """Publish the AudioSet class that an unknown sound resembles most, at most every 10 s of sound."""
@@ -164,6 +172,14 @@ class StateTopics(Observer):
         self._publisher.publish_state(f"sound/{event.slug}", "ON" if starts else "OFF")
         (self._sounding.add if starts else self._sounding.discard)(event.slug)
         self._publisher.publish_state("sounding", "ON" if self._sounding else "OFF")
-        if starts and self._encode_spectrogram is not None and self._log_mel is not None:
-            picture = self._encode_spectrogram(self._log_mel)
-            self._publisher.publish_state("spectrogram", picture, encode_coarse_png(self._log_mel))
+        if not starts:
+            return
+        if self._log_mel is None:
+            self._spectrogram_is_due = True
+        else:
+            self._publish_spectrogram(self._log_mel)
+
+    def _publish_spectrogram(self, log_mel: LogMel) -> None:
+        self._spectrogram_is_due = False
+        if self._encode_spectrogram is not None:
+            self._publisher.publish_state("spectrogram", self._encode_spectrogram(log_mel), encode_coarse_png(log_mel))

@@ -124,10 +124,11 @@ def _run(
         states = _state_topics(publisher, config, bundle, levels)
         quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
         observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
-        classify = InferenceTimer(
-            settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
+        classify, classify_look = (
+            InferenceTimer(score, health.record_inference, load_shedding.record_inference)
+            for score in (settings.ensemble.classify_live, settings.ensemble.classify_look)
         )
-        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
+        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, classify_look)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
             pipeline.settings,

@@ -24,6 +24,11 @@ class Observers(Observer):
         for observer in self._observers:
             observer.on_window(window)
 
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.on_look(look)
+
     def on_refusal(self, refusal: Refusal) -> None:
         """See `Observer`."""
         for observer in self._observers:

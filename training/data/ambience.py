@@ -110,7 +110,7 @@ def _gate_maker(rate: int, length: int) -> Callable[[Path], tuple[float, list[_G
 
 
 def run_pipeline(
-    samples: Samples, bundle: Bundle, classify: Classify
+    samples: Samples, bundle: Bundle, classify: Classify, classify_look: Classify | None = None
 ) -> tuple[list[Event], Sequence[ClassifiedWindow]]:
     """Run the device's pipeline over samples, with the settings of a fresh install.
 
@@ -118,13 +118,14 @@ def run_pipeline(
         samples: shape (n,), int16, at the bundle's sample rate.
         bundle: labels, features, thresholds.
         classify: scores a window of live sound, from its samples.
+        classify_look: scores an early look; None for `classify`.
 
     Returns:
         Event messages, with times in seconds since the first sample; and the classified windows.
     """
     recorder = _WindowRecorder()
-    events = Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.sample_rate))
-    return list(events), recorder.windows
+    pipeline = Pipeline(Config(), bundle, classify, recorder, classify_look=classify_look)
+    return list(pipeline.run(_blocks(samples, bundle.sample_rate))), recorder.windows
 
 
 class _WindowRecorder(Observer):

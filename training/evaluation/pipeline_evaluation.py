@@ -105,13 +105,13 @@ def _scene_player(
     bundle: Bundle, negatives: tuple[tuple[int, Path], ...], config: SceneConfig, seed: tuple[int, int]
 ) -> Callable[[tuple[int, Clip]], tuple[bool, bool]]:
     """Return the function from a clip, with its number, to whether it was classified, and whether it was detected."""
-    rate, classify = bundle.sample_rate, Ensemble(bundle).classify_live
+    rate, ensemble = bundle.sample_rate, Ensemble(bundle)
     ambience = read_fold_ambience(negatives, rate)
 
     def play(numbered: tuple[int, Clip]) -> tuple[bool, bool]:
         number, clip = numbered
         scene = make_scene(clip, ambience, config, rate, np.random.default_rng((*seed, number)))
-        events, windows = run_pipeline(scene.samples, bundle, classify)
+        events, windows = run_pipeline(scene.samples, bundle, ensemble.classify_live, ensemble.classify_look)
         return _score_scene(scene, events, [window.start + bundle.window_length for window in windows], bundle)
 
     return play
@@ -119,10 +119,13 @@ def _scene_player(
 
 def _false_event_finder(bundle: Bundle) -> Callable[[Samples], list[str]]:
     """Return the function from ambience to the labels of the events that began in it."""
-    classify = Ensemble(bundle).classify_live
-    return lambda samples: [
-        event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"
-    ]
+    ensemble = Ensemble(bundle)
+
+    def find(samples: Samples) -> list[str]:
+        events, _ = run_pipeline(samples, bundle, ensemble.classify_live, ensemble.classify_look)
+        return [event.label for event in events if event.type == "start"]
+
+    return find
 
 
 def _score_scene(

@@ -72,6 +72,27 @@ def test_any_sound_is_on_while_one_event_is(peer, publisher, tmp_path):
         peer.until("earshot/balcony/sounding", state)
 
 
+def test_the_spectrogram_of_an_early_start_follows_with_its_full_window(peer, publisher, tmp_path):
+    """A look shows mostly what was before the sound: no picture of it, or of an earlier sound, is published."""
+
+    def window(level):
+        return ClassifiedWindow(
+            0, 0.0, np.zeros(9, np.int16), np.full((8, 4), level, np.float32), np.zeros(2, np.float32)
+        )
+
+    node = states(publisher, tmp_path)
+    node.on_window(window(-1.0))
+    node.on_look(window(0.0))
+    node.on_event(event("siren"))
+    peer.until("earshot/balcony/sound/siren", b"ON")
+    node.on_window(window(0.5))
+    peer.until("earshot/balcony/spectrogram", encode_png(window(0.5).log_mel))
+    node.on_window(window(1.0))
+    node.on_event(event("siren", end_time=1002.0))
+    peer.until("earshot/balcony/sound/siren", b"OFF")
+    assert peer.payloads("earshot/balcony/spectrogram") == [encode_png(window(0.5).log_mel)]
+
+
 def test_a_disabled_level_is_deleted(peer, publisher, tmp_path):
     """Without a sound level, the retained one of an earlier run is deleted."""
     peer.publish("earshot/balcony/level", b"{}", retain=True).wait_for_publish(5)

@@ -77,7 +77,7 @@ def test_a_short_recording_is_repeated():
 
 def use_network(monkeypatch, network):
     """Replace the networks of every bundle by a plain function: log-mel -> scores."""
-    ensemble = SimpleNamespace(classify_live=score_log_mel(FEATURES, network))
+    ensemble = SimpleNamespace(**dict.fromkeys(("classify_live", "classify_look"), score_log_mel(FEATURES, network)))
     monkeypatch.setattr("training.evaluation.pipeline_evaluation.Ensemble", lambda _: ensemble)
 
 
