@@ -23,7 +23,8 @@ from device.config.models import Config
 from device.detection.alarm_pattern import T3, T4, Cadence
 from device.model.bundle import load_bundle
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block, Event, Samples, WindowScores, to_int16
+from device.types import BLOCK_SECONDS, Block, Event, Samples, WindowScores
+from device.util.samples import to_int16
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000

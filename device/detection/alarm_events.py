@@ -1,17 +1,18 @@
 """Alarm events: starts and ends of the events of alarm patterns, from samples."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from uuid6 import uuid7
 
 from device.detection.alarm_pattern import T3, T4, Cadence, CadenceDetector, Match
+from device.detection.label_settings import LabelSettings
 from device.detection.tone_envelope import ToneEnvelope
-from device.types import AlarmPattern, Event, GateReason, Samples
+from device.types import Event, GateReason, Samples, SoundName
 
-_CADENCES: dict[AlarmPattern, Cadence] = {"smoke_alarm_t3": T3, "carbon_monoxide_alarm_t4": T4}
+_CADENCES: dict[str, Cadence] = {"smoke_alarm_t3": T3, "carbon_monoxide_alarm_t4": T4}
 _SEARCH_STEPS = 50
 """Steps between two searches: 0.5 s."""
 _SOUNDING_SECONDS = 9.0
@@ -53,24 +54,30 @@ class AlarmEvents:
 
     Args:
         sample_rate: Hz.
-        thresholds: agreement from which each pattern becomes an event, 0 to 1; a pattern without one is not searched.
+        settings: settings of all names. The threshold of a pattern is the least agreement; a pattern that is not among
+            the names is not searched.
     """
 
-    def __init__(self, sample_rate: int, thresholds: Mapping[AlarmPattern, float]) -> None:
+    def __init__(self, sample_rate: int, settings: LabelSettings) -> None:
+        self._sample_rate = sample_rate
+        self._settings = settings
         self._envelope = ToneEnvelope(sample_rate)
-        self._thresholds: dict[str, float] = {**thresholds}
-        self._detectors = {pattern: CadenceDetector(_CADENCES[pattern]) for pattern in thresholds}
+        cadences = {name: _CADENCES[name.label] for name in settings.thresholds if name.vocabulary == "pattern"}
+        self._detectors = {name: CadenceDetector(cadence) for name, cadence in cadences.items()}
         self._lasting = {
-            pattern: round(_LASTING_CYCLES * cadence.cycle_seconds * sample_rate)
-            for pattern, cadence in _CADENCES.items()
+            name: round(_LASTING_CYCLES * cadence.cycle_seconds * sample_rate) for name, cadence in cadences.items()
         }
+        self._ended_at: dict[SoundName, int] = {}
         detectors = self._detectors.values()
         self._lookahead = max((each.lookahead for each in detectors), default=0)
         self._kept = 2 * _SEARCH_STEPS + self._lookahead + max((each.history for each in detectors), default=0)
         self._part_length = _SEARCH_STEPS * self._envelope.hop_length
         self._sounding = round(_SOUNDING_SECONDS * sample_rate)
         self._waiting: list[Samples] = []
-        self._active: dict[AlarmPattern, _Alarm] = {}
+        self._next_position = self._part_start = self._sounding_until = self._origin = 0
+        self._steps = self._searched = self._kept
+        self._levels = np.zeros((self._kept, self._envelope.bands), np.float32)
+        self._active: dict[SoundName, _Alarm] = {}
         self._begin(0)
 
     def update(self, samples: Samples, position: int, moment: Moment) -> Iterator[Event]:
@@ -107,17 +114,8 @@ class AlarmEvents:
 
     def end_all(self, time_of: Callable[[int], float]) -> Iterator[Event]:
         """End the alarms that go on, at a break in the sound."""
-        for pattern in list(self._active):
-            yield self._end(pattern, time_of)
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Agreement from which each pattern becomes an event, by slug; a copy."""
-        return dict(self._thresholds)
-
-    def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the agreement from which a pattern becomes an event, from the next search on; any thread."""
-        self._thresholds[slug] = threshold
+        for name in list(self._active):
+            yield self._end(name, time_of)
 
     def _begin(self, position: int) -> None:
         """Begin again at a position: nothing before it is part of a pattern."""
@@ -134,41 +132,49 @@ class AlarmEvents:
     def _search(self, moment: Moment) -> Iterator[Event]:
         """Search the steps that have all steps after them that a group needs."""
         first, stop = self._steps - len(self._levels), self._steps - self._lookahead
-        for pattern, detector in self._detectors.items():
+        for name, detector in self._detectors.items():
             ends = range(max(self._searched, first + detector.history), stop)
             match = detector.search(self._levels, first, ends) if ends else None
-            if match is not None and match.agreement >= self._thresholds[pattern]:
-                yield from self._continue(pattern, match, moment)
-            elif pattern in self._active and self._next_position - self._active[pattern].end > self._lasting[pattern]:
-                yield self._end(pattern, moment.time_of)
+            if match is not None and match.agreement >= self._settings[name].threshold:
+                yield from self._continue(name, match, moment)
+            elif name in self._active and self._next_position - self._active[name].end > self._lasting[name]:
+                yield self._end(name, moment.time_of)
         self._searched = max(self._searched, stop)
 
-    def _continue(self, pattern: AlarmPattern, match: Match, moment: Moment) -> Iterator[Event]:
+    def _continue(self, name: SoundName, match: Match, moment: Moment) -> Iterator[Event]:
         """Start an alarm, or extend the one that goes on."""
         end, confidence, level = self._position(match.end), round(match.agreement, 4), moment.level_dbfs()
-        if alarm := self._active.get(pattern):
+        if alarm := self._active.get(name):
             event, alarm.end = alarm.event, end
             if confidence > event.confidence:
-                event = dataclasses.replace(event, confidence=confidence, scores={pattern: confidence})
+                event = dataclasses.replace(event, confidence=confidence, scores={name.label: confidence})
             alarm.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level))
+            return
+        if not self._may_start(name, self._position(match.start)):
             return
         event = Event(
             type="start",
             event_id=str(uuid7()),
-            label=pattern,
+            label=name.label,
             confidence=confidence,
-            scores={pattern: confidence},
+            scores={name.label: confidence},
             start_time=moment.time_of(self._position(match.start)),
             end_time=None,
             level_dbfs=level,
             gate=moment.gate or "level",
             vocabulary="pattern",
         )
-        self._active[pattern] = _Alarm(event, end)
+        self._active[name] = _Alarm(event, end)
         yield event
 
-    def _end(self, pattern: AlarmPattern, time_of: Callable[[int], float]) -> Event:
-        alarm = self._active.pop(pattern)
+    def _may_start(self, name: SoundName, start: int) -> bool:
+        """Return whether a pattern may become an event: its switch is on, and its cool-down is over."""
+        setting, ended_at = self._settings[name], self._ended_at.get(name)
+        return setting.enabled and (ended_at is None or start >= ended_at + setting.cooldown * self._sample_rate)
+
+    def _end(self, name: SoundName, time_of: Callable[[int], float]) -> Event:
+        alarm = self._active.pop(name)
+        self._ended_at[name] = alarm.end
         return dataclasses.replace(alarm.event, type="end", end_time=time_of(alarm.end))
 
     def _position(self, step: int) -> int:

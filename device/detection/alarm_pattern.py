@@ -69,7 +69,8 @@ class Cadence:
         gaps = [(start - gap, start) for start in starts] + [(0.0, gap)]
         outside = [(starts[0] - gap - pulse, starts[0] - gap), (gap, gap + pulse)]
         edges = np.array([(begin + guard, end - guard) for begin, end in pulses + gaps + outside])
-        return np.rint(edges / STEP_SECONDS).astype(np.int64)
+        steps: NDArray[np.int64] = np.rint(edges / STEP_SECONDS).astype(np.int64)
+        return steps
 
 
 T3 = Cadence(3, 0.5, 0.5, 1.5)

@@ -73,7 +73,7 @@ def test_an_unknown_label_in_the_config_is_reported(labels):
     assert "events.thresholds.owl" in error
 
 
-def test_a_bundle_of_format_1_has_labels_alone(format_1_path, capsys):
-    """Without the AudioSet network, only labels are listed."""
+def test_a_bundle_of_format_1_has_no_classes(format_1_path, capsys):
+    """Without the AudioSet network, labels and alarm patterns are listed."""
     assert main(["labels", "--set", f"model.bundle={format_1_path}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert len(capsys.readouterr().out.splitlines()) == 10 + 2

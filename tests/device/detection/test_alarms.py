@@ -8,11 +8,19 @@ import pytest
 from device.config.models import EventsConfig
 from device.detection.alarm_events import AlarmEvents, Moment
 from device.detection.alarm_pattern import T3, T4, Cadence
-from device.types import to_int16
+from device.detection.label_settings import LabelSetting, LabelSettings
+from device.detection.vocabulary import pattern_thresholds
+from device.util.samples import to_int16
 
 RATE = 16000
 NOISE = np.random.default_rng(0).normal(0, 0.003, 60 * RATE)
 PATTERNS = {"smoke_alarm_t3": T3, "carbon_monoxide_alarm_t4": T4}
+
+
+def make_alarms(patterns=None):
+    """Return the search for the patterns of the config, or for others, with their thresholds."""
+    config = EventsConfig() if patterns is None else EventsConfig(alarm_patterns=patterns)
+    return AlarmEvents(RATE, LabelSettings(pattern_thresholds(config), 0.0))
 
 
 def beeps(
@@ -28,7 +36,7 @@ def beeps(
 
 def run(signal, *, block=480, alarms=None, gate="level"):
     """Return the events of a signal, with times from its start."""
-    alarms = alarms or AlarmEvents(RATE, EventsConfig().alarm_patterns)
+    alarms = alarms or make_alarms()
     samples, time_of = to_int16(signal), lambda position: position / RATE
     moment = Moment(time_of, lambda: -20.0, gate)
     parts = range(0, len(samples), block)
@@ -99,7 +107,7 @@ def test_the_length_of_blocks_makes_no_difference(block):
 
 def test_an_alarm_goes_on_after_lost_sound():
     """A gap of lost sound within an alarm makes no second event."""
-    alarms, events = AlarmEvents(RATE, EventsConfig().alarm_patterns), []
+    alarms, events = make_alarms(), []
     samples = to_int16(beeps(T3, 40))
     moment = Moment(lambda position: position / RATE, lambda: -20.0, "level")
     for at in range(0, len(samples), 480):
@@ -115,9 +123,19 @@ def test_nothing_is_searched_while_the_gate_is_shut():
 
 def test_a_pattern_can_be_turned_off():
     """A pattern without a threshold in the config becomes no event; the threshold of the other one can change."""
-    alarms = AlarmEvents(RATE, {"smoke_alarm_t3": 0.8})
+    alarms = make_alarms({"smoke_alarm_t3": 0.8})
     assert run(beeps(T4, 20), alarms=alarms) == []
-    alarms = AlarmEvents(RATE, {"smoke_alarm_t3": 0.8})
-    alarms.set_threshold("smoke_alarm_t3", 1.01)
-    assert run(beeps(T3, 20), alarms=alarms) == []
-    assert run(beeps(T3, 20), alarms=AlarmEvents(RATE, {})) == []
+    settings = LabelSettings(pattern_thresholds(EventsConfig()), 0.0)
+    settings.change("smoke_alarm_t3", LabelSetting(1.01, 0.0))
+    assert run(beeps(T3, 20), alarms=AlarmEvents(RATE, settings)) == []
+    assert run(beeps(T3, 20), alarms=make_alarms({})) == []
+
+
+def test_a_switch_and_a_cool_down_apply():
+    """A pattern that is switched off starts no event, and one that cools down starts no other."""
+    signal = np.concatenate([beeps(T3, 14), NOISE[: 20 * RATE], beeps(T3, 14)])
+    for cooldown, enabled, count in ((0.0, True, 2), (60.0, True, 1), (0.0, False, 0)):
+        settings = LabelSettings(pattern_thresholds(EventsConfig()), 0.0)
+        settings.change("smoke_alarm_t3", LabelSetting(0.8, cooldown, enabled))
+        events = run(signal, alarms=AlarmEvents(RATE, settings))
+        assert [event.type for event in events] == ["start", "end"] * count
