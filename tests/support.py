@@ -59,6 +59,11 @@ class Mosquitto:
         self._process = subprocess.Popen([program, "-c", self._config], stdout=self._log, stderr=self._log)
         wait_until(self._accepts_connections, 10, "the broker's start")
 
+    @property
+    def pid(self):
+        """The broker's process id."""
+        return self._process.pid
+
     def stop(self):
         """Stop the broker with SIGTERM."""
         if self._process is not None:

@@ -7,7 +7,8 @@ import numpy as np
 from device.audio.chunk_queue import Chunk
 from device.audio.resampling import BlockSplitter, Resampler
 from device.audio.stream_clock import StreamClock
-from device.types import Block, Samples, to_float
+from device.types import Block, Samples
+from device.util.samples import to_float
 
 
 class BlockStream:
@@ -51,25 +52,26 @@ class BlockStream:
         self._resampler, self._splitter = Resampler(self._rate, self._sample_rate), BlockSplitter(self._sample_rate)
 
     def feed(self, chunk: Chunk) -> Iterator[Block]:
-        """Yield the blocks that the next chunk completes."""
+        """Yield the blocks that the next chunk completes; the last one ends the read."""
         data = self._continue_at(chunk)
         sample_bytes = 2 * self._channels
         whole = len(data) // sample_bytes * sample_bytes
         self._partial_sample = data[whole:]
-        samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
+        samples = np.frombuffer(data, "<i2", whole // 2).reshape(-1, self._channels)
         self.channel_samples = samples[:, self._columns] if self._columns else samples
-        for block in self._splitter.feed(self._resampler.feed(to_float(self.channel_samples))):
-            yield self._next_block(block)
+        pieces = self._splitter.feed(self._resampler.feed(to_float(self.channel_samples)))
+        for number, piece in enumerate(pieces, 1):
+            yield self._next_block(piece, ends_read=number == len(pieces))
 
     def flush(self) -> Iterator[Block]:
         """Yield the last blocks when the sound has ended; the last one is padded with zeros."""
         for samples in self._splitter.feed(self._resampler.flush()) + self._splitter.flush():
             yield self._next_block(samples)
 
-    def _next_block(self, samples: Samples) -> Block:
-        block = Block(samples, self._position, self._clock.time_of((self._position - self._start) / self._sample_rate))
-        self._position = block.end
-        return block
+    def _next_block(self, samples: Samples, *, ends_read: bool = True) -> Block:
+        position, self._position = self._position, self._position + len(samples)
+        time = self._clock.time_of((position - self._start) / self._sample_rate)
+        return Block(samples, position, time, ends_read)
 
     def _continue_at(self, chunk: Chunk) -> bytes:
         """Return the bytes to convert, from a whole sample on. After lost sound, the position jumps by its length."""

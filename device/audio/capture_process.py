@@ -19,6 +19,8 @@ from device.util.supervised_thread import SupervisedThread
 
 _LOGGER = logging.getLogger(__name__)
 
+_BUFFER_BYTES = 1 << 17
+"""Buffer of the pipe, bytes: larger than a packet, so that one call of the system reads it."""
 _MOST_CHANNELS, _HIGHEST_RATE = 64, 768_000
 _PROGRAM = ("-m", "device.audio.capture_worker")
 
@@ -64,9 +66,10 @@ class CaptureProcess:
         self.server_source: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
-        """Start the process. If the system admits no further one, `header` returns that."""
+        """Start the process, unless it runs. If the system admits no further one, `header` returns that."""
         try:
-            self._start()
+            if self._process is None:
+                self._start()
         except (OSError, RuntimeError) as error:
             message = f"the capture process cannot be started ({error}). Close other programs on this machine"
             self._header.put({"state": "busy", "message": message})
@@ -83,20 +86,26 @@ class CaptureProcess:
         # stderr is discarded: PortAudio prints each failure there, and the header contains the reason.
         self._process = subprocess.Popen(
             self._capture.command,
+            bufsize=_BUFFER_BYTES,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
-            pipe.write(self._capture.request)
+        if self._capture.request:  # its end shows the program that it is complete
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+                pipe.write(self._capture.request)
+        else:
+            os.set_blocking(self._process.stdin.fileno(), False)
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.kill()  # it has no state to save, and PortAudio may hang
             self._process.wait()
+            assert self._process.stdin is not None
+            self._process.stdin.close()
         self._thread.stop()
 
     def header(self, stop: threading.Event | None = None) -> dict[str, Any]:
@@ -112,6 +121,17 @@ class CaptureProcess:
             return self._without_channel(header)
         self._chunks.maximum_bytes = round(self._queue_seconds * 2 * header["channels"] * header["sample_rate"])
         return header
+
+    def set_reads_per_packet(self, reads: int) -> None:
+        """Set the number of reads that are sent together; returns at once. A process that has ended ignores it.
+
+        Args:
+            reads: 1 to 255.
+        """
+        stdin = None if self._process is None else self._process.stdin
+        if stdin is not None and not stdin.closed:
+            with contextlib.suppress(OSError):
+                os.write(stdin.fileno(), bytes([reads]))
 
     def _wait_for_header(self, stop: threading.Event | None) -> dict[str, Any]:
         deadline = time.monotonic() + self._kind.open_seconds

@@ -7,11 +7,11 @@ started again, and a new process lists the microphones that are plugged in now. 
 (device/audio/microphone_source.py) and starts it again when it ends or stalls.
 
 The output consists of packets (device/audio/packets.py). If the microphone cannot be opened, the header contains
-`state` and `message`, and the program ends.
+`state` and `message`, and the program ends. Each byte on standard input sets the reads of a packet.
 """
 
+import ctypes
 import os
-import queue
 import sys
 import threading
 import time
@@ -29,7 +29,8 @@ from device.audio.devices import (
     equal_matches,
     list_devices,
 )
-from device.audio.packets import Packet, encode_line
+from device.audio.packet_writer import PacketWriter, prepare_pipe
+from device.audio.packets import encode_line
 from device.audio.sound_server import recorded_source
 from device.audio.worker import exit_with_parent, write
 from device.errors import UnavailableError
@@ -37,52 +38,36 @@ from device.util.native_stderr import silent_stderr
 
 READ_SECONDS = 0.12
 """Sound of one read, s."""
-_WAITING_READS = 80
-"""Reads that may wait for the pipe."""
-_SERVER_SECONDS = 10.0
-"""Time between two questions to the sound server, s."""
+_SERVER_SECONDS = 60.0
+"""Time between two questions to the sound server, s. Each takes 12 ms of CPU time, in a process of its own."""
+_FIRST_SERVER_SECONDS = 5.0
+"""The same until the sound server has listed the stream, s."""
+_CHECK_SECONDS = 1.0
+"""Time between two checks that PortAudio still runs, s."""
 _REFUSED_FORMATS = {-9997, -9998, -9994}
 """PortAudio's errors for a sample rate, a number of channels, and a sample format that the hardware does not have."""
 
 
-class Recording:
-    """Reads of an open microphone, on their way from PortAudio's thread to the pipe.
-
-    Args:
-        overflow_flag: PortAudio's flag for lost input.
-    """
-
-    def __init__(self, overflow_flag: int) -> None:
-        self._overflow_flag = overflow_flag
-        self._has_lost = False
-        self.packets: queue.Queue[Packet] = queue.Queue(_WAITING_READS)
-
-    def add(self, samples: bytes, flags: int) -> None:
-        """Add a read; never waits. A read without a place is lost, and the next packet reports it.
-
-        Args:
-            samples: interleaved int16.
-            flags: PortAudio's status flags.
-        """
-        self._has_lost |= bool(flags & self._overflow_flag)
-        try:
-            self.packets.put_nowait(Packet(samples, self._has_lost))
-            self._has_lost = False
-        except queue.Full:
-            self._has_lost = True
-
-
 def _open(
-    portaudio: Any, pyaudio: ModuleType, device: InputDevice, recording: Recording, counts: Sequence[int]
+    portaudio: Any, pyaudio: ModuleType, device: InputDevice, writer: PacketWriter, counts: Sequence[int]
 ) -> tuple[Any, int, int]:
     """Open with the first channel count and rate that the hardware accepts; return stream, rate, channels.
 
     Raises:
         UnavailableError: the hardware accepts none.
     """
+    has_thread_state = False
 
     def callback(samples: bytes, _frames: int, _times: Any, flags: int) -> tuple[None, int]:
-        recording.add(samples, flags)
+        nonlocal has_thread_state
+        if not has_thread_state:
+            # Without a reference of its own, PortAudio's thread has its state made and freed for every read.
+            ctypes.pythonapi.PyGILState_Ensure()
+            has_thread_state = True
+        try:
+            writer.add(samples, flags)
+        except BrokenPipeError:
+            os._exit(0)  # the daemon has ended; the teardown of PortAudio may hang
         return None, pyaudio.paContinue
 
     errors: list[OSError] = []
@@ -122,7 +107,7 @@ def open_fault(name: str, errors: Sequence[OSError]) -> str:
     return f"microphone {name!r} cannot be opened ({others[-1]}). Close other programs that record from it"
 
 
-def _report_source(packets: "queue.Queue[Packet]") -> None:
+def _report_source(writer: PacketWriter) -> None:
     """Report the source of the sound server, on a thread of its own, at the start and when it changes."""
 
     def watch() -> None:
@@ -130,11 +115,21 @@ def _report_source(packets: "queue.Queue[Packet]") -> None:
         while True:
             source = recorded_source(os.getpid())
             if source != reported and source is not None:
-                packets.put(Packet(server_source=source))
+                writer.report_source(source)
                 reported = source
-            time.sleep(_SERVER_SECONDS)
+            time.sleep(_SERVER_SECONDS if reported else min(_FIRST_SERVER_SECONDS, _SERVER_SECONDS))
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _obey(writer: PacketWriter) -> None:
+    """Set the reads of a packet to each byte on standard input, on a thread of its own."""
+
+    def read() -> None:
+        while reads := os.read(sys.stdin.fileno(), 1):
+            writer.reads_per_packet = max(1, reads[0])
+
+    threading.Thread(target=read, daemon=True).start()
 
 
 def channel_counts(device: InputDevice, highest: int) -> tuple[int, ...]:
@@ -161,7 +156,7 @@ def main(name: str, deaf: Sequence[str], highest: int = 0) -> None:
         highest: highest channel that is used, counted from 1; 0 if any will do.
 
     Raises:
-        OSError: the microphone is gone.
+        OSError: PortAudio has stopped, or delivers reads without a sample.
     """
     exit_with_parent()
     import pyaudio
@@ -175,42 +170,30 @@ def main(name: str, deaf: Sequence[str], highest: int = 0) -> None:
         message = f"no microphone matches audio.device {name!r}. Plug it in, or set another; found: {found}"
         write(encode_line({"state": "missing", "message": message}))
         return
-    recording = Recording(pyaudio.paInputOverflow)
+    prepare_pipe(sys.stdout.fileno())
+    writer = PacketWriter(pyaudio.paInputOverflow, sys.stdout.fileno())
     try:
         counts = channel_counts(device, highest)
-        stream, rate, channels = _open(portaudio, pyaudio, device, recording, counts)
+        stream, rate, channels = _open(portaudio, pyaudio, device, writer, counts)
         served = None if device.is_hardware or not highest else recorded_source(os.getpid())
         if served is not None and served["channels"] != channels:
             stream.close()
-            recording = Recording(pyaudio.paInputOverflow)
-            stream, rate, channels = _open(portaudio, pyaudio, device, recording, (served["channels"],))
+            writer = PacketWriter(pyaudio.paInputOverflow, sys.stdout.fileno())
+            stream, rate, channels = _open(portaudio, pyaudio, device, writer, (served["channels"],))
     except UnavailableError as error:
         write(encode_line({"state": "busy", "message": str(error)}))
         return
     header = {"sample_rate": rate, "channels": channels, "identity": device.identity}
     header["matches"] = equal_matches(devices, name, device)
-    write(encode_line({**asdict(device), **header}))
+    writer.begin({**asdict(device), **header})
     if not device.is_hardware:
-        _report_source(recording.packets)
-    _copy(stream, recording)
-
-
-def _copy(stream: Any, recording: Recording) -> None:
-    """Copy packets to the pipe.
-
-    Raises:
-        OSError: PortAudio has stopped, or delivers reads without a sample.
-    """
-    while True:
-        try:
-            packet = recording.packets.get(timeout=1.0)
-        except queue.Empty:
-            if not stream.is_active():
-                raise OSError("PortAudio ended") from None
-            continue
-        if not packet.samples and packet.server_source is None:
+        _report_source(writer)
+    _obey(writer)
+    while stream.is_active():
+        if writer.is_empty:
             raise OSError("empty reads")
-        write(packet.encode())
+        time.sleep(_CHECK_SECONDS)
+    raise OSError("PortAudio ended")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open the source, s. The last one is repeated without end."""
 _LOST_SECONDS = 1.0
 """Time between two `SourceLost` items while there is no sound, s."""
+_QUIET_READS = 2
+"""Reads that the capture process sends together while nothing sounds: 0.24 s."""
 
 
 class CapturedSource(LiveSource):
@@ -31,6 +33,7 @@ class CapturedSource(LiveSource):
         queue_seconds: sound that may wait for the reader, s.
         stop: when set, the source ends.
         on_state: receives each change of the state, with a message for a person.
+        running: capture process that has started already; the iteration reads and ends it.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class CapturedSource(LiveSource):
         queue_seconds: float,
         stop: threading.Event,
         on_state: Callable[[SourceState, str], None] | None,
+        running: CaptureProcess | None = None,
     ) -> None:
         super().__init__(sample_rate, stop, on_state)
         self._capture, self._command = capture, capture.command
@@ -48,26 +52,44 @@ class CapturedSource(LiveSource):
         self._queue_seconds = queue_seconds
         self._last_block_seconds = 0.0
         self._diagnoses: dict[tuple[str, int], SignalDiagnosis] = {}
+        self._running = running
+        self._is_quiet = False
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: iteration ends the capture process."""
 
+    def set_quiet(self, quiet: bool) -> None:
+        """Set whether nothing sounds: blocks then arrive twice as many at a time, so that all threads wake less often.
+
+        Used from the thread of the iteration. A stream ignores it.
+        """
+        if quiet != self._is_quiet:
+            self._is_quiet = quiet
+            self._set_reads()
+
+    def _set_reads(self) -> None:
+        if self._running is not None:
+            self._running.set_reads_per_packet(_QUIET_READS if self._is_quiet else 1)
+
     def __iter__(self) -> Iterator[Block | SourceLost]:
         """Yield blocks until `stop` is set, and a `SourceLost` about every second while there is no sound."""
-        failures = 0
+        failures, running = 0, self._running
         while not self._stop.is_set():
             command = self._next_command()
-            with CaptureProcess(replace(self._capture, command=command), self._queue_seconds) as capture:
+            with running or CaptureProcess(replace(self._capture, command=command), self._queue_seconds) as capture:
                 header = capture.header(self._stop)
                 if self._stop.is_set():
                     return
                 if "state" in header:
                     self._report_state(header["state"], header["message"])
                 else:
+                    self._running = capture
+                    self._set_reads()
                     opened = time.monotonic()
                     yield from self._read_blocks(capture, header)
                     if self._last_block_seconds - opened >= self._kind.steady_seconds:
                         failures = 0
+            running = self._running = None
             yield from self._pause(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
             failures += 1
 

@@ -4,7 +4,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from device.audio.capture_process import CaptureProcess
+from device.audio.devices import MICROPHONE
 from device.audio.file_source import FileSource
 from device.audio.files import sound_files
 from device.audio.microphone_source import MicrophoneSource
@@ -14,7 +17,8 @@ from device.audio.stream_source import StreamSource
 from device.config.models import AudioConfig
 from device.config.secrets import read_stream_url
 
-MICROPHONE, STANDARD_INPUT = "mic", "-"
+STANDARD_INPUT = "-"
+"""Value of `--input` for standard input."""
 Source = MicrophoneSource | StreamSource | FileSource | StdinSource
 
 
@@ -42,6 +46,7 @@ def make_source(
     sample_rate: int,
     stop: threading.Event,
     on_state: Callable[[SourceState, str], None],
+    capture: CaptureProcess | None = None,
 ) -> Source:
     """Make the source of a run.
 
@@ -51,22 +56,22 @@ def make_source(
         sample_rate: sample rate of the blocks, Hz.
         stop: when set, the source ends.
         on_state: receives each change of the state, with a message for a person.
+        capture: see `MicrophoneSource`.
 
     Raises:
         InputError: the folder contains no sound file.
         ConfigError: the address of the stream has a fault.
     """
     if options.name == MICROPHONE:
-        device = audio.device if audio.source == "microphone" else read_stream_url(audio)
-        make = MicrophoneSource if audio.source == "microphone" else StreamSource
-        return make(
-            device,
-            sample_rate,
-            channels=audio.channels,
-            queue_seconds=audio.queue_seconds,
-            stop=stop,
-            on_state=on_state,
-        )
+        common: dict[str, Any] = {
+            "channels": audio.channels,
+            "queue_seconds": audio.queue_seconds,
+            "stop": stop,
+            "on_state": on_state,
+        }
+        if audio.source == "microphone":
+            return MicrophoneSource(audio.device, sample_rate, capture=capture, **common)
+        return StreamSource(read_stream_url(audio), sample_rate, **common)
     if options.name == STANDARD_INPUT:
         return StdinSource(
             options.rate or sample_rate,

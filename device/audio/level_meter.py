@@ -8,7 +8,7 @@ from device.audio.block_stream import BlockStream
 from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
 from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis, SourceState
-from device.types import level_dbfs
+from device.util.samples import level_dbfs
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class MicrophoneSource(CapturedSource):
         queue_seconds: sound that may wait for the reader, s.
         stop: when set, the source ends.
         on_state: receives each change of the state, with a message for a person.
+        capture: capture process for `device` that has started already; the iteration reads and ends it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class MicrophoneSource(CapturedSource):
         queue_seconds: float,
         stop: threading.Event,
         on_state: Callable[[SourceState, str], None] | None = None,
+        capture: CaptureProcess | None = None,
     ) -> None:
         super().__init__(
             Capture(capture_command(device, channels), MICROPHONE, channels),
@@ -46,6 +48,7 @@ class MicrophoneSource(CapturedSource):
             queue_seconds=queue_seconds,
             stop=stop,
             on_state=on_state,
+            running=capture,
         )
         self._device = device
         self._deaf: list[str] = []

@@ -87,6 +87,11 @@ class Config(Section):
         return value
 
     @property
+    def page_url(self) -> str | None:
+        """Address of the page, as the device publishes it; None without one."""
+        return self.home_assistant.page_url or self.web.url
+
+    @property
     def node(self) -> str:
         """`node_id`, or the host's name."""
         return self.node_id or socket.gethostname().split(".")[0] or "earshot"

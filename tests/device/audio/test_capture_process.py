@@ -9,9 +9,8 @@ from support import wait_until
 
 from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
-from device.audio.capture_worker import Recording, open_fault
+from device.audio.capture_worker import open_fault
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.packets import Packet
 from device.types import SourceLost
 from device.util.supervised_thread import THREADS
 
@@ -103,18 +102,6 @@ def test_an_overflow_is_counted_and_published_as_lost_audio(monkeypatch):
     (gap,) = [later.position - earlier.end for earlier, later in pairwise(items) if later.position != earlier.end]
     assert source.lost_samples == gap
     assert gap / RATE == pytest.approx(1.2, abs=0.1)
-
-
-def test_portaudio_s_overflow_flag_reaches_the_packet():
-    """The flag, and a read that found no place in the queue, mark the next packet that is sent."""
-    recording = Recording(overflow_flag=2)
-    for number in range(80):
-        recording.add(b"%02d" % number, 2 if number == 1 else 0)
-    recording.add(b"xx", 0)
-    packets = [recording.packets.get_nowait() for _ in range(80)]
-    assert [packet.after_loss for packet in packets[:3]] == [False, True, False]
-    recording.add(b"yy", 0)
-    assert recording.packets.get_nowait() == Packet(b"yy", after_loss=True)
 
 
 def test_each_error_of_portaudio_has_its_cure():

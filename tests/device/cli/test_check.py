@@ -19,7 +19,8 @@ from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
-STATES = ["status", "health", "listening", "sound", "threshold", "spectrogram", "unknown", "level"]
+LABEL_STATES = ["sound", "threshold", "cooldown", "enabled"]
+STATES = ["status", "health", "listening", "sounding", "today", *LABEL_STATES, "spectrogram", "unknown", "level"]
 PUBLISHED = ["event", "backlog", *STATES, "discovery"]
 TOPICS = [*(f"publish {kind}" for kind in PUBLISHED), "receive commands", "receive birth"]
 BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close other programs that record from it"}
