@@ -7,7 +7,7 @@
 
 _shtab_earshot_clips_subparsers=(list play export purge)
 _shtab_earshot_config_subparsers=(explain schema)
-_shtab_earshot_subparsers=(run classify gate events history level diary devices check forget listen labels clips web notify config)
+_shtab_earshot_subparsers=(run classify gate events history level diary devices check forget listen bench labels clips web notify config)
 
 _shtab_earshot_run_option_strings=(-h --help -c --config -q --quiet --set --input --input-rate --speed --exit-at-end --trace)
 _shtab_earshot_classify_option_strings=(-h --help -c --config -q --quiet --set --json --bundle --windows)
@@ -20,6 +20,7 @@ _shtab_earshot_devices_option_strings=(-h --help -c --config -q --quiet --json -
 _shtab_earshot_check_option_strings=(-h --help -c --config -q --quiet --set --json --report)
 _shtab_earshot_forget_option_strings=(-h --help -c --config -q --quiet --set)
 _shtab_earshot_listen_option_strings=(-h --help -c --config -q --quiet --set --input)
+_shtab_earshot_bench_option_strings=(-h --help -c --config -q --quiet --set --json)
 _shtab_earshot_labels_option_strings=(-h --help -c --config -q --quiet --set --json --search)
 _shtab_earshot_clips_list_option_strings=(-h --help --json)
 _shtab_earshot_clips_play_option_strings=(-h --help)
@@ -64,6 +65,8 @@ _shtab_earshot_forget___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_listen__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_listen___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_listen___input_COMPGEN=_shtab_compgen_files
+_shtab_earshot_bench__c_COMPGEN=_shtab_compgen_files
+_shtab_earshot_bench___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_labels__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_labels___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_clips_export_pos_0_COMPGEN=_shtab_compgen_dirs
@@ -80,7 +83,7 @@ _shtab_earshot_run___speed_choices=(realtime max)
 _shtab_earshot_history___by_choices=(hour day)
 _shtab_earshot_clips_pos_0_choices=(list play export purge)
 _shtab_earshot_config_pos_0_choices=(explain schema)
-_shtab_earshot_pos_0_choices=(run classify gate events history level diary devices check forget listen labels clips web notify config)
+_shtab_earshot_pos_0_choices=(run classify gate events history level diary devices check forget listen bench labels clips web notify config)
 
 _shtab_earshot_run__h_nargs=0
 _shtab_earshot_run___help_nargs=0
@@ -140,6 +143,11 @@ _shtab_earshot_listen__h_nargs=0
 _shtab_earshot_listen___help_nargs=0
 _shtab_earshot_listen__q_nargs=0
 _shtab_earshot_listen___quiet_nargs=0
+_shtab_earshot_bench__h_nargs=0
+_shtab_earshot_bench___help_nargs=0
+_shtab_earshot_bench__q_nargs=0
+_shtab_earshot_bench___quiet_nargs=0
+_shtab_earshot_bench___json_nargs=0
 _shtab_earshot_labels__h_nargs=0
 _shtab_earshot_labels___help_nargs=0
 _shtab_earshot_labels__q_nargs=0

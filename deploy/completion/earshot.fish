@@ -50,7 +50,7 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
+set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen bench labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
 set -g _shtab_earshot_opts_with_value --bundle --by --config --from --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
 
 complete -c earshot -e
@@ -143,6 +143,12 @@ complete -c earshot -n '_shtab_earshot_using listen' -s c -l config -xka "(__fis
 complete -c earshot -n '_shtab_earshot_using listen' -s q -l quiet -d 'log warnings only'
 complete -c earshot -n '_shtab_earshot_using listen' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using listen' -l input -xka "(__fish_complete_path (commandline -ct))" -d 'source of the sound (default: mic)'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a bench -d 'Measure what listening costs on this machine, as a table to send in.'
+complete -c earshot -n '_shtab_earshot_using bench' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using bench' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using bench' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using bench' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using bench' -l json -d 'print one JSON object per line'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a labels -d 'List the bundle'"'"'s labels and the AudioSet classes, with their thresholds.'
 complete -c earshot -n '_shtab_earshot_using labels' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using labels' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

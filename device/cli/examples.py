@@ -40,6 +40,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot level street.wav --json", "print them as one object, for a program"),
         ("earshot level calibrate --spl 94", "calibrate the microphone with a calibrator of 94 dB on it"),
     ),
+    "earshot bench": (
+        ("earshot bench", "print the costs of this machine as a table"),
+        ("earshot bench --set model.bundle=/opt/earshot/models/urbansound8k-light", "measure the light bundle"),
+    ),
     "earshot diary": (
         ("earshot diary", "write the last seven days into the folder diary"),
         ("earshot diary --from 2026-11-01 --to 2026-12-01 --output november", "write a month into another folder"),

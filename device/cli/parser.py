@@ -55,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
     _add_input(listen)
+    commands.add("bench", "measure what listening costs on this machine, as a table to send in", _setting(), _as_json())
     text = "list the bundle's labels and the AudioSet classes, with their thresholds"
     labels = commands.add("labels", text, _setting(), _as_json())
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")

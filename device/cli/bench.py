@@ -1,0 +1,117 @@
+"""`earshot bench`: what listening costs on this machine, as a table that can be sent in for docs/hardware.md."""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from device.audio.resampling import BlockSplitter
+from device.cli.output import print_json, print_note
+from device.config.loader import load_config
+from device.config.models import Config
+from device.errors import EXIT_DONE
+from device.model.bundle import Bundle
+from device.model.classifier import runtime_name
+from device.model.ensemble import Ensemble
+from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
+from device.pipeline import Pipeline
+from device.service.runtime import open_bundle
+from device.types import Block, Samples
+from device.util.samples import to_int16
+
+_WINDOWS = 15
+"""Windows in a measurement of a network. The median counts, so other programs disturb little."""
+_QUIET_SECONDS = 20
+"""Length of the quiet sound, s."""
+_QUIET_ROOM = 1e-4
+"""RMS of the quiet sound, full scale 1: -80 dBFS."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, and print a table or JSON; return the exit code."""
+    config = load_config(arguments.config, overrides=arguments.set)
+    started = time.perf_counter()
+    bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
+    load_seconds = time.perf_counter() - started
+    print_note("measures for some seconds. Stop `earshot run` and other programs first: sudo systemctl stop earshot")
+    figures = dict(_figures(config, bundle, ensemble)) | {"load of the bundle, s": round(load_seconds, 2)}
+    machine = _machine(config, bundle)
+    if arguments.json:
+        print_json({"machine": machine, "figures": figures})
+        return EXIT_DONE
+    for title, rows in (("machine", machine), ("measured", figures)):
+        print(f"| {title} | |\n| --- | --- |")
+        for name, value in rows.items():
+            print(f"| {name} | {'unknown' if value is None else value} |")
+        print()
+    return EXIT_DONE
+
+
+def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tuple[str, float | None]]:
+    """Yield the name of each figure, with its value."""
+    random = np.random.default_rng(0)
+    quiet = to_int16(random.normal(0.0, _QUIET_ROOM, _QUIET_SECONDS * bundle.sample_rate))
+    yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble, quiet)
+    window = to_int16(random.normal(0.0, 0.1, bundle.window_length))
+    for name, network in ensemble.networks.items():
+        log_mel = network.log_mel(window)
+        yield f"{name}: log-mel of a window, ms", _median_ms(partial(network.log_mel, window))
+        yield f"{name}: inference of a window, ms", _median_ms(partial(network.outputs, log_mel))
+    yield "a window by all networks, ms", _median_ms(lambda: ensemble.classify_by_all(window))
+    yield "memory, MB", memory_mb()
+    yield "temperature afterwards, °C", temperature_celsius()
+
+
+def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble, samples: Samples) -> float:
+    """Return the CPU time of gate and pipeline for a second of quiet sound, ms, without a probe."""
+    gate = config.gate.model_copy(update={"probe_seconds": None})
+    pipeline = Pipeline(config.model_copy(update={"gate": gate}), bundle, ensemble.classify_live)
+    rate, splitter = bundle.sample_rate, BlockSplitter(bundle.sample_rate)
+    length = splitter.block_length
+    blocks = (Block(block, n * length, n * length / rate) for n, block in enumerate(splitter.feed(samples)))
+    started = time.process_time()
+    for _ in pipeline.run(blocks):
+        pass
+    return round((time.process_time() - started) / (len(samples) / rate) * 1e3, 2)
+
+
+def _median_ms(work: Callable[[], Any]) -> float:
+    """Return the median time of some runs, ms; the first one, which fills the caches, does not count."""
+    times = []
+    for _ in range(_WINDOWS + 1):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return round(statistics.median(times[1:]) * 1e3, 2)
+
+
+def _machine(config: Config, bundle: Bundle) -> dict[str, Any]:
+    """Return what the figures depend on. It contains no name, address or serial number."""
+    throttled = throttling()
+    return {
+        "model": _model(),
+        "cores": os.cpu_count(),
+        "threads of a network": config.model.threads,
+        "load, 1 minute": round(os.getloadavg()[0], 2),
+        "throttled": "unknown" if throttled is None else "yes" if any(vars(throttled).values()) else "no",
+        "runtime": runtime_name(),
+        "numpy": np.__version__,
+        "bundle": str(bundle),
+        **versions(),
+    }
+
+
+def _model(tree: Path = Path("/proc/device-tree/model"), cpus: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the model of a Pi, else of the processor."""
+    if tree.exists():
+        return tree.read_text(errors="replace").strip("\0 \n")
+    lines = cpus.read_text(errors="replace").splitlines() if cpus.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
+    return next(names, platform.machine())

@@ -1,0 +1,45 @@
+"""Tests of `earshot bench`: what the table contains, not how fast this machine is."""
+
+import json
+
+import pytest
+from tiny_bundle import write_tiny_bundle
+
+from device.cli.bench import _model
+from device.cli.main import main
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Return the option for a tiny bundle of two networks."""
+    return f"model.bundle={write_tiny_bundle(tmp_path / 'tiny')}"
+
+
+def test_each_network_and_the_quiet_path_are_measured(bundle, capsys):
+    """The JSON contains times above zero for a quiet second, and for features and inference of each network."""
+    assert main(["bench", "--json", "--set", bundle]) == 0
+    result = json.loads(capsys.readouterr().out)
+    times = {name: value for name, value in result["figures"].items() if ", ms" in name}
+    assert {name.partition(":")[0] for name in times if "inference" in name} == {"audioset", "inception"}
+    assert "a quiet second, ms of CPU time" in times
+    assert all(value > 0 for value in times.values())
+    assert result["machine"]["cores"] >= 1
+    assert "runtime" in result["machine"]
+
+
+def test_the_table_can_be_sent_in(bundle, capsys):
+    """The table is Markdown, so it can be pasted into an issue."""
+    assert main(["bench", "--set", bundle]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["| machine | |", "| --- | --- |"]
+    assert all(line.count("|") == 3 for line in lines if line)
+
+
+def test_the_model_of_a_pi_is_named(tmp_path):
+    """A Pi's device tree has its model; another machine has that of its processor, or its architecture."""
+    tree, cpus = tmp_path / "model", tmp_path / "cpuinfo"
+    cpus.write_text("processor\t: 0\nmodel name\t: Some Processor\n")
+    assert _model(tree, cpus) == "Some Processor"
+    tree.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
+    assert _model(tree, cpus) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert _model(tmp_path / "none", tmp_path / "none")
