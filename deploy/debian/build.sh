@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package: deploy/debian/build.sh [FOLDER] writes FOLDER/earshot_VERSION_ARCHITECTURE.deb
 # Runs on any Debian with Python and access to PyPI, without root. Environment: ARCHITECTURE=amd64 builds one for PCs
-# (default: arm64); COMPRESSION=none is fast, and the file is five times as large.
+# (default: arm64); COMPRESSION=none is fast, and the file is five times as large; PYTHONS=3.11 leaves out the other one.
 #
 # The package contains the Python packages, unpacked: dpkg lists each file, nothing is downloaded or built on the Pi,
 # and the tested versions are the ones that run. They are included twice, for the Python versions of Bookworm and
@@ -12,7 +12,7 @@ umask 022
 project=$(cd "$(dirname "$0")/../.." && pwd)
 target=$(realpath "${1:-.}")
 architecture=${ARCHITECTURE:-arm64}
-pythons=(3.11 3.13)
+read -ra pythons <<<"${PYTHONS:-3.11 3.13}"
 home=usr/lib/earshot
 
 case $architecture in
