@@ -12,9 +12,9 @@ HEARTBEAT_SECONDS = 60.0
 class Heartbeat:
     """Receiver of the messages that a service manager would get, in the format of sd_notify(3).
 
-    `READY=1` and each `WATCHDOG=1` touch a file, whose age is the health check, and start the watchdog anew. The watchdog
-    is a thread of the interpreter that needs no lock, so it works while all of Python hangs. It prints the stack of each
-    thread and ends the process with exit code 1; whoever started it starts it again.
+    `READY=1` and each `WATCHDOG=1` touch a file, whose age is the health check, and start the watchdog anew. The
+    watchdog is a thread of the interpreter that needs no lock, so it works while all of Python hangs. It prints the
+    stack of each thread and ends the process with exit code 1; whoever started it starts it again.
 
     Args:
         file: the file to touch. It is deleted first, because an earlier run may have left it.
@@ -32,8 +32,8 @@ class Heartbeat:
             file.unlink()
         except OSError as error:
             raise UnavailableError(
-                f"--heartbeat {file}: cannot be written ({error.strerror}). Choose a file in a folder that this user may "
-                "write, such as /dev/shm"
+                f"--heartbeat {file}: cannot be written ({error.strerror}). Choose a file in a folder that this user "
+                "may write, such as /dev/shm"
             ) from error
 
     def __call__(self, message: str) -> None:

@@ -15,7 +15,7 @@ from device.mqtt.messages import Topics
 def examples(request):
     """Return the text of each example file by its name."""
     folder = request.config.rootpath / "deploy" / "home_assistant"
-    return {path.name: path.read_text() for path in folder.glob("*.yaml")}
+    return {path.name: path.read_text() for path in folder.glob("*.yaml") if path.name != "repository.yaml"}
 
 
 def test_the_examples_have_existing_entities(examples, bundle_path):
