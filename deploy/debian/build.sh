@@ -54,6 +54,13 @@ put_python_packages() {
         # Remove programs, uv's lock, litert's GPU library, tests, C headers and type stubs: a third of the size.
         rm -rf "${packages:?}/bin" "$packages/.lock" "$packages/ai_edge_litert/libLiteRtWebGpuAccelerator.so"
         find "$packages" -depth \( -type d \( -name tests -o -name include -o -name __pycache__ \) -o -name '*.pyi' \) -exec rm -rf {} +
+        # Of SciPy, the device loads one compiled module, which depends on nothing (device/util/fft.py). The rest is half
+        # of the package.
+        if compgen -G "$packages/scipy/fft/_pocketfft/pypocketfft*.so" >/dev/null; then
+            rm -rf "$packages/scipy.libs"
+            find "$packages/scipy" -type f ! -name 'pypocketfft*.so' -delete
+            find "$packages/scipy" -type d -empty -delete
+        fi
         find "$packages" -type f -exec chmod 644 {} +
     done
 }

@@ -29,7 +29,7 @@ def unit(name="earshot"):
 
 
 def test_the_image_contains_the_debian_package():
-    """One list for both: the image installs what build.sh builds, so its Python packages and dependencies are the same."""
+    """One list for both: the image installs what build.sh builds, with its Python packages and dependencies."""
     assert "/project/deploy/debian/build.sh /package" in DOCKERFILE
     assert "apt-get install -y --no-install-recommends /package/*.deb" in DOCKERFILE
     assert not re.search(r"\bpip\b", DOCKERFILE)

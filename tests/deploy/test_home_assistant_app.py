@@ -28,8 +28,8 @@ class AppConfig(BaseModel):
     """Keys of an app's config.yaml that this app uses.
 
     From https://developers.home-assistant.io/docs/apps/configuration, `_SCHEMA_ADDON_CONFIG` in
-    supervisor/addons/validate.py of home-assistant/supervisor, and src/config.schema.json of frenck/action-addon-linter.
-    That linter also refuses values that equal the default, so the model has no such value.
+    supervisor/addons/validate.py of home-assistant/supervisor, and src/config.schema.json of
+    frenck/action-addon-linter. That linter also refuses values that equal the default, so the model has no such value.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

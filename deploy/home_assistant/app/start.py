@@ -41,7 +41,7 @@ KEYS = {
     "mqtt_username": "mqtt.username",
     "language": "web.language",
 }
-"""Key of config.yaml for each option. `mqtt_password` and `settings` have no key: a file, and options of the command."""
+"""Key of config.yaml for each option. `mqtt_password` becomes a file, and `settings` arguments."""
 PAGE = {"web.host": "0.0.0.0", "web.port": 8099, "web.trusted_proxy": "172.30.32.2"}
 """Settings of the page: the ingress's port, and its address, which alone may use the page."""
 SERVICE = {"host": "mqtt_host", "port": "mqtt_port", "username": "mqtt_username", "password": "mqtt_password"}
