@@ -73,19 +73,32 @@ chmod 600 "$work/data/options.json"
     --volume "$work/asound.conf:/etc/asound.conf:ro" "${more[@]}" "$image" >/dev/null
 inside() { "$engine" exec earshot-app-trial "$@"; }
 log_has() { "$engine" logs earshot-app-trial 2>&1 | grep -q "$1"; }
-page() { # page SOURCE [CURL OPTIONS...]: prints the status
-    curl --silent --output "$work/page" --write-out '%{http_code}' --interface "$1" --max-time 20 --header 'Host: home.example:8123' \
-        --header "X-Ingress-Path: /api/hassio_ingress/abc" "${@:2}" "http://$address:8099/"
+page() { # page SOURCE [HOST]: prints the status
+    curl --silent --output "$work/page" --write-out '%{http_code}' --interface "$1" --max-time 20 \
+        --header "Host: ${2:-home.example:8123}" --header "X-Ingress-Path: /api/hassio_ingress/abc" "http://$address:8099/"
+}
+processes() { # processes PATTERN: prints the ids of those in the container whose command line matches
+    inside sh -c 'for each in /proc/[0-9]*; do tr "\0" " " <$each/cmdline | grep -q "$1" && echo "${each#/proc/}"; done; true' sh "$1"
+}
+is_confined() { # is_confined PROCESS...
+    [ $# -ge 1 ] || return
+    local each
+    for each; do
+        inside grep -c "^Uid:.8470.8470\|^CapEff:.0000000000000000\|^CapBnd:.0000000000000000\|^NoNewPrivs:.1" "/proc/$each/status"
+    done | sort -u | grep -qx 4
 }
 check "becomes ready" wait_for 120 inside test -e /dev/shm/earshot.heartbeat
-check "daemon and page run as earshot, without capabilities" inside sh -c \
-    '[ "$(cat /proc/[0-9]*/status | grep -A9 "^Name:.earshot" | grep -c "^Uid:.8470")" -ge 2 ] && ! env | grep -q secret'
+# shellcheck disable=SC2046
+check "the daemon runs as earshot, without capabilities" is_confined $(processes 'earshot ru[n]')
+# shellcheck disable=SC2046
+check "and so does the page" is_confined $(processes 'earshot we[b]')
 check "the options and the password are closed to others" inside sh -c \
     '[ "$(stat -c %a /dev/shm/earshot /dev/shm/earshot/mqtt_password /data/earshot | tr "\n" " ")" = "700 600 700 " ]'
-check "the page opens for the ingress, under any name" wait_for 60 [ "$(sleep 5; page "$ingress")" = 200 ]
+opens() { [ "$(page "$ingress")" = 200 ]; }
+check "the page opens for the ingress, under any name" wait_for 60 opens
 check "in the language of the options" grep -q 'lang="de"' "$work/page"
 check "and is closed to another address" [ "$(page "$address")" = 421 ]
-check "also under its address" [ "$(page "$address" --header "Host: $address:8099")" = 401 ]
+check "also under its address" [ "$(page "$address" "$address:8099")" = 401 ]
 mosquitto_sub -p "$port" -u addons -P secret -t 'earshot/trial/event' >"$work/received" &
 helpers+=($!)
 sleep 3
@@ -94,8 +107,10 @@ helpers+=($!)
 has_event() { grep -q '"type": *"end"' "$work/received"; }
 check "an event from the host's audio reaches the broker of the Supervisor" wait_for 70 has_event
 grep -o '"label": *"[a-z_]*"' "$work/received" | sort | uniq -c || true
-check "a killed page starts again" inside sh -c 'kill "$(pgrep -f "earshot web" 2>/dev/null || grep -l "^earshot.web\|earshot.web" /proc/[0-9]*/cmdline | head -1 | cut -d/ -f3)"; true'
-check "after its pause" wait_for 60 log_has "the page ended and starts again"
+# shellcheck disable=SC2046
+inside sh -c 'kill "$@"' sh $(processes 'earshot we[b]')
+check "a killed page is noticed" wait_for 10 log_has "the page ended and starts again"
+check "and starts again" wait_for 60 opens
 "$engine" stop --time 20 earshot-app-trial >/dev/null
 check "SIGTERM: exit code 0" [ "$("$engine" wait earshot-app-trial)" = 0 ]
 check "the state is in /data" test -s "$work/data/earshot/history.db"

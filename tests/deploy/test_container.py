@@ -50,6 +50,7 @@ def test_the_context_contains_what_the_package_is_built_from():
     script = (ROOT / "deploy" / "debian" / "build.sh").read_text()
     read = set(re.findall(r"(?:models|deploy|docs)/[\w./-]+|\b(?:README|CHANGELOG)\.md|\bconfig\.yaml", script))
     read = {Path(path) for path in read if (ROOT / path).exists()} | {Path("device/types.py"), Path("training/data")}
+    read.add(Path("deploy/home_assistant/app/start.py"))
     assert len(read) > 8
     for path in read:
         assert is_admitted(path), path
