@@ -18,9 +18,9 @@ from device.config.loader import load_config
 from device.config.models import Config
 from device.errors import EXIT_DONE, EarshotError
 from device.model.bundle import Bundle
+from device.model.clip_scoring import classify_clip
 from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer, likeliest_classes
-from device.pipeline import classify_clip
 from device.recordings import SoundClassifier, classify_windows
 from device.service.runtime import open_bundle
 from device.types import Probabilities, Samples

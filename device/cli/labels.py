@@ -1,7 +1,8 @@
-"""`earshot labels`: the bundle's labels and AudioSet's classes, with the thresholds of those that become events."""
+"""`earshot labels`: labels, AudioSet's classes and alarm patterns, with the thresholds of those that become events."""
 
 import argparse
 from dataclasses import dataclass
+from typing import get_args
 
 from device.cli.output import print_json
 from device.config.loader import load_config
@@ -10,7 +11,10 @@ from device.detection.vocabulary import make_vocabularies
 from device.errors import EXIT_DONE, InputError
 from device.model.bundle import Bundle, load_bundle
 from device.service.runtime import check_labels
+from device.types import AlarmPattern, VocabularyName
 from device.util.text import plain_term, quoted, similar_names
+
+_KINDS: dict[VocabularyName, str] = {"bundle": "label", "audioset": "AudioSet class", "pattern": "alarm pattern"}
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,12 @@ class _Name:
 
     Attributes:
         label: the label, or AudioSet's display name.
-        vocabulary: `bundle` for a label, `audioset` for a class.
+        vocabulary: `bundle` for a label, `audioset` for a class, `pattern` for an alarm pattern.
         threshold: confidence from which it becomes an event, 0 to 1; None if it becomes none.
     """
 
     label: str
-    vocabulary: str
+    vocabulary: VocabularyName
     threshold: float | None
 
 
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print_json({"label": name.label, "vocabulary": name.vocabulary, "threshold": name.threshold})
         else:
-            kind = "label" if name.vocabulary == "bundle" else "AudioSet class"
+            kind = _KINDS[name.vocabulary]
             effect = "no event" if name.threshold is None else f"event from {name.threshold:g}"
             print(f"{name.label} ({kind}, {effect})")
     return EXIT_DONE
@@ -54,7 +58,9 @@ def _names(config: Config, bundle: Bundle) -> list[_Name]:
     labels, *_ = make_vocabularies(config.events, bundle)
     names = [_Name(name.label, "bundle", threshold) for name, threshold in labels.thresholds.items()]
     thresholds = config.events.audioset
-    return names + [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
+    names += [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
+    patterns: tuple[AlarmPattern, ...] = get_args(AlarmPattern)
+    return names + [_Name(name, "pattern", config.events.alarm_patterns.get(name)) for name in patterns]
 
 
 def _search(names: list[_Name], text: str) -> list[_Name]:

@@ -22,7 +22,8 @@ from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
 from device.pipeline import Pipeline
 from device.service.runtime import check_labels, open_bundle
-from device.types import Block, SourceLost, level_dbfs
+from device.types import Block, SourceLost
+from device.util.samples import level_dbfs
 
 _REFRESH_SECONDS = 0.1
 """Shortest time between two updates of the screen."""
@@ -77,8 +78,8 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
     view.classes, view.color = bundle.audioset_classes, uses_color()
-    pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
-    view.thresholds = pipeline.thresholds
+    pipeline = Pipeline(config, bundle, ensemble.classify_live, view, classify_look=ensemble.classify_look)
+    view.thresholds = {slug: each.threshold for slug, each in pipeline.settings.by_slug().items()}
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information
     with source, screen:

@@ -61,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_clips(commands)
     web = commands.add("web", "serve the page in the browser: history, clips, state", _setting())
     web.add_argument("--port", type=argument_types.port, metavar="N", help="TCP port (default: web.port, 8470)")
+    _add_notify(commands)
     _add_config(commands)
     return parser
 
@@ -221,6 +222,13 @@ def _add_clips(commands: _Subcommands) -> None:
     _complete(export.add_argument("target", type=Path, metavar="DIR"), _FOLDERS)
     purge = actions.add("purge", "delete the clips without a correction")
     purge.add_argument("--corrected", action="store_true", help="delete corrected clips as well")
+
+
+def _add_notify(commands: _Subcommands) -> None:
+    notify = commands.add("notify", "send notifications of events to phones and other services", _setting(), _as_json())
+    mode = notify.add_mutually_exclusive_group()
+    mode.add_argument("--test", action="store_true", help="send a test message to each service, and print the result")
+    mode.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
 
 
 def _add_config(commands: _Subcommands) -> None:

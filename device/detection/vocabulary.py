@@ -1,5 +1,6 @@
 """Vocabularies of the event tracker: the bundle's labels and the configured AudioSet classes, each with its rule."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from device.model.bundle import Bundle
 from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
+
+EARLY_MARGIN, EARLY_MARGIN_ALONE = 1.5, 2.5
+"""Log-odds by which an early look must exceed a label's threshold: with several networks, and with one, whose mistakes
+no other network corrects. Chosen on streets and ambience of the test folds (docs/trials.md)."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,15 @@ class Vocabulary(ABC):
     ) -> Iterator[tuple[SoundName, RefusalReason]]:
         """Yield the names that are refused when no name of any vocabulary was detected, with the reason."""
 
+    def early_threshold(self, threshold: float) -> float:
+        """Return the confidence from which an early look starts an event; infinite where it starts none.
+
+        Args:
+            threshold: confidence from which full windows start it, 0 to 1.
+        """
+        del threshold
+        return math.inf
+
 
 class LabelVocabulary(Vocabulary):
     """Labels of the bundle. They compete with one another and with `unknown`, by the bundle's rules.
@@ -87,10 +101,14 @@ class LabelVocabulary(Vocabulary):
     Args:
         scorer: labels, and the bundle's rules for live scores and `unknown`.
         thresholds: see `Vocabulary`, by label.
+        early_margin: log-odds by which an early look must exceed a threshold.
     """
 
-    def __init__(self, scorer: Scorer, thresholds: Mapping[str, float]) -> None:
+    def __init__(
+        self, scorer: Scorer, thresholds: Mapping[str, float], early_margin: float = EARLY_MARGIN_ALONE
+    ) -> None:
         self._scorer = scorer
+        self._early_odds = math.exp(early_margin)
         self._names = sound_names(scorer.labels)
         super().__init__({name: thresholds[name.label] for name in self._names})
 
@@ -114,6 +132,11 @@ class LabelVocabulary(Vocabulary):
         del thresholds
         likeliest = max(judgement.confidences, key=lambda name: judgement.confidences[name])
         yield likeliest, "unknown" if judgement.is_unknown else "below_threshold"
+
+    def early_threshold(self, threshold: float) -> float:
+        """See `Vocabulary`. It is higher by a margin in log-odds; 0 and 1 stay as they are."""
+        odds = self._early_odds * threshold
+        return odds / (1.0 - threshold + odds)
 
 
 class AudioSetVocabulary(Vocabulary):
@@ -163,8 +186,14 @@ def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dic
 
 
 def event_names(config: EventsConfig, bundle: Bundle) -> tuple[SoundName, ...]:
-    """Return all names that can become events: the bundle's labels, then the configured AudioSet classes."""
-    return sound_names(bundle.labels, config.audioset)
+    """Return all names that can become events: labels of the bundle, then AudioSet classes and alarm patterns."""
+    return sound_names(bundle.labels, config.audioset, config.alarm_patterns)
+
+
+def pattern_thresholds(config: EventsConfig) -> dict[SoundName, float]:
+    """Return the agreement from which each alarm pattern of the config becomes an event, see `AlarmEvents`."""
+    names = sound_names((), (), config.alarm_patterns)
+    return dict(zip(names, config.alarm_patterns.values(), strict=True))
 
 
 def make_vocabularies(config: EventsConfig, bundle: Bundle) -> tuple[Vocabulary, ...]:
@@ -175,7 +204,8 @@ def make_vocabularies(config: EventsConfig, bundle: Bundle) -> tuple[Vocabulary,
         bundle: labels with their thresholds, and the rules for live scores and `unknown`.
     """
     defaults = {label: bundle.manifest.thresholds[label].threshold for label in bundle.labels}
-    labels = LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults))
+    early_margin = EARLY_MARGIN if len(bundle.manifest.networks) > 1 else EARLY_MARGIN_ALONE
+    labels = LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults), early_margin)
     classes = [name for name in event_names(config, bundle) if name.vocabulary == "audioset"]
     if not classes:
         return (labels,)

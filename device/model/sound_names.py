@@ -1,4 +1,4 @@
-"""Names of the sounds that can become events: labels of the bundle, then AudioSet classes, with their slugs."""
+"""Names of the sounds that can become events: labels, then AudioSet classes, then alarm patterns, with their slugs."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,10 @@ AUDIOSET_PREFIX = "audioset_"
 """Prefix of the slug of an AudioSet class that would equal a label, as with the class `Siren` and the label `siren`."""
 
 
-def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[SoundName, ...]:
-    """Return the names of labels and AudioSet classes, each with its own slug.
+def sound_names(
+    labels: Iterable[str], classes: Iterable[str] = (), patterns: Iterable[str] = ()
+) -> tuple[SoundName, ...]:
+    """Return the names of labels, AudioSet classes and alarm patterns, each with its own slug.
 
     The slug of a class depends on the labels alone, so a topic never changes with the other classes of the config.
     AudioSet's 527 display names have 527 slugs.
@@ -18,6 +20,7 @@ def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[Sou
     Args:
         labels: of the bundle.
         classes: display names of AudioSet classes.
+        patterns: names of alarm patterns.
     """
     labels = tuple(labels)
     taken = {form for label in labels for form in (label.casefold(), slug(label))}
@@ -27,4 +30,5 @@ def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[Sou
         while class_slug in taken:
             class_slug = AUDIOSET_PREFIX + class_slug
         names.append(SoundName(name, class_slug, "audioset"))
+    names += [SoundName(pattern, pattern, "pattern") for pattern in patterns]
     return tuple(names)

@@ -8,6 +8,7 @@ from hostile_source import RATE, READ, Ear, HostileSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device.audio.block_stream import BlockStream
 from device.audio.signal_diagnosis import SignalDiagnosis
 
 NOISE = np.random.default_rng(0).integers(-500, 500, (4 * RATE, 1)).astype(np.int16)
@@ -190,3 +191,15 @@ def test_a_noise_gate_makes_no_state_alternate(pauses):
     for _ in range(17):
         feed(NOISE)
     assert [state for state, _ in groupby(states)] == ["ok", "silent", "ok"]
+
+
+def test_only_the_last_block_of_a_read_ends_it():
+    """Each chunk's last block is marked, so that the blocks of a read are processed when the read is there."""
+    source = HostileSource()
+    source.play(NOISE)
+    stream = BlockStream(RATE, 1, RATE, 0)
+    for chunk in source.chunks:
+        *earlier, last = (block.ends_read for block in stream.feed(chunk))
+        assert last
+        assert not any(earlier)
+    assert [block.ends_read for block in stream.flush()] in ([], [True])

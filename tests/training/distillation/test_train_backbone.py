@@ -8,14 +8,13 @@ import pytest
 
 from device.model.features import FeatureConfig
 from training.data.array_cache import Cache
-from training.data.spectrograms import Spectrograms
 from training.distillation import train_backbone as module
 from training.distillation.targets import DistillationTargets, MixtureWindowsConfig, embed_mixtures
 from training.distillation.train_backbone import DistillationConfig, initial_head, stem_features, train_backbone
 from training.distillation.yamnet import EMBEDDING
 from training.evaluation.tensorboard import read_curves
 from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
-from training.models.head import LIMIT, extract_features
+from training.models.head import LIMIT, BatchFeatures
 from training.models.tf import import_tensorflow
 
 SMALL = FeatureConfig(win_length_seconds=0.039, hop_length_seconds=0.039, mel_bands=75)
@@ -99,7 +98,7 @@ def test_training_starts_from_the_initial_head(sounds, teacher, small_backbone, 
     save_weights(start, "mixed1", tmp_path / "start.npz")
     backbone = small_backbone("mixed0", "mixed1", weights=str(tmp_path / "start.npz"))
     grayscale = build_backbone(backbone, SHAPE)
-    features = extract_features(grayscale, Spectrograms(targets.windows, *[np.zeros(96, np.int32)] * 2), "")
+    features = BatchFeatures(grayscale)(targets.windows)
     standardized = targets.standardized(np.arange(len(targets)))
     head = initial_head(features, standardized)
     expected = head(features)
