@@ -12,7 +12,8 @@ refuse() { printf 'release: %s\n' "$*" >&2; exit 2; }
 version=${1:-}
 tag=v$version
 date=${RELEASE_DATE:-$(date -u +%F)}
-changed=(pyproject.toml CHANGELOG.md docs/asyncapi.yaml docs/schemas)
+app=deploy/home_assistant/app/config.yaml
+changed=(pyproject.toml CHANGELOG.md docs/asyncapi.yaml docs/schemas "$app")
 
 main() {
     refuse_faults
@@ -47,6 +48,7 @@ refuse_faults() {
 
 write_version() {
     sed -i "s/^version = .*/version = \"$version\"/" pyproject.toml
+    sed -i "s/^version: .*/version: \"$version\"/" "$app"
     sed -i "s/^## Unreleased\$/&\n\n## $version - $date/" CHANGELOG.md
 }
 

@@ -9,7 +9,7 @@ _shtab_earshot_clips_subparsers=(list play export purge)
 _shtab_earshot_config_subparsers=(explain schema)
 _shtab_earshot_subparsers=(run classify gate events history level diary devices check forget listen bench labels clips web notify config)
 
-_shtab_earshot_run_option_strings=(-h --help -c --config -q --quiet --set --input --input-rate --speed --exit-at-end --trace)
+_shtab_earshot_run_option_strings=(-h --help -c --config -q --quiet --set --input --input-rate --speed --exit-at-end --trace --heartbeat)
 _shtab_earshot_classify_option_strings=(-h --help -c --config -q --quiet --set --json --bundle --windows)
 _shtab_earshot_gate_option_strings=(-h --help -c --config -q --quiet --set --json)
 _shtab_earshot_events_option_strings=(-h --help -c --config -q --quiet --set --json)
@@ -37,6 +37,7 @@ _shtab_earshot_option_strings=(-h --help --version)
 _shtab_earshot_run__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_run___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_run___input_COMPGEN=_shtab_compgen_files
+_shtab_earshot_run___heartbeat_COMPGEN=_shtab_compgen_files
 _shtab_earshot_classify_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_earshot_classify__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_classify___config_COMPGEN=_shtab_compgen_files

@@ -51,7 +51,7 @@ function _shtab_earshot_using
 end
 
 set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen bench labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
-set -g _shtab_earshot_opts_with_value --bundle --by --config --from --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
+set -g _shtab_earshot_opts_with_value --bundle --by --config --from --heartbeat --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
 
 complete -c earshot -e
 complete -c earshot -f
@@ -68,6 +68,7 @@ complete -c earshot -n '_shtab_earshot_using run' -l input-rate -x -d 'sample ra
 complete -c earshot -n '_shtab_earshot_using run' -l speed -xka "realtime max" -d 'pace of a recording (default: realtime)'
 complete -c earshot -n '_shtab_earshot_using run' -l exit-at-end -d 'exit when the recording is over'
 complete -c earshot -n '_shtab_earshot_using run' -l trace -d 'log each label that became no event, with the reason'
+complete -c earshot -n '_shtab_earshot_using run' -l heartbeat -xka "(__fish_complete_path (commandline -ct))" -d 'touch FILE while all parts make progress, and end when they hang: a watchdog without systemd'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a classify -d 'Classify sound files: each sound of a file that is longer than 10 s.'
 complete -c earshot -n '_shtab_earshot_using classify' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using classify' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package: deploy/debian/build.sh [FOLDER] writes FOLDER/earshot_VERSION_ARCHITECTURE.deb
 # Runs on any Debian with Python and access to PyPI, without root. Environment: ARCHITECTURE=amd64 builds one for PCs
-# (default: arm64); COMPRESSION=none is fast, and the file is five times as large.
+# (default: arm64); COMPRESSION=none is fast, and the file is five times as large; PYTHONS=3.11 leaves out the other one.
 #
 # The package contains the Python packages, unpacked: dpkg lists each file, nothing is downloaded or built on the Pi,
 # and the tested versions are the ones that run. They are included twice, for the Python versions of Bookworm and
@@ -12,7 +12,7 @@ umask 022
 project=$(cd "$(dirname "$0")/../.." && pwd)
 target=$(realpath "${1:-.}")
 architecture=${ARCHITECTURE:-arm64}
-pythons=(3.11 3.13)
+read -ra pythons <<<"${PYTHONS:-3.11 3.13}"
 home=usr/lib/earshot
 
 case $architecture in
@@ -54,6 +54,13 @@ put_python_packages() {
         # Remove programs, uv's lock, litert's GPU library, tests, C headers and type stubs: a third of the size.
         rm -rf "${packages:?}/bin" "$packages/.lock" "$packages/ai_edge_litert/libLiteRtWebGpuAccelerator.so"
         find "$packages" -depth \( -type d \( -name tests -o -name include -o -name __pycache__ \) -o -name '*.pyi' \) -exec rm -rf {} +
+        # Of SciPy, the device loads one compiled module, which depends on nothing (device/util/fft.py). The rest is half
+        # of the package.
+        if compgen -G "$packages/scipy/fft/_pocketfft/pypocketfft*.so" >/dev/null; then
+            rm -rf "$packages/scipy.libs"
+            find "$packages/scipy" -type f ! -name 'pypocketfft*.so' -delete
+            find "$packages/scipy" -type d -empty -delete
+        fi
         find "$packages" -type f -exec chmod 644 {} +
     done
 }

@@ -149,6 +149,8 @@ def _add_run(commands: _Subcommands) -> None:
     )
     run.add_argument("--exit-at-end", action="store_true", help="exit when the recording is over")
     run.add_argument("--trace", action="store_true", help="log each label that became no event, with the reason")
+    text = "touch FILE while all parts make progress, and end when they hang: a watchdog without systemd"
+    _complete(run.add_argument("--heartbeat", type=Path, metavar="FILE", help=text), _FILES)
 
 
 def _add_classify(commands: _Subcommands) -> None:

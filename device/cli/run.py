@@ -40,6 +40,7 @@ def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProces
     from device.audio.factory import SourceOptions
     from device.monitoring.health import TRACE
     from device.service import daemon
+    from device.service.heartbeat import HEARTBEAT_SECONDS, Heartbeat
     from device.service.runtime import RunSettings, load_settings
     from device.service.supervisor import Supervisor
     from device.service.systemd import systemd_notify, watchdog_seconds
@@ -58,8 +59,10 @@ def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProces
     def load() -> RunSettings:
         return load_settings(loaded.pop() if loaded else load_config(arguments.config, overrides=arguments.set))
 
-    notify = systemd_notify()
-    with Supervisor(load, notify, watchdog_seconds()) as supervisor:
+    notify, watchdog = systemd_notify(), watchdog_seconds()
+    if notify is None and arguments.heartbeat is not None:
+        notify, watchdog = Heartbeat(arguments.heartbeat), HEARTBEAT_SECONDS
+    with Supervisor(load, notify, watchdog) as supervisor:
         on_signal(supervisor.stop)
         if notify is not None and options.name == MICROPHONE:  # other sources cannot be opened twice
             signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())

@@ -22,6 +22,9 @@ class WebConfig(Section):
     hosts: tuple[str, ...] = ()
     """Names under which browsers reach the page, also through a reverse proxy, as in [earshot.local]. With any of them,
     the page counts as reachable from beyond this machine. Addresses need no entry."""
+    trusted_proxy: str | None = None
+    """Address of a reverse proxy that admits nobody but users who have logged in, such as Home Assistant's ingress. Its
+    requests need neither the token nor an entry in `hosts`. null: none."""
     token_file: Path | None = None
     """File with the token on its first line, at least 16 characters; a relative path starts at the folder of the config
     file. It is needed for every change, and for reading from beyond this machine. null:
@@ -36,6 +39,13 @@ class WebConfig(Section):
             return "127.0.0.1"
         if not is_address(value):
             raise ValueError("must be an address of this machine, as in 127.0.0.1 or 0.0.0.0")
+        return value
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _is_one_address(cls, value: str | None) -> str | None:
+        if value is not None and not is_address(value):
+            raise ValueError("must be one address, as in 172.30.32.2, because names can be forged")
         return value
 
     @field_validator("hosts")

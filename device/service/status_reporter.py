@@ -68,7 +68,7 @@ class StatusReporter:
         try:
             self._notify(message)
         except OSError as error:
-            self._log_throttle.warning(f"systemd cannot be notified ({error})")
+            self._log_throttle.warning(f"the watchdog cannot be notified ({error})")
 
     def _makes_progress(self, run: RunStatus, patience: float) -> bool:
         silent = {part: seconds() for part, seconds in run.silent_seconds.items()}
@@ -76,7 +76,7 @@ class StatusReporter:
         if hanging != self._hanging:
             self._hanging = hanging
             if hanging:
-                _LOGGER.error("%s: no progress for %.0f s. systemd will restart the service", hanging, patience)
+                _LOGGER.error("%s: no progress for %.0f s. The watchdog will end the daemon", hanging, patience)
             else:
                 _LOGGER.warning("all parts make progress again")
         return not hanging

@@ -59,7 +59,7 @@ class Renderer:
             "root": root_of(request.url.path),
             "node": self._config.node,
             "version": self._version,
-            "may_write": self._access.may_write(request.headers),
+            "may_write": self._access.may_write(request),
             "has_token": self._access.has_token,
             "name_of": lambda label: name_of_label(label, translate),
             "number": lambda value, digits=0: format_number(value, digits, language),

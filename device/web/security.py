@@ -3,6 +3,7 @@
 - A foreign `Host` is refused, so that an attacker's name for this machine (DNS rebinding) reads nothing.
 - A foreign `Origin` is refused, so that other sites change nothing.
 - A change needs the token. Reading needs it as soon as the page can be reached from beyond this machine.
+- A trusted proxy has checked its users, and the name under which they reach it, so it needs neither.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -50,6 +52,7 @@ class Access:
     def __init__(self, config: WebConfig, token: str | None) -> None:
         self._names = _LOOPBACK_NAMES | set(config.hosts)
         self._is_beyond_loopback = config.is_beyond_loopback
+        self._trusted_proxy = config.trusted_proxy
         self._token = token
 
     @property
@@ -66,29 +69,33 @@ class Access:
         assert self._token is not None  # only who has sent the token gets a session
         return hmac.new(self._token.encode(), b"earshot web session", hashlib.sha256).hexdigest()
 
-    def may_write(self, headers: Headers) -> bool:
-        """Return True for a request with the token, as a bearer or by its session."""
+    def may_write(self, request: HTTPConnection) -> bool:
+        """Return True for a request with the token, as a bearer or by its session, or of the trusted proxy."""
+        if self._is_trusted(request):
+            return True
         if self._token is None:
             return False
-        return self.has_bearer(headers) or hmac.compare_digest(_session_of(headers).encode(), self.session().encode())
+        session = _session_of(request.headers)
+        return self.has_bearer(request.headers) or hmac.compare_digest(session.encode(), self.session().encode())
 
     def has_bearer(self, headers: Headers) -> bool:
         """Return True for a request with `Authorization: Bearer` and the token, as programs send it."""
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and self.accepts_token(credentials.strip())
 
-    def may_read(self, headers: Headers) -> bool:
-        """Return True for a request that may read: with the token, or from this machine alone."""
-        is_local = not self._is_beyond_loopback and not any(name in headers for name in _FORWARDING)
-        return is_local or self.may_write(headers)
+    def may_read(self, request: HTTPConnection) -> bool:
+        """Return True for a request that may read: one that may write, or from this machine alone."""
+        is_local = not self._is_beyond_loopback and not any(name in request.headers for name in _FORWARDING)
+        return is_local or self.may_write(request)
 
-    def accepts_host(self, host: str) -> bool:
+    def accepts_host(self, request: HTTPConnection) -> bool:
         """Return True for a `Host` header with a name of the page, or beyond loopback with any address.
 
-        An address is no danger, because an attacker's name never is one.
+        An address is no danger, because an attacker's name never is one. The trusted proxy passes any name on.
         """
-        name = _host_name(host)
-        return name in self._names or (self._is_beyond_loopback and is_address(name))
+        name = _host_name(request.headers.get("host", ""))
+        is_known = name in self._names or (self._is_beyond_loopback and is_address(name))
+        return is_known or self._is_trusted(request)
 
     def accepts_origin(self, headers: Headers) -> bool:
         """Return True if the request comes from the page itself, or from no page at all."""
@@ -100,6 +107,10 @@ class Access:
         own = {headers.get("host", "").lower(), headers.get("x-forwarded-host", "").lower()} - {""}
         _, separator, place = origin.lower().partition("://")
         return bool(separator) and place in own
+
+    def _is_trusted(self, request: HTTPConnection) -> bool:
+        """Return True for a connection that comes from the trusted proxy itself, whatever its headers contain."""
+        return request.client is not None and request.client.host == self._trusted_proxy
 
 
 class Guard:
@@ -127,14 +138,15 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
+        refusal = self._refuse(scope["method"], HTTPConnection(scope))
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refuse(self, method: str, path: str, headers: Headers) -> Response | None:
+    def _refuse(self, method: str, request: HTTPConnection) -> Response | None:
         """Return the response to a request that is refused; None to answer it."""
+        headers = request.headers
         for is_refused, status, text in (
             (
-                not self._access.accepts_host(headers.get("host", "")),
+                not self._access.accepts_host(request),
                 421,
                 "this page has no such name. Add the name in the address bar to web.hosts in config.yaml",
             ),
@@ -152,21 +164,22 @@ class Guard:
         ):
             if is_refused:
                 return _error(status, text)
-        return self._refuse_change(path, headers) if method == "POST" else self._refuse_reading(path, headers)
+        path = request.scope["path"]
+        return self._refuse_change(path, request) if method == "POST" else self._refuse_reading(path, request)
 
-    def _refuse_change(self, path: str, headers: Headers) -> Response | None:
-        access = self._access
+    def _refuse_change(self, path: str, request: HTTPConnection) -> Response | None:
+        access, headers = self._access, request.headers
         if "origin" not in headers and not access.has_bearer(headers):
             return _error(403, "a change needs an Origin header, as browsers send it, or Authorization: Bearer TOKEN")
-        if _is_open(path) or access.may_write(headers):
+        if _is_open(path) or access.may_write(request):
             return None
         cure = "Log in" if access.has_token else "Set web.token_file in config.yaml, then log in"
         return _error(401, f"a change needs the token. {cure}")
 
-    def _refuse_reading(self, path: str, headers: Headers) -> Response | None:
-        if _is_open(path) or self._access.may_read(headers):
+    def _refuse_reading(self, path: str, request: HTTPConnection) -> Response | None:
+        if _is_open(path) or self._access.may_read(request):
             return None
-        if "text/html" in headers.get("accept", ""):
+        if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(root_of(path) + "login", 303)
         return _error(401, "reading from beyond this machine needs the token. Send Authorization: Bearer TOKEN")
 

@@ -27,7 +27,7 @@ def serve(config: Config) -> None:
         UnavailableError: the address is not free, or not one of this machine.
     """
     token = read_token(config.web)
-    if config.web.is_beyond_loopback and token is None:
+    if config.web.is_beyond_loopback and config.web.trusted_proxy is None and token is None:
         raise ConfigError(
             "web: the page can be reached from beyond this machine (web.host, web.hosts) and has no token. Set "
             "web.token_file, or web.host to 127.0.0.1 and web.hosts to []"

@@ -44,6 +44,9 @@ class Project:
         (self.root / "deploy").mkdir(parents=True)
         (self.root / "docs" / "schemas").mkdir(parents=True)
         shutil.copy(ROOT / "deploy" / "release.sh", self.root / "deploy")
+        app = self.root / "deploy" / "home_assistant" / "app"
+        app.mkdir(parents=True)
+        shutil.copy(ROOT / "deploy" / "home_assistant" / "app" / "config.yaml", app)
         shutil.copy(ROOT / "pyproject.toml", self.root)
         (self.root / "CHANGELOG.md").write_text(CHANGELOG)
         (self.root / "docs" / "asyncapi.yaml").write_text("made from code\n")
@@ -111,6 +114,7 @@ def test_a_release_is_checked_dated_committed_tagged_and_built(project):
     assert project.git("cat-file", "-t", "v0.2.0") == "tag"
     assert project.git("rev-parse", "v0.2.0^{commit}") == project.git("rev-parse", "HEAD")
     assert 'version = "0.2.0"' in project.git("show", "v0.2.0:pyproject.toml").splitlines()
+    assert 'version: "0.2.0"' in project.git("show", "v0.2.0:deploy/home_assistant/app/config.yaml").splitlines()
     headings = [line for line in project.git("show", "v0.2.0:CHANGELOG.md").splitlines() if line.startswith("## ")]
     assert headings == ["## Unreleased", "## 0.2.0 - 2026-11-27", "## 0.1.0 - 2026-01-01"]
     assert "schemas" in project.git("show", "v0.2.0:docs/asyncapi.yaml")

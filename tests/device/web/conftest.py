@@ -92,9 +92,9 @@ def clip(tmp_path, history):
 def make_client(tmp_path, feed):
     """Return a function that makes a client of the page, which a browser on this machine would be."""
 
-    def make(token=TOKEN, base_url="http://localhost:8470", **web):
+    def make(token=TOKEN, base_url="http://localhost:8470", address="127.0.0.1", **web):
         page = Page(Config.model_validate({"node_id": "test", "web": web}), token, tmp_path, feed)
-        return TestClient(page.application(), base_url=base_url, follow_redirects=False)
+        return TestClient(page.application(), base_url=base_url, follow_redirects=False, client=(address, 50000))
 
     return make
 
