@@ -18,6 +18,7 @@ from device.detection.vocabulary import ScoredWindow, make_vocabularies
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
 from device.model.scoring import likeliest_classes
+from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import (
     BLOCK_SECONDS,
     Block,
@@ -52,6 +53,7 @@ class Pipeline:
         classify: scores a window of live sound, from its samples.
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
+        taught: detectors of taught sounds.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Pipeline:
         classify: Classify,
         observer: Observer | None = None,
         stretch: Callable[[], float] = lambda: 1.0,
+        taught: TaughtSounds = NOTHING_TAUGHT,
     ) -> None:
         self._window_length, self._classes = bundle.window_length, bundle.audioset_classes
         self._classify = classify
@@ -79,9 +82,10 @@ class Pipeline:
         self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch)
         self._tracker = EventTracker(
             config.events,
-            vocabularies=make_vocabularies(config.events, bundle),
+            vocabularies=make_vocabularies(config.events, bundle, taught),
             sample_rate=rate,
             on_refusal=self._report_refusal,
+            taught=taught,
         )
 
     @property
@@ -166,7 +170,7 @@ class Pipeline:
                 self._last = window = self._classify_window(item, time_of(item.start))
                 self._observer.on_window(window)
                 level = loudest_dbfs(window.samples, self._sample_rate)
-                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
+                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset, window.embedding)
                 events = self._tracker.update(scored, level, time_of)
             else:
                 events = self._tracker.close(item, time_of)
@@ -187,6 +191,7 @@ class Pipeline:
             window.span.start,
             rise_db,
             result.audioset,
+            result.embedding,
         )
 
     def _report_refusal(self, refusal: Refusal) -> None:

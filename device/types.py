@@ -14,9 +14,9 @@ LogMel = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
-VocabularyName = Literal["bundle", "audioset"]
-"""Origin of an event's name: a label of the bundle, or a class of AudioSet."""
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours"]
+VocabularyName = Literal["bundle", "taught", "audioset"]
+"""Origin of an event's name: a label of the bundle, a taught label, or a class of AudioSet."""
+RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours", "taught_not"]
 
 FULL_SCALE = 32768.0
 BLOCK_SECONDS = 0.030
@@ -109,8 +109,7 @@ class Window:
         end: position after the last sample.
         span: the gate's span, as known when the window was complete.
         hop_length: samples from its start to the start of the next window.
-        resumed_at: position at which the sound resumed after a pause, if the window begins before that position instead
-            of one hop after the last window; else None.
+        resumed_at: position at which the sound resumed after a pause, if the window begins anew before it; else None.
     """
 
     start: int
@@ -128,11 +127,13 @@ class WindowScores:
         scores: shape (labels,), float32, 0 to 1. What is missing to 1 is the probability of `unknown`.
         log_mel: log-mel of the first network, as a picture in [-1, 1].
         audioset: probabilities of AudioSet's classes, shape (527,), float32; None without the AudioSet network.
+        embedding: the AudioSet network's last layer before the heads, float32; None without that network.
     """
 
     scores: Probabilities
     log_mel: LogMel
     audioset: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class ClassifiedWindow:
         scores: shape (labels,), float32, 0 to 1, of this window alone, without the prior odds of live sound.
         span_start: position at which the gate opened.
         rise_db: highest rise above the noise floor within the window, dB.
-        audioset: see `WindowScores`.
+        audioset, embedding: see `WindowScores`.
     """
 
     start: int
@@ -158,6 +159,7 @@ class ClassifiedWindow:
     span_start: int = 0
     rise_db: float = 0.0
     audioset: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class SoundName:
     """Name of a sound that can become an event.
 
     Attributes:
-        label: label of the bundle, or display name of an AudioSet class.
+        label: label of the bundle, taught label, or display name of an AudioSet class.
         slug: form of `label` for topics and folders. For a label, the label itself.
         vocabulary: see `VocabularyName`.
     """

@@ -1,16 +1,21 @@
-"""`earshot labels`: the bundle's labels and AudioSet's classes, with the thresholds of those that become events."""
+"""`earshot labels`: the bundle's labels, taught labels and AudioSet's classes, with the thresholds of events."""
 
 import argparse
 from dataclasses import dataclass
 
-from device.cli.output import print_json
+from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
+from device.config.paths import readable_state
 from device.detection.vocabulary import make_vocabularies
 from device.errors import EXIT_DONE, InputError
 from device.model.bundle import Bundle, load_bundle
+from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.service.runtime import check_labels
+from device.teaching.library import open_taught
 from device.util.text import plain_term, quoted, similar_names
+
+_KINDS = {"bundle": "label", "taught": "taught label", "audioset": "AudioSet class"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class _Name:
 
     Attributes:
         label: the label, or AudioSet's display name.
-        vocabulary: `bundle` for a label, `audioset` for a class.
+        vocabulary: `bundle` for a label, `taught` for a taught one, `audioset` for a class.
         threshold: confidence from which it becomes an event, 0 to 1; None if it becomes none.
     """
 
@@ -36,23 +41,27 @@ def run(arguments: argparse.Namespace) -> int:
     """
     config = load_config(arguments.config, overrides=arguments.set)
     bundle = load_bundle(config.model.bundle)
-    check_labels(config, bundle)
-    names = _names(config, bundle)
+    taught = open_taught(readable_state(), bundle)
+    check_labels(config, bundle, taught)
+    names = _names(config, bundle, taught)
     if arguments.search is not None:
         names = _search(names, arguments.search)
     for name in names:
         if arguments.json:
             print_json({"label": name.label, "vocabulary": name.vocabulary, "threshold": name.threshold})
         else:
-            kind = "label" if name.vocabulary == "bundle" else "AudioSet class"
+            kind = _KINDS[name.vocabulary]
             effect = "no event" if name.threshold is None else f"event from {name.threshold:g}"
             print(f"{name.label} ({kind}, {effect})")
+    for fault in taught.faults:
+        print_note(fault)
     return EXIT_DONE
 
 
-def _names(config: Config, bundle: Bundle) -> list[_Name]:
+def _names(config: Config, bundle: Bundle, taught: TaughtSounds) -> list[_Name]:
     labels, *_ = make_vocabularies(config.events, bundle)
     names = [_Name(name.label, "bundle", threshold) for name, threshold in labels.thresholds.items()]
+    names += [_Name(label, "taught", TAUGHT_THRESHOLD) for label in taught.labels]
     thresholds = config.events.audioset
     return names + [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
 

@@ -18,10 +18,11 @@ from device.audio.factory import SourceOptions, make_source
 from device.cli.listen_view import ListenView
 from device.cli.terminal import uses_color
 from device.config.loader import load_config
+from device.config.paths import readable_state
 from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
 from device.pipeline import Pipeline
-from device.service.runtime import check_labels, open_bundle
+from device.service.runtime import check_labels, load_taught, open_bundle
 from device.types import Block, SourceLost, level_dbfs
 
 _REFRESH_SECONDS = 0.1
@@ -73,11 +74,12 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     screen = Screen()
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
-    check_labels(config, bundle)
+    taught = load_taught(readable_state(), bundle, ensemble)
+    check_labels(config, bundle, taught)
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
-    view.classes, view.color = bundle.audioset_classes, uses_color()
-    pipeline = Pipeline(config, bundle, ensemble.classify_live, view)
+    view.classes, view.color, view.taught = bundle.audioset_classes, uses_color(), taught
+    pipeline = Pipeline(config, bundle, ensemble.classify_live, view, taught=taught)
     view.thresholds = pipeline.thresholds
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information

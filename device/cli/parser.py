@@ -55,7 +55,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
     _add_input(listen)
-    text = "list the bundle's labels and the AudioSet classes, with their thresholds"
+    _add_teach(commands)
+    text = "list the bundle's labels, taught labels and AudioSet classes, with their thresholds"
     labels = commands.add("labels", text, _setting(), _as_json())
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
     _add_clips(commands)
@@ -207,6 +208,19 @@ def _add_diary(commands: _Subcommands) -> None:
         "--output", type=Path, default="diary", metavar="DIR", help="folder of the page and the tables (default: diary)"
     )
     _complete(output, _FOLDERS)
+
+
+def _add_teach(commands: _Subcommands) -> None:
+    teach = commands.add("teach", "teach a label from 3 to 20 clips, in seconds", _setting(), _as_json())
+    teach.add_argument("label", nargs="?", metavar="LABEL", help="name of the label, as in doorbell")
+    files = teach.add_argument("files", nargs="*", metavar="FILE", help="sound files, or event ids of kept clips")
+    teach.add_argument("--not", dest="exclude", action="store_true", help="teach what must not become its event")
+    export = teach.add_argument("--export", type=Path, metavar="FILE", help="write all that was taught to a file")
+    source = teach.add_argument("--import", dest="source", type=Path, metavar="FILE", help="add an export")
+    for argument in (files, export, source):
+        _complete(argument, _FILES)
+    untaught = commands.add("untaught", "remove a taught label", _setting(), _as_json())
+    untaught.add_argument("label", metavar="LABEL", help="taught label, as `earshot labels` lists it")
 
 
 def _add_clips(commands: _Subcommands) -> None:

@@ -11,7 +11,7 @@ from device.config.loader import load_config
 from device.errors import EXIT_DONE
 from device.monitoring.health import TRACE
 from device.service import daemon
-from device.service.runtime import RunSettings, load_settings
+from device.service.runtime import RunSettings, load_settings, taught_version
 from device.service.supervisor import Supervisor
 from device.service.systemd import systemd_notify, watchdog_seconds
 
@@ -32,9 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
         return load_settings(load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()
-    with Supervisor(load, notify, watchdog_seconds()) as supervisor:
+    version = taught_version if options.name == MICROPHONE else None  # other sources cannot be opened twice
+    with Supervisor(load, notify, watchdog_seconds(), version) as supervisor:
         on_signal(supervisor.stop)
-        if notify is not None and options.name == MICROPHONE:  # other sources cannot be opened twice
+        if notify is not None and options.name == MICROPHONE:
             signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
         daemon.serve(supervisor, options)
     return EXIT_DONE

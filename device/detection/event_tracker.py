@@ -10,6 +10,7 @@ from uuid6 import uuid7
 from device.config.models import EventsConfig
 from device.config.quiet_hours import QuietHours
 from device.detection.vocabulary import Judgement, ScoredWindow, Vocabulary
+from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
 
@@ -81,6 +82,7 @@ class EventTracker:
         vocabularies: names that can become events, with their thresholds and rules.
         sample_rate: Hz, of positions.
         on_refusal: called for each label that becomes no event.
+        taught: detectors of the sounds that must not become the event of a name.
     """
 
     def __init__(
@@ -90,12 +92,14 @@ class EventTracker:
         vocabularies: Sequence[Vocabulary],
         sample_rate: int,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
+        taught: TaughtSounds = NOTHING_TAUGHT,
     ) -> None:
         self._vocabularies = vocabularies
         self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
         self._thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
         self._by_slug = {name.slug: name for name in self._thresholds}
         self._on_refusal = on_refusal
+        self._taught = taught
         self._cooldown = round(config.cooldown_seconds * sample_rate)
         self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = QuietHours(config.quiet_hours)
@@ -126,6 +130,7 @@ class EventTracker:
             for vocabulary, judgement in judgements.items():
                 for name, reason in vocabulary.refusals(judgement, self._thresholds):
                     self._refuse(name, reason, moment)
+        self._exclude(moment)
         yield from self._continue_events(moment)
         yield from self._start_events(moment)
 
@@ -154,6 +159,13 @@ class EventTracker:
         self._exhausted.clear()
         for name, active in list(self._active.items()):
             yield self._end(name, min(active.detected_until, span.end), time_of)
+
+    def _exclude(self, moment: _Moment) -> None:
+        """Refuse the detected names whose sound the user taught not to be theirs."""
+        detected = {name.slug: name for name in moment.detected}
+        for slug in self._taught.excluded(detected, [scored.embedding for scored in self._recent]):
+            moment.detected.remove(detected[slug])
+            self._refuse(detected[slug], "taught_not", moment)
 
     def _note_pause(self, window: Window) -> None:
         """Judge a window apart from the earlier ones if the sound paused between them, within a long hang-over."""

@@ -1,4 +1,4 @@
-"""Names of the sounds that can become events: labels of the bundle, then AudioSet classes, with their slugs."""
+"""Names of the sounds that can become events: labels of the bundle, taught labels, AudioSet classes; with slugs."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,10 @@ AUDIOSET_PREFIX = "audioset_"
 """Prefix of the slug of an AudioSet class that would equal a label, as with the class `Siren` and the label `siren`."""
 
 
-def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[SoundName, ...]:
-    """Return the names of labels and AudioSet classes, each with its own slug.
+def sound_names(
+    labels: Iterable[str], classes: Iterable[str] = (), taught: Iterable[str] = ()
+) -> tuple[SoundName, ...]:
+    """Return the names of labels, taught labels and AudioSet classes, each with its own slug.
 
     The slug of a class depends on the labels alone, so a topic never changes with the other classes of the config.
     AudioSet's 527 display names have 527 slugs.
@@ -18,10 +20,11 @@ def sound_names(labels: Iterable[str], classes: Iterable[str] = ()) -> tuple[Sou
     Args:
         labels: of the bundle.
         classes: display names of AudioSet classes.
+        taught: labels that the user taught, none of which is a label of the bundle.
     """
-    labels = tuple(labels)
-    taken = {form for label in labels for form in (label.casefold(), slug(label))}
     names = [SoundName(label, label, "bundle") for label in labels]
+    names += [SoundName(label, label, "taught") for label in taught]
+    taken = {form for name in names for form in (name.label.casefold(), slug(name.label))}
     for name in classes:
         class_slug = slug(name)
         while class_slug in taken:

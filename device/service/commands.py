@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +21,7 @@ NONE = "none"
 
 _NEW_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
 """Names for a label that the bundle does not have; it becomes a folder."""
-_COMMANDS = ("listening", "threshold/<label>", "correct")
+_COMMANDS = ("listening", "threshold/<label>", "correct", "teach", "untaught")
 _NAME_LENGTH = 60
 """Characters of a foreign name that are compared with known names."""
 
@@ -59,7 +59,24 @@ class CorrectCommand(BaseModel):
     label: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-Command = ListeningCommand | ThresholdCommand | CorrectCommand
+class TeachCommand(BaseModel):
+    """`command/teach`: the sound of some events, as a new label, or as what must not become an event of a name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+    event_ids: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(min_length=1, max_length=20)]
+    exclude: bool = False
+
+
+@dataclass(frozen=True)
+class UntaughtCommand:
+    """`command/untaught`: a taught label that is removed."""
+
+    label: str
+
+
+Command = ListeningCommand | ThresholdCommand | CorrectCommand | TeachCommand | UntaughtCommand
 
 
 def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command:
@@ -84,6 +101,10 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
         return _parse_threshold(label, text, labels)
     if name == "correct":
         return _parse_correct(text, labels)
+    if name == "teach":
+        return _parse_object(TeachCommand, text, '{"label": "...", "event_ids": ["...", "...", "..."]}')
+    if name == "untaught":
+        return UntaughtCommand(text[:_NAME_LENGTH])
     raise CommandRefusedError(f"no such command. {did_you_mean(name[:_NAME_LENGTH], _COMMANDS)}")
 
 
@@ -107,13 +128,20 @@ def _parse_threshold(label: str, text: str, labels: Collection[str]) -> Threshol
     return ThresholdCommand(label, threshold)
 
 
-def _parse_correct(text: str, labels: Collection[str]) -> CorrectCommand:
+_Object = TypeVar("_Object", CorrectCommand, TeachCommand)
+
+
+def _parse_object(kind: type[_Object], text: str, example: str) -> _Object:
     try:
-        command = CorrectCommand.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "it"
-        raise CommandRefusedError(f'{key}: {fault["msg"]}. Send {{"event_id": "...", "label": "..."}}') from error
+        raise CommandRefusedError(f"{key}: {fault['msg']}. Send {example}") from error
+
+
+def _parse_correct(text: str, labels: Collection[str]) -> CorrectCommand:
+    command = _parse_object(CorrectCommand, text, '{"event_id": "...", "label": "..."}')
     if command.label == UNKNOWN:
         raise CommandRefusedError(f"label: is {UNKNOWN!r}, which is no label. Send {NONE!r} for none of the labels")
     if command.label not in labels and not _NEW_LABEL.fullmatch(command.label):

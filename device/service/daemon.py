@@ -35,6 +35,7 @@ from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
 from device.service.observers import Observers, log_event
 from device.service.remote_control import RemoteControl, Switches
+from device.service.remote_teaching import RemoteTeaching
 from device.service.runtime import RunSettings, publishes_unknown
 from device.service.sound_level import SoundLevels
 from device.service.status_reporter import RunStatus, status_line
@@ -74,7 +75,7 @@ def _run(
 
     A block goes from `source` through `monitored` into the pipeline; its events go to the publisher.
     """
-    config, bundle = settings.config, settings.bundle
+    config, bundle, taught = settings.config, settings.bundle, settings.taught
     rate = bundle.sample_rate
     source = make_source(options, config.audio, rate, stop, health.on_source_state)
     load_shedding = LoadShedding(
@@ -86,6 +87,8 @@ def _run(
     )
     history = _history(config)
     levels = SoundLevels(config, rate, state_directory())
+    clips = ClipFolder(state_directory() / "clips")
+    teaching = RemoteTeaching(state_directory(), bundle, clips, taught)
     with (
         source,
         levels,
@@ -93,7 +96,7 @@ def _run(
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
         HealthReporter(
-            lambda: _publish_health(health, liveness, load_shedding, publisher, history, config.node, bundle),
+            lambda: _publish_health(health, liveness, load_shedding, publisher, history, teaching, settings),
             health.changed,
         ),
         supervisor.reporting(
@@ -103,21 +106,21 @@ def _run(
             )
         ),
     ):
-        clips = ClipFolder(state_directory() / "clips")
         report = RecordingReport()
         observers = Observers(
-            health, _state_topics(publisher, config, bundle, levels), report, *_recorder(config, clips, bundle)
+            health, _state_topics(publisher, config, settings, levels), report, *_recorder(config, clips, bundle)
         )
         classify = InferenceTimer(
             settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
         )
-        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor)
+        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, taught)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
             pipeline.thresholds,
             set_threshold=pipeline.set_threshold,
             publish_state=publisher.publish_state,
             correct=clips.relabel,
+            teaching=teaching,
         )
         publisher.subscribe_commands(remote_control.execute)
         known_node = JsonStore(state_directory() / "node.json", KnownNode)
@@ -151,10 +154,11 @@ def _run(
             stop.wait()
 
 
-def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: SoundLevels) -> StateTopics:
+def _state_topics(publisher: Publisher, config: Config, settings: RunSettings, levels: SoundLevels) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
+    bundle = settings.bundle
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
-    names = event_names(config.events, bundle)
+    names = event_names(config.events, bundle, settings.taught)
     topics = StateTopics(
         publisher,
         config.node,
@@ -199,18 +203,19 @@ def _publish_health(
     load_shedding: LoadShedding,
     publisher: Publisher,
     history: HistoryWriter | None,
-    node_id: str,
-    bundle: Bundle,
+    teaching: RemoteTeaching,
+    settings: RunSettings,
 ) -> None:
     status, throttled = publisher.status(), throttling()
     ago = status.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
-        "node_id": node_id,
+        "node_id": settings.config.node,
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "history": history and asdict(history.status()),
+        "taught": teaching.report(),
         "broker": {"connections": status.connections, "last_fault": status.last_fault, "faults": list(status.faults)},
         "commands_dropped": status.commands_dropped,
         "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
@@ -218,7 +223,7 @@ def _publish_health(
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),
         "memory_mb": memory_mb(),
-        "versions": {**versions(), "bundle": str(bundle)},
+        "versions": {**versions(), "bundle": str(settings.bundle)},
     }
     publisher.retry_refused()
     publisher.publish_state("health", encode(message), encode(message | {"near_misses": []}))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pydantic import BaseModel, ConfigDict
 
 from device.config.models import Probability
+from device.errors import EarshotError
 from device.service.commands import (
     CHECK,
     OFF,
@@ -14,11 +15,14 @@ from device.service.commands import (
     CommandRefusedError,
     CorrectCommand,
     ListeningCommand,
+    TeachCommand,
     ThresholdCommand,
+    UntaughtCommand,
     parse_command,
 )
+from device.service.remote_teaching import RemoteTeaching
 from device.util.json_store import JsonStore
-from device.util.text import quoted
+from device.util.text import did_you_mean, quoted
 from device.util.token_bucket import TokenBucket
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,6 +54,7 @@ class RemoteControl:
         publish_state: publishes a retained state: name, value.
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
             with a sentence, if there is no clip.
+        teaching: executes the commands that teach.
     """
 
     def __init__(
@@ -60,12 +65,14 @@ class RemoteControl:
         set_threshold: Callable[[str, float], None],
         publish_state: Callable[[str, str], None],
         correct: Callable[[str, str], None],
+        teaching: RemoteTeaching,
     ) -> None:
         self._switches = switches
         self._defaults = dict(thresholds)
         self._set_threshold = set_threshold
         self._publish_state = publish_state
         self._correct = correct
+        self._teaching = teaching
         self._allowance = TokenBucket(_BURST, _PER_SECOND)
         self._refused, self._logged_at = 0, float("-inf")
         self._apply_switches()
@@ -98,6 +105,10 @@ class RemoteControl:
                 self._store_threshold(label, threshold)
             case CorrectCommand() as command:
                 self._file_clip(command)
+            case TeachCommand() as command:
+                self._teach(command)
+            case UntaughtCommand(label):
+                self._forget(label)
 
     def _set_listening(self, listening: bool) -> None:
         state = ON if listening else OFF
@@ -120,6 +131,21 @@ class RemoteControl:
             raise CommandRefusedError(str(error.args[0])) from error
         except OSError as error:
             raise CommandRefusedError(f"the clip cannot be filed ({error.strerror})") from error
+
+    def _teach(self, command: TeachCommand) -> None:
+        if command.exclude and command.label not in self._defaults:
+            raise CommandRefusedError(f"no such label. {did_you_mean(command.label[:64], self._defaults)}")
+        event_ids = [str(event_id) for event_id in command.event_ids]
+        try:
+            self._teaching.teach(command.label, event_ids, is_exclusion=command.exclude)
+        except (EarshotError, LookupError) as error:
+            raise CommandRefusedError(str(error.args[0])) from error
+
+    def _forget(self, label: str) -> None:
+        try:
+            self._teaching.forget(label)
+        except EarshotError as error:
+            raise CommandRefusedError(str(error)) from error
 
     def _use_threshold(self, label: str, threshold: float) -> None:
         self._set_threshold(label, threshold)

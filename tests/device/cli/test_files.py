@@ -42,7 +42,7 @@ def test_a_long_recording_has_a_line_for_each_sound(bundle, street, capsys):
     """A recording of more than 10 s has a line for each sound, with its times beside the keys of a clip."""
     assert main(["classify", street, "--json", "--bundle", bundle]) == 0
     lines = objects(capsys)
-    keys = ["file", "start_seconds", "end_seconds", "label", "confidence", "scores", "audioset"]
+    keys = ["file", "start_seconds", "end_seconds", "label", "confidence", "scores", "taught", "audioset"]
     assert [list(line) for line in lines] == [keys, keys]
     assert [line["start_seconds"] for line in lines] == [pytest.approx(5, abs=0.3), pytest.approx(13, abs=0.3)]
     assert main(["classify", street, "--bundle", bundle]) == 0
