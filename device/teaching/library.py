@@ -19,6 +19,8 @@ from device.teaching.teaching_clip import TeachingClip
 from device.util.text import quoted
 
 _LOGGER = logging.getLogger(__name__)
+_MOST_SOUNDS = 50
+"""Largest number of taught sounds: each of them is learned again with a new one."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class TaughtLibrary:
                 raise InputError(
                     f"{name}: is a label of the bundle. Choose another name, as in my_{name}, or train with more clips"
                 )
+        keys = {sound.key for sound in self._sounds} | {(name, is_exclusion)}
+        if len(keys) > _MOST_SOUNDS:
+            raise InputError(f"{name}: {_MOST_SOUNDS} sounds are taught, the most. Remove one: earshot untaught LABEL")
         usable = [sound for sound in self._sounds if self._fits(sound)]
         earlier = [sound for sound in usable if sound.key == (name, is_exclusion)]
         clips = [TeachingClip(origin, rows) for sound in earlier for origin, rows in sound.clips]
