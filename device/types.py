@@ -184,9 +184,9 @@ class Event:
     Attributes:
         type: "start" or "end".
         event_id: UUIDv7 shared by the start and the end.
-        label: one of the bundle's labels, or the display name of an AudioSet class.
+        label: one of the bundle's labels, a taught label, or the display name of an AudioSet class.
         confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle.
-        scores: the same for each label of the bundle, or for each configured AudioSet class.
+        scores: the same for each label of the bundle, for each taught one, or for each configured AudioSet class.
         start_time: Unix seconds.
         end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.

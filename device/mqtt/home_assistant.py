@@ -67,7 +67,7 @@ def discovery_message(
 
     Args:
         node_id: of this device.
-        names: labels of its bundle, and the AudioSet classes that become events.
+        names: labels of its bundle, taught labels, and the AudioSet classes that become events.
         version: of Earshot.
         bundle: name@version.
         published: components of earlier messages, key -> platform. A component that no longer exists is published
@@ -224,6 +224,6 @@ def _sensor(name: str, topic: str, template: str, **options: str) -> Component:
 
 def _title(name: SoundName) -> str:
     """Return the name of an entity. A class with the name of a label differs from it by the name of its vocabulary."""
-    if name.vocabulary == "bundle":
+    if name.vocabulary != "audioset":
         return name.label.replace("_", " ").capitalize()
     return f"{name.label} (AudioSet)" if name.slug.startswith(AUDIOSET_PREFIX) else name.label
