@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({**as_object(sound), "seconds": round(seconds, 1), "file": str(library.path)})
     else:
-        print(f"{describe(sound)}. It took {seconds:.1f} s. {SERVICE_HINT}")
+        print(f"{describe(sound)}. It took {seconds:.1f} s. Stored in {library.path}. {SERVICE_HINT}")
     return EXIT_DONE
 
 

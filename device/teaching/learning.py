@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from device.model.classifier import sigmoid
 from device.model.taught import TAUGHT_THRESHOLD, Detector, sphere
 from device.teaching.embedder import Embeddings
 from device.teaching.negatives import Negatives
@@ -39,7 +40,7 @@ class Lesson:
         recognized: whether each clip reaches the threshold of a detector that did not learn from it.
         false_alarms: events in the ambience among the negatives, by detectors that did not learn from it.
         ambience_windows: windows of that ambience, half a window apart.
-        nearest: name of the negative recording with the highest score, as group/name.
+        nearest: name of the recording with the highest score among those that set the threshold, as group/name.
         nearest_confidence: its probability.
         rivals_detected: for each window of the rivals, whether it reaches the threshold.
     """
@@ -69,21 +70,24 @@ def learn(clips: Sequence[Embeddings], negatives: Negatives, rivals: Negatives |
     examples = [sphere(clip.astype(np.float32), mean, scale) for clip in clips]
     fitted = _Fit(sphere(rows, mean, scale), negatives, None if rivals is None else _Rivals(rivals, mean, scale))
     left_out, scores, rival_scores = fitted.cross_validated(examples)
-    cut = float(np.quantile(scores, _QUANTILE))
-    if rival_scores is not None:
-        cut = max(cut, float(np.quantile(rival_scores, _RIVAL_QUANTILE)))
+    cut, nearest = float(np.quantile(scores, _QUANTILE)), (scores, negatives)
+    if rivals is not None and (least := float(np.quantile(rival_scores, _RIVAL_QUANTILE))) > cut:
+        cut, nearest = least, (rival_scores, rivals)
     slope = math.log(_CONFIDENCE / (1.0 - _CONFIDENCE)) / max(float(np.median(left_out)) - cut, _LEAST_STEP)
     weights, bias = fitted.fit(examples, np.ones(len(rows), np.bool_))
-    probabilities = 1.0 / (1.0 + np.exp(-slope * (scores - cut)))
-    nearest = int(scores.argmax())
+
+    def probabilities(values: NDArray[np.float64]) -> NDArray[np.float32]:
+        return sigmoid(np.asarray(slope * (values - cut), np.float32))
+
+    highest = int(nearest[0].argmax())
     return Lesson(
         Detector(mean, scale, (slope * weights).astype(np.float32), float(slope * (bias - cut))),
         tuple(bool(score >= cut) for score in left_out),
-        _count_events(probabilities, negatives),
+        _count_events(probabilities(scores), negatives),
         int(negatives.is_ambience.sum()),
-        negatives.names[int(negatives.recording[nearest])],
-        round(float(probabilities[nearest]), 4),
-        () if rival_scores is None else tuple(bool(score >= cut) for score in rival_scores),
+        nearest[1].names[int(nearest[1].recording[highest])],
+        round(float(probabilities(nearest[0])[highest]), 4),
+        tuple(bool(score >= cut) for score in rival_scores),
     )
 
 
@@ -121,10 +125,10 @@ class _Fit:
 
     def cross_validated(
         self, examples: Sequence[NDArray[np.float32]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return the mean score of each clip, and the score of each negative, by detectors fitted without it.
 
-        The rivals' scores, if there are any, are the mean over those detectors.
+        The rivals' scores, none without rivals, are the mean over those detectors.
         """
         left_out, scores, rivals = [], np.zeros(len(self._rows)), []
         for number, clip in enumerate(examples):
@@ -135,7 +139,7 @@ class _Fit:
             scores[held_out] = self._rows[held_out] @ weights + bias
             if self._rivals is not None:
                 rivals.append(self._rivals.rows @ weights + bias)
-        return np.array(left_out), scores, np.mean(rivals, axis=0) if rivals else None
+        return np.array(left_out), scores, np.mean(rivals, axis=0) if rivals else np.empty(0)
 
 
 def _weights(recording: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -143,7 +147,7 @@ def _weights(recording: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / np.bincount(recording)[recording], np.float64)
 
 
-def _count_events(probabilities: NDArray[np.float64], negatives: Negatives) -> int:
+def _count_events(probabilities: NDArray[np.float32], negatives: Negatives) -> int:
     """Count the events in the ambience: runs of windows whose mean with those before reaches the threshold."""
     count = 0
     for number in np.unique(negatives.recording[negatives.is_ambience]):
