@@ -170,7 +170,7 @@ def retrain(drawn: dict[str, list[Path]], judged: Sequence[Path], weights: Path,
             "--output",
             run,
         ]
-        command += ["--networks", "audioset", "--audioset-weights", weights]
+        command += ["--networks", "audioset", "--audioset-weights", weights, "--copies", "2"]
         command += [word for path in negatives for word in ("--negatives", path)]
         subprocess.run(command, check=True)
         print(f"retrain: {time.monotonic() - started:.0f} s")

@@ -109,7 +109,7 @@ CHANNELS = (
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",
-    "label": "one of the bundle's labels, a taught label, or the slug of an AudioSet class of events.audioset, as in doorbell",
+    "label": "label of the bundle, taught label, or slug of an AudioSet class of events.audioset, as in doorbell",
 }
 
 
