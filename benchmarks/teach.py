@@ -8,8 +8,8 @@ are counted among the clips of all other classes. Clips over ambience, 15 dB bel
 the pipeline of the daemon, with gate, windows and event tracker, and count as events. Ambience whose recordings are
 among the shipped negatives (`blanket-*`) is left out.
 
-With `--retrain`, `earshot-train retrain` trains a bundle on the same clips with the AudioSet network's weights, as a
-user would on a workstation; it is judged on the same clips.
+With `--retrain`, `earshot-train retrain` trains a bundle on the same clips with the AudioSet network's weights and two
+augmented copies of each clip, as a user would on a workstation; it is judged on the same clips.
 """
 
 import argparse
