@@ -29,7 +29,7 @@ hooks:  ## Run `make check` before each commit, by pre-commit
 
 pytest:
 	@deploy/setup.sh test
-	$(BIN)/pytest --numprocesses=2 --cov --cov-report=term --durations=5
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --cov --cov-report=term --durations=5
 
 fuzz:  ## Try config, bundle, sound files, tables, commands and state with ten thousand damaged ones for each property
 	@deploy/setup.sh test

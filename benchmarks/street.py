@@ -36,10 +36,11 @@ from event_score import Counts, Sounds, count_matches, table
 from device.audio.files import read_samples
 from device.config.models import MqttConfig
 from device.mqtt.subscriber import Subscriber
-from device.types import Samples, to_int16
+from device.types import Samples
+from device.util.samples import to_int16
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
+from training.evaluation.scenes import draw_clips, fold_negatives, random_excerpt, read_fold_ambience, scale_to_level
 
 RATE = 16000
 GAP_SECONDS = (8.0, 16.0)
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument("--folds", type=int, nargs="+", help="folds (default: all test folds)")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training and of the scenes (default: 0)")
+    parser.add_argument("--set", action="append", default=[], help="setting of the daemon, as of `earshot run`")
     parser.add_argument("--keep", type=Path, help="folder in which the scenes are kept as sound files")
     options = parser.parse_args()
     dataset = load_dataset(options.data, options.negatives, options.seed)
@@ -68,13 +70,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, broker(Path(folder)) as port:
         for fold in folds:
             rng = np.random.default_rng((options.seed, fold))
-            ambience = read_ambience(dataset, fold, RATE)
+            ambience = read_fold_ambience(fold_negatives(dataset, fold), RATE)
             street, truth = make_street(dataset, fold, ambience, options.minutes * 60, rng)
             alone = np.concatenate(ambience)
             scenes = options.keep or Path(folder)
             bundle = options.run / "folds" / str(fold)
-            events = run_daemon(street, scenes / f"street-{fold}.wav", bundle, port)
-            false = run_daemon(alone, scenes / f"ambience-{fold}.wav", bundle, port)
+            events = run_daemon(street, scenes / f"street-{fold}.wav", bundle, port, options.set)
+            false = run_daemon(alone, scenes / f"ambience-{fold}.wav", bundle, port, options.set)
             earshot.append(
                 Counts(count_matches(truth, events), len(truth), len(events), len(false), len(alone) / RATE / 3600)
             )
@@ -134,13 +136,14 @@ def score_yamnet(model: Path, street: Samples, truth: Sounds, alone: Samples) ->
     return counts
 
 
-def run_daemon(samples: Samples, path: Path, bundle: Path, port: int) -> Sounds:
-    """Run the daemon on samples, and return the label and onset of each event that a subscriber receives."""
+def run_daemon(samples: Samples, path: Path, bundle: Path, port: int, settings: Sequence[str]) -> Sounds:
+    """Run the daemon on samples; return the label and onset of each event that a subscriber receives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, RATE)
     command = [sys.executable, "-m", "device", "run", "--input", str(path), "--speed", "max", "--exit-at-end"]
     command += ["--set", "mqtt.host=127.0.0.1", "--set", f"mqtt.port={port}", "--set", "node_id=street"]
-    command += ["--set", f"model.bundle={bundle.resolve()}"]
+    for setting in (f"model.bundle={bundle.resolve()}", *settings):
+        command += ["--set", setting]
     with (
         tempfile.TemporaryDirectory() as state,
         Subscriber(MqttConfig(host="127.0.0.1", port=port), None) as subscriber,

@@ -28,8 +28,9 @@ from device.audio.files import read_samples
 from device.config.models import Config
 from device.errors import InputError
 from device.model.bundle import Bundle
+from device.model.clip_scoring import clip_windows
 from device.model.ensemble import Ensemble
-from device.pipeline import Pipeline, clip_windows
+from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
 from device.teaching.embedder import Embedder
 from device.teaching.library import ClipFile, TaughtLibrary

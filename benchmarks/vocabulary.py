@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.pipeline import classify_clip
+from device.model.clip_scoring import classify_clip
 from device.service.runtime import open_bundle
 
 THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5)

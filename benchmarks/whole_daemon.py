@@ -3,7 +3,7 @@
     python benchmarks/whole_daemon.py [--bundle DIR] [--side NAME=PYTHON[:FOLDER]]... [--seconds 60] [--rounds 3]
 
 A PulseAudio with a null sink is the microphone, and a mosquitto the broker. The daemon listens to a quiet room and to a
-sound that never ends. Its CPU time is the sum over all threads of the daemon and of its capture process, from /proc.
+sound that never ends. CPU time and wakes are sums over all threads of the daemon and of its capture process.
 YAMNet on every 0.975 s, in the runtime of each side, is the anchor. Sides alternate, because machines are shared: a
 side is an interpreter, whose packages choose the runtime, and the folder of a checkout.
 """
@@ -11,6 +11,7 @@ side is an interpreter, whose packages choose the runtime, and the folder of a c
 import argparse
 import contextlib
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,8 @@ RATE = 48000
 """Sample rate of the microphone, Hz."""
 SETTLING_SECONDS = 25.0
 """Time after the start that is not measured, s: the gate's first probe, discovery, and the first health message."""
+START_SECONDS = 120
+"""Longest start of a daemon, s, on a machine with much other work."""
 YAMNET = """
 import sys, time
 import numpy as np
@@ -112,6 +115,14 @@ def cpu_seconds(process: int) -> float:
     return total / 1e9
 
 
+def spent(process: int) -> tuple[float, int]:
+    """Return the CPU time of all threads of a process, s, and how often they have waited for something."""
+    tasks = Path(f"/proc/{process}/task").glob("*/status")
+    return cpu_seconds(process), sum(
+        int(each.read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0]) for each in tasks
+    )
+
+
 def resident_mb(process: int) -> float:
     """Return the resident memory of a process, MB of 2**20 bytes."""
     return int(Path(f"/proc/{process}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
@@ -127,32 +138,33 @@ def child_of(process: int) -> int:
 
 
 def measure(side: Side, sound: str, options: argparse.Namespace, server: SoundServer, broker: Mosquitto) -> None:
-    """Run the daemon of a side, and add its CPU time per second, memory, and time until it is ready."""
-    with tempfile.TemporaryDirectory() as state:
+    """Run the daemon of a side, and add its CPU time and wakes per second, memory, and time until READY=1."""
+    with tempfile.TemporaryDirectory() as state, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(f"{state}/notify")
+        notified.settimeout(START_SECONDS)
         command = [side.python, "-m", "device", "run", "--set", f"mqtt.port={broker.port}"]
         command += ["--set", f"model.bundle={options.bundle}"]
         environment = {**server.environment, "STATE_DIRECTORY": state, "PYTHONPATH": str(side.folder)}
+        environment["NOTIFY_SOCKET"] = f"{state}/notify"
         started = time.monotonic()
-        daemon = subprocess.Popen(command, cwd=side.folder, env=environment, stderr=subprocess.PIPE, text=True)
-        assert daemon.stderr is not None
-        for line in daemon.stderr:
-            if "listens to" in line:
-                break
-        else:
-            raise RuntimeError(f"{side.name}: the daemon ended, run {' '.join(command)}")
+        daemon = subprocess.Popen(command, cwd=side.folder, env=environment, stderr=subprocess.DEVNULL)
+        while b"READY=1" not in notified.recv(1 << 16):
+            pass
         side.add("ready s", time.monotonic() - started)
         side.add("ready CPU s", cpu_seconds(daemon.pid))
         time.sleep(SETTLING_SECONDS)
-        capture = child_of(daemon.pid)
-        before, begun = (cpu_seconds(daemon.pid), cpu_seconds(capture)), time.monotonic()
+        processes = {"daemon": daemon.pid, "capture process": (capture := child_of(daemon.pid))}
+        before, begun = {name: spent(process) for name, process in processes.items()}, time.monotonic()
         time.sleep(options.seconds)
         seconds = time.monotonic() - begun
-        side.add(f"{sound}: daemon ms/s", (cpu_seconds(daemon.pid) - before[0]) / seconds * 1e3)
-        side.add(f"{sound}: capture process ms/s", (cpu_seconds(capture) - before[1]) / seconds * 1e3)
+        for name, process in processes.items():
+            cpu, wakes = (after - first for after, first in zip(spent(process), before[name], strict=True))
+            side.add(f"{sound}: {name} ms/s", cpu / seconds * 1e3)
+            side.add(f"{sound}: {name} wakes/s", wakes / seconds)
         side.add(f"{sound}: daemon MB", resident_mb(daemon.pid))
         side.add(f"{sound}: capture process MB", resident_mb(capture))
         daemon.terminate()
-        daemon.communicate(timeout=20)
+        daemon.wait(timeout=20)
 
 
 def anchor(side: Side, yamnet: Path) -> None:

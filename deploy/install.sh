@@ -6,6 +6,7 @@
 #   deploy/install.sh --rollback     go back to the previous version
 #   deploy/install.sh --uninstall    remove the program, keep settings and data; with --purge, remove these, too
 #   ... --web                        turn the page in the browser on as well (docs/web.md); it is off otherwise
+#   ... --notify                     turn the notifications on as well (docs/notify.md); they are off otherwise
 #   ... --dry-run                    print the steps and change nothing; needs no root
 #
 # It can be run again at any time, also after an interruption: each step checks whether it is already done. Nothing is
@@ -53,7 +54,7 @@ step() {
 }
 
 main() {
-    action=install dry_run=false purge=false web=false
+    action=install dry_run=false purge=false web=false notify=false
     read_arguments "$@"
     $dry_run || [ "$(id -u)" -eq 0 ] || die "the installer needs root. Run: sudo $0 $*"
     one_at_a_time
@@ -85,11 +86,17 @@ read_arguments() {
         --dry-run) dry_run=true ;;
         --purge) purge=true ;;
         --web) web=true ;;
-        *) wrong "'$argument' is none of --upgrade, --rollback, --uninstall, --purge, --web, --dry-run" ;;
+        --notify) notify=true ;;
+        *) wrong "'$argument' is none of --upgrade, --rollback, --uninstall, --purge, --web, --notify, --dry-run" ;;
         esac
     done
     ! $purge || [ "$action" = uninstall ] || wrong "--purge goes with --uninstall"
-    case $action in uninstall | rollback) ! $web || wrong "--web goes with an installation or --upgrade" ;; esac
+    case $action in
+    uninstall | rollback)
+        ! $web || wrong "--web goes with an installation or --upgrade"
+        ! $notify || wrong "--notify goes with an installation or --upgrade"
+        ;;
+    esac
 }
 
 one_at_a_time() {
@@ -268,13 +275,15 @@ start_and_judge() {
         step "enable the service, so that it starts at boot" systemctl enable --quiet earshot.service
     ! $web || ! command -v systemctl >/dev/null ||
         step "enable the page in the browser" systemctl enable --quiet earshot-web.service
+    ! $notify || ! command -v systemctl >/dev/null ||
+        step "enable the notifications" systemctl enable --quiet earshot-notify.service
     if ! systemd_runs; then
         say "systemd is not running here, so nothing is started. The service starts at the next boot"
         return 0
     fi
     if [ -z "$(services)" ] && ! $dry_run; then
         say "the service was turned off, and stays off. To turn it on: sudo systemctl enable --now earshot"
-        start_page
+        start_companions
         return 0
     fi
     check_installation
@@ -295,14 +304,20 @@ start_services() {
     for service in $(services); do
         systemctl restart "$service" && keeps_running "$service" || return
     done
-    start_page
+    start_companions
     touch "$home/current/ready"
 }
 
-# The page is no part of the judgement, because the daemon runs without it, and it without the daemon.
-start_page() {
-    if $web; then systemctl restart earshot-web.service; else systemctl try-restart earshot-web.service; fi ||
-        say "the page in the browser does not start. See its log: journalctl -u earshot-web"
+# Page and notifications are no part of the judgement, because the daemon runs without them, and they without it.
+start_companions() {
+    start_companion "$web" earshot-web
+    start_companion "$notify" earshot-notify
+}
+
+# Start a service that was asked for, or restart it if it runs: start_companion ASKED_FOR NAME
+start_companion() {
+    if $1; then systemctl restart "$2.service"; else systemctl try-restart "$2.service"; fi ||
+        say "$2 does not start. See its log: journalctl -u $2"
 }
 
 # Return failure for a service that crashes within five seconds after it was ready.
@@ -366,13 +381,13 @@ uninstall() {
 }
 
 stop_services() {
-    ! systemd_runs || systemctl stop earshot-web.service earshot.service 'earshot@*.service'
-    systemctl disable --quiet earshot-web.service earshot.service 2>/dev/null || true # absent if it runs a second time
+    ! systemd_runs || systemctl stop earshot-web.service earshot-notify.service earshot.service 'earshot@*.service'
+    systemctl disable --quiet earshot-web.service earshot-notify.service earshot.service 2>/dev/null || true # absent if it runs a second time
 }
 
 remove_program() {
-    rm -rf "$home" "$units"/earshot.service "$units"/earshot-web.service "$units"/earshot@.service \
-        "$units"/*.wants/earshot@*.service "$command" "${completions[@]}"
+    rm -rf "$home" "$units"/earshot.service "$units"/earshot-web.service "$units"/earshot-notify.service \
+        "$units"/earshot@.service "$units"/*.wants/earshot@*.service "$command" "${completions[@]}"
     [ ! -L "$settings/models" ] || rm "$settings/models"
     ! systemd_runs || systemctl daemon-reload
 }

@@ -12,10 +12,10 @@ case $purpose in
 demo) extras=demo packages=() ;;
 test)
     extras=demo,microphone,service,training,test
-    # A broker and certificates for it, a sound server in place of the USB microphone, libraries to build PyAudio and
-    # systemd-python, and a linter for shell scripts.
-    packages=(mosquitto openssl pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev libsystemd-dev pkg-config
-        python3-dev gcc shellcheck)
+    # A broker with its clients, and certificates for it, a sound server in place of the USB microphone, the program that
+    # reads streams, libraries to build PyAudio and systemd-python, and a linter for shell scripts.
+    packages=(mosquitto mosquitto-clients jq openssl ffmpeg pulseaudio pulseaudio-utils libasound2-plugins portaudio19-dev
+        libsystemd-dev pkg-config python3-dev gcc shellcheck)
     ;;
 *) echo "setup: '$purpose' is neither demo nor test" >&2; exit 2 ;;
 esac

@@ -25,5 +25,6 @@ Packages, from the lowest layer to the highest; a package imports only packages 
     mqtt                         connection, delivery, messages, state topics
     monitoring                   health, liveness, load shedding, system metrics
     service                      wiring of the daemon, supervisor, remote control
+    web, notify                  the page in the browser, and notifications: processes of their own
     cli                          the `earshot` command, one module a subcommand
 """

@@ -8,15 +8,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from device.audio.ring_buffer import RingBuffer
 from device.config.models import Config
+from device.detection.alarm_events import AlarmEvents, Moment
+from device.detection.configured_names import make_vocabularies
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
-from device.detection.vocabulary import ScoredWindow, make_vocabularies
+from device.detection.label_settings import LabelSettings
+from device.detection.vocabulary import ScoredWindow
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
+from device.model.clip_scoring import Classify
 from device.model.scoring import likeliest_classes
 from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import (
@@ -25,21 +28,21 @@ from device.types import (
     ClassifiedWindow,
     Event,
     Observer,
-    Probabilities,
     Refusal,
-    Samples,
     SourceLost,
     Span,
     Window,
-    WindowScores,
-    level_dbfs,
 )
+from device.util.samples import loudest_dbfs
 
-Classify = Callable[[Samples], WindowScores]
-"""Function from the samples of a window, shape (window_length,), int16, to its scores."""
-_QUIET_BLOCKS = 8
-"""Blocks that are processed at once while nothing sounds: two groups of the noise floor. A sound is detected at most
-0.21 s later; positions and windows are those of single blocks."""
+EARLY_LOOK_SECONDS = (1.0, 2.0)
+"""Times from the onset of a sound to the end of its early looks, s. The first full window ends at 2.5 s by default."""
+_QUIET_BLOCKS = 10
+"""Most blocks that are processed at once while nothing sounds. A sound is detected at most 0.27 s later; positions and
+windows are those of single blocks."""
+_READ_BLOCKS = 6
+"""Blocks from which the end of a read is not waited for by others. A microphone's quiet read has 6 to 10 blocks, which
+are processed at once; blocks that arrive one by one wait for five others."""
 _REFUSAL_CLASSES = 3
 """Number of AudioSet classes in a refusal."""
 
@@ -53,6 +56,7 @@ class Pipeline:
         classify: scores a window of live sound, from its samples.
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
+        classify_look: scores an early look, from its repeated samples; None for `classify`.
         taught: detectors of taught sounds.
     """
 
@@ -63,10 +67,11 @@ class Pipeline:
         classify: Classify,
         observer: Observer | None = None,
         stretch: Callable[[], float] = lambda: 1.0,
+        classify_look: Classify | None = None,
         taught: TaughtSounds = NOTHING_TAUGHT,
     ) -> None:
         self._window_length, self._classes = bundle.window_length, bundle.audioset_classes
-        self._classify = classify
+        self._classify, self._classify_look = classify, classify_look or classify
         self._observer = observer or Observer()
         self._sample_rate = rate = bundle.sample_rate
         self._last: ClassifiedWindow | None = None
@@ -79,7 +84,8 @@ class Pipeline:
         kept_blocks = -(-(self._window_length + reach) // block_length) + 1
         self._ring = RingBuffer(kept_blocks * block_length)
         self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
-        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch)
+        looks = [round(seconds * rate) for seconds in EARLY_LOOK_SECONDS if config.events.early_answer]
+        self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch, looks)
         self._tracker = EventTracker(
             config.events,
             vocabularies=make_vocabularies(config.events, bundle, taught),
@@ -87,37 +93,32 @@ class Pipeline:
             on_refusal=self._report_refusal,
             taught=taught,
         )
+        self._alarms = AlarmEvents(rate, self._tracker.settings)
 
     @property
-    def thresholds(self) -> dict[str, float]:
-        """Confidence from which each label or configured AudioSet class becomes an event, by slug."""
-        return self._tracker.thresholds
-
-    def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the threshold of one label or AudioSet class, from the next window on; any thread.
-
-        Args:
-            slug: a key of `thresholds`.
-            threshold: 0 to 1.
-        """
-        self._tracker.set_threshold(slug, threshold)
+    def settings(self) -> LabelSettings:
+        """Threshold, cool-down and switch of each label, configured AudioSet class and alarm pattern."""
+        return self._tracker.settings
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
         waiting: list[Block] = []
+        end, is_quiet = self._ring.end, self._is_quiet
         for item in source:
-            is_break = isinstance(item, SourceLost)
-            if is_break or (waiting and item.position != waiting[-1].end):
+            if isinstance(item, SourceLost) or item.position != end:
                 yield from self._process(waiting)
                 waiting = []
-            if is_break or item.position - self._ring.end > self._hop_length:  # more than a window can bridge
-                yield from self._end_span()
+                # More than a window can bridge ends what goes on.
+                if isinstance(item, SourceLost) or item.position - self._ring.end > self._hop_length:
+                    yield from self._end_span()
+                is_quiet = self._is_quiet
             if isinstance(item, SourceLost):
                 continue
             waiting.append(item)
-            if len(waiting) == _QUIET_BLOCKS or not self._is_quiet:
+            end = item.end
+            if not is_quiet or len(waiting) >= (_READ_BLOCKS if item.ends_read else _QUIET_BLOCKS):
                 yield from self._process(waiting)
-                waiting = []
+                waiting, is_quiet = [], self._is_quiet
         yield from self._process(waiting)
         yield from self._end_span()
 
@@ -146,12 +147,14 @@ class Pipeline:
             self._rises.append((last.position, self._gate.rise_db))
         self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
         yield from self._track(self._windower.update(span, last.end), last)
+        yield from self._report(self._alarms.update(samples, blocks[0].position, self._moment(last, span)))
         self._gate.set_event_active(self._tracker.has_active_events)
 
     def _end_span(self) -> Iterator[Event]:
         """Close the gate after the last block, and end the events that are going on."""
         if self._last_block is not None:
             yield from self._track(self._windower.flush(self._gate.close()), self._last_block)
+            yield from self._report(self._alarms.end_all(self._time_of(self._last_block)))
             self._gate.set_event_active(False)
 
     def _track(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
@@ -161,38 +164,54 @@ class Pipeline:
             due: windows that are complete, and spans that are over.
             block: the last block; it maps positions to times.
         """
-
-        def time_of(position: int) -> float:
-            return block.time + (position - block.position) / self._sample_rate
-
+        time_of = self._time_of(block)
         for item in due:
-            if isinstance(item, Window):
-                self._last = window = self._classify_window(item, time_of(item.start))
-                self._observer.on_window(window)
-                level = loudest_dbfs(window.samples, self._sample_rate)
-                scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset, window.embedding)
-                events = self._tracker.update(scored, level, time_of)
-            else:
+            if isinstance(item, Span):
                 events = self._tracker.close(item, time_of)
-            for event in events:
-                self._observer.on_event(event)
-                yield event
+            elif item.is_early and self._tracker.has_active_events:
+                continue  # an earlier look was sure
+            else:
+                events = self._judge(item, time_of)
+            yield from self._report(events)
+
+    def _report(self, events: Iterable[Event]) -> Iterator[Event]:
+        for event in events:
+            self._observer.on_event(event)
+            yield event
+
+    def _time_of(self, block: Block) -> Callable[[int], float]:
+        """Return the function from a position to its time, Unix seconds, by the position and time of a block."""
+        return lambda position: block.time + (position - block.position) / self._sample_rate
+
+    def _moment(self, block: Block, span: Span | None) -> Moment:
+        """Return the circumstances of the last block, for alarm patterns."""
+        start = block.end - self._window_length
+        return Moment(
+            self._time_of(block),
+            lambda: loudest_dbfs(self._ring.read(start, block.end), self._sample_rate),
+            span.reason if span and span.is_open else None,
+        )
+
+    def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
+        """Classify a window or an early look, and update the event tracker with it."""
+        window = self._classify_window(item, time_of(item.start))
+        scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset, window.embedding)
+        level = loudest_dbfs(window.samples, self._sample_rate)
+        if item.is_early:
+            self._observer.on_look(window)
+            return self._tracker.look(scored, level, time_of)
+        self._last = window
+        self._observer.on_window(window)
+        return self._tracker.update(scored, level, time_of)
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
-        samples = self._ring.read(window.start, window.end)
-        result = self._classify(samples)
+        # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.
+        samples = np.resize(self._ring.read(window.start, window.end), self._window_length)
+        result = (self._classify_look if window.is_early else self._classify)(samples)
         rise_db = max((rise for at, rise in self._rises if window.start <= at < window.end), default=0.0)
-        return ClassifiedWindow(
-            window.start,
-            start_time,
-            samples,
-            result.log_mel,
-            result.scores,
-            window.span.start,
-            rise_db,
-            result.audioset,
-            result.embedding,
-        )
+        extent, onset = (window.start, start_time, samples), window.span.start
+        parts = result.audioset, result.embedding
+        return ClassifiedWindow(*extent, result.log_mel, result.scores, onset, rise_db, *parts)
 
     def _report_refusal(self, refusal: Refusal) -> None:
         """Report a refusal. For an unknown sound, add the AudioSet classes that its window resembles most."""
@@ -200,50 +219,3 @@ class Pipeline:
             classes = likeliest_classes(self._classes, self._last.audioset, _REFUSAL_CLASSES)
             refusal = dataclasses.replace(refusal, audioset=classes)
         self._observer.on_refusal(refusal)
-
-
-def clip_windows(samples: Samples, window_length: int) -> NDArray[np.int16]:
-    """Cut a whole clip into windows, as `earshot classify` and the trainer's evaluation do.
-
-    Args:
-        samples: shape (n,), int16, n at least 1.
-        window_length: length of a window, samples.
-
-    Returns:
-        Shape (windows, window_length), int16. Zeros follow a clip that is shorter than a window. A longer clip
-        is cut every half window, and its last window ends with the clip.
-    """
-    if len(samples) <= window_length:
-        return np.pad(samples, (0, window_length - len(samples)))[np.newaxis]
-    last = len(samples) - window_length
-    starts = sorted({*range(0, last, window_length // 2), last})
-    return np.stack([samples[start : start + window_length] for start in starts])
-
-
-def classify_clip(
-    samples: Samples, window_length: int, classify: Classify
-) -> tuple[Probabilities, NDArray[np.float32] | None]:
-    """Compute the mean scores of a clip's windows (see `clip_windows`).
-
-    Args:
-        samples: shape (n,), int16, n at least 1.
-        window_length: length of a window, samples.
-        classify: scores a window of a clip, from its samples.
-
-    Returns:
-        Mean scores, shape (labels,), float32; and the mean probabilities of AudioSet's classes, shape (527,), float32,
-        or None without the AudioSet network.
-    """
-    results = [classify(window) for window in clip_windows(samples, window_length)]
-    scores = np.mean([result.scores for result in results], axis=0, dtype=np.float32)
-    audioset = [result.audioset for result in results if result.audioset is not None]
-    classes = np.asarray(np.mean(audioset, axis=0, dtype=np.float32), np.float32) if audioset else None
-    return np.asarray(scores, np.float32), classes
-
-
-def loudest_dbfs(samples: Samples, sample_rate: int) -> float:
-    """Compute the RMS level of a window's loudest 30 ms, dB relative to full scale."""
-    block_length = round(BLOCK_SECONDS * sample_rate)
-    whole = len(samples) // block_length * block_length
-    blocks = samples[:whole].reshape(-1, block_length)
-    return level_dbfs(blocks[blocks.std(axis=1, dtype=np.float32).argmax()])

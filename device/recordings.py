@@ -12,8 +12,8 @@ from device.config.models import Config
 from device.detection.gate import SoundGate
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
+from device.model.clip_scoring import Classify
 from device.model.scoring import Scorer
-from device.pipeline import Classify
 from device.types import UNKNOWN, Block, GateReason, Probabilities, Samples, Span, Window, WindowScores
 
 

@@ -1,8 +1,7 @@
 """Data types of the data path: samples, blocks, spans, windows, events, and the observer of the pipeline."""
 
-import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,42 +13,25 @@ LogMel = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
-VocabularyName = Literal["bundle", "taught", "audioset"]
-"""Origin of an event's name: a label of the bundle, a taught label, or a class of AudioSet."""
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours", "taught_not"]
+VocabularyName = Literal["bundle", "taught", "audioset", "pattern"]
+"""Origin of an event's name: a label of the bundle, a taught label, a class of AudioSet, or an alarm pattern."""
+AlarmPattern = Literal["smoke_alarm_t3", "carbon_monoxide_alarm_t4"]
+"""Name of an alarm pattern, see `device.detection.alarm_pattern`."""
+RefusalReason = Literal[
+    "unknown",
+    "below_threshold",
+    "cooling_down",
+    "maximum_duration",
+    "quiet_hours",
+    "switched_off",
+    "taught_not",
+]
 
 FULL_SCALE = 32768.0
 BLOCK_SECONDS = 0.030
 """Length of a block: the longest that webrtcvad accepts."""
 UNKNOWN = "unknown"
 """Decision for a sound that is none of the bundle's labels. Never a label itself."""
-
-
-def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
-    """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
-    scaled: NDArray[np.floating[Any]] = np.rint(signal * FULL_SCALE)
-    np.minimum(np.maximum(scaled, -32768, out=scaled), 32767, out=scaled)
-    return scaled.astype(np.int16)
-
-
-def to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Convert samples, any shape, int16, to float32 with full scale 1."""
-    return np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32)  # a power of two, hence exact
-
-
-def level_dbfs(samples: Samples) -> float:
-    """Compute the RMS level without the DC offset that cheap sound cards add, dB relative to full scale.
-
-    Args:
-        samples: shape (n,), int16, n at least 1.
-
-    Returns:
-        At most 0; a square wave at full scale is 0, a sine -3.01, digital silence -100.
-    """
-    signal = samples.astype(np.float32)  # for every block, hence two dot products: np.std takes four times as long
-    mean = float(signal.sum()) / len(signal)
-    variance = float(signal.dot(signal)) / len(signal) - mean * mean
-    return 10.0 * math.log10(max(variance / FULL_SCALE**2, 1e-10))
 
 
 @dataclass(frozen=True)
@@ -60,11 +42,13 @@ class Block:
         samples: shape (block_length,), int16, mono.
         position: number of the first sample since the source was opened. A jump between blocks is lost audio.
         time: when the first sample sounded, Unix seconds.
+        ends_read: False if the next block arrived together with this one, in one read of a live source.
     """
 
     samples: Samples
     position: int
     time: float
+    ends_read: bool = True
 
     @property
     def end(self) -> int:
@@ -109,7 +93,8 @@ class Window:
         end: position after the last sample.
         span: the gate's span, as known when the window was complete.
         hop_length: samples from its start to the start of the next window.
-        resumed_at: position at which the sound resumed after a pause, if the window begins anew before it; else None.
+        resumed_at: position at which the sound resumed, if the window begins before it, not a hop after the last.
+        is_early: True for an early look: the part of the first window that has sounded so far.
     """
 
     start: int
@@ -117,6 +102,7 @@ class Window:
     span: Span
     hop_length: int
     resumed_at: int | None = None
+    is_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +153,7 @@ class SoundName:
     """Name of a sound that can become an event.
 
     Attributes:
-        label: label of the bundle, taught label, or display name of an AudioSet class.
+        label: label of the bundle, taught label, display name of an AudioSet class, or name of an alarm pattern.
         slug: form of `label` for topics and folders. For a label, the label itself.
         vocabulary: see `VocabularyName`.
     """
@@ -184,9 +170,10 @@ class Event:
     Attributes:
         type: "start" or "end".
         event_id: UUIDv7 shared by the start and the end.
-        label: one of the bundle's labels, a taught label, or the display name of an AudioSet class.
-        confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle.
-        scores: the same for each label of the bundle, for each taught one, or for each configured AudioSet class.
+        label: a label of the bundle, a taught label, the display name of an AudioSet class, or an alarm pattern.
+        confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle. For an alarm pattern, the
+            share of the sound that the pattern explains.
+        scores: the same for each label of the vocabulary, each configured AudioSet class, or the alarm pattern.
         start_time: Unix seconds.
         end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.
@@ -209,8 +196,7 @@ class Event:
 
     def __post_init__(self) -> None:
         """Replace an empty slug."""
-        if not self.slug:
-            object.__setattr__(self, "slug", self.label)
+        object.__setattr__(self, "slug", self.slug or self.label)
 
 
 @dataclass(frozen=True)
@@ -242,6 +228,9 @@ class Observer:
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """Handle a classified window. Its refusals and events follow."""
+
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """Handle an early look at a new sound. Its events follow, and later a full window of the same sound."""
 
     def on_refusal(self, refusal: Refusal) -> None:
         """Handle a label that became no event."""

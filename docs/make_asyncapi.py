@@ -17,6 +17,8 @@ _PNG = {"type": "string", "contentMediaType": "image/png"}
 _CLASS = {"type": "string", "minLength": 1}
 _THRESHOLD = {"type": "string", "pattern": r"^(0|1|0\.\d+|\d(\.\d+)?e-\d+)$"}
 _NEW_THRESHOLD = {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"}
+_SECONDS = {"type": "string", "pattern": r"^\d+(\.\d+)?(e-\d+)?$"}
+_NEW_SECONDS = {"type": "string", "pattern": r"^(default|\d{1,4}(\.\d+)?)$"}
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,12 @@ CHANNELS = (
         _ON_OFF,
         retained=True,
     ),
+    Channel("sounding", _OWN + "sounding", "ON during any event, else OFF.", _ON_OFF, retained=True),
+    Channel("today", _OWN + "today", "Events of each label since local midnight.", "today", retained=True),
+    Channel("clip", _OWN + "clip/last", "Event and label of the last clip.", "clip", retained=True),
     Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
     Channel("level", _OWN + "level", "Sound level of the last minute.", "level", retained=True),
-    Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the first window of the last event.", _PNG, retained=True),
+    Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the last event, a full window.", _PNG, retained=True),
     Channel(
         "unknown",
         _OWN + "unknown/last",
@@ -83,6 +88,20 @@ CHANNELS = (
         retained=True,
     ),
     Channel(
+        "cooldown",
+        _OWN + "cooldown/{label}",
+        "Pause in seconds after an event, in which the same label or AudioSet class starts no other.",
+        _SECONDS,
+        retained=True,
+    ),
+    Channel(
+        "enabled",
+        _OWN + "enabled/{label}",
+        "OFF if the label or AudioSet class starts no event, else ON.",
+        _ON_OFF,
+        retained=True,
+    ),
+    Channel(
         "discovery",
         "homeassistant/device/earshot_{node_id}/config",
         "Discovery message: makes the node a device in Home Assistant.",
@@ -95,6 +114,20 @@ CHANNELS = (
         _OWN + "command/threshold/{label}",
         "Set a threshold, 0 to 1; default restores that of config.yaml and the bundle.",
         _NEW_THRESHOLD,
+        obeyed=True,
+    ),
+    Channel(
+        "setCooldown",
+        _OWN + "command/cooldown/{label}",
+        "Set a cool-down, 0 to 3600 seconds; default restores that of config.yaml.",
+        _NEW_SECONDS,
+        obeyed=True,
+    ),
+    Channel(
+        "enable",
+        _OWN + "command/enabled/{label}",
+        "Switch the events of a label or AudioSet class on or off; default is ON.",
+        {"enum": ["ON", "OFF", "default"]},
         obeyed=True,
     ),
     Channel(

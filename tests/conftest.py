@@ -16,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+TRAINER = "tests/training/"
 
 settings.register_profile("thorough", deadline=None, max_examples=10_000)
 """For `make fuzz`."""
@@ -24,25 +25,30 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute the tests to two processes (`make test`): tests of the trainer, and all others.
+    """Distribute the tests to two processes (`make test`): those of the trainer to one, others by module to any.
 
-    The tests of the trainer share networks that take minutes to train; in two processes each network would be trained
-    twice. Most other tests wait for a microphone, a broker or a clock. xdist's own groups have no effect under pytest
-    9.2, without a warning.
+    The tests of the trainer share networks that take a minute to train, and TensorFlow; in two processes each would be
+    made twice. xdist's own groups have no effect under pytest 9.2, without a warning.
     """
 
-    class TwoGroups(LoadScopeScheduling):
+    class Modules(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return "training" if nodeid.startswith("tests/training/") else "device"
+            return TRAINER if nodeid.startswith(TRAINER) else super()._split_scope(nodeid)
 
-    return TwoGroups(config, log)
+    config.option.loadscopereorder = False  # keep the order of `pytest_collection_modifyitems`
+    return Modules(config, log)
 
 
 def pytest_collection_modifyitems(items):
-    """Refuse tests without a sentence as docstring."""
+    """Order the tests by duration, and refuse those without a sentence as docstring.
+
+    The trainer and modules with the marker `slow` come first, so that neither of two processes waits for them at the
+    end.
+    """
     undocumented = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
     if undocumented:
         raise pytest.UsageError(f"these tests have no sentence as docstring: {', '.join(undocumented)}")
+    items.sort(key=lambda item: (not item.nodeid.startswith(TRAINER), item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ FILES = [
     *("deploy/install.sh", "deploy/packages.sh", "deploy/requirements.txt"),
     *("deploy/completion/earshot.bash", "deploy/completion/_earshot", "deploy/completion/earshot.fish"),
     *("deploy/systemd/earshot.service", "deploy/systemd/earshot@.service", "deploy/systemd/earshot-web.service"),
+    "deploy/systemd/earshot-notify.service",
 ]
 
 # Fakes of the commands that change a machine. They store their state in the folder $MACHINE.

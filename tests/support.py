@@ -59,6 +59,11 @@ class Mosquitto:
         self._process = subprocess.Popen([program, "-c", self._config], stdout=self._log, stderr=self._log)
         wait_until(self._accepts_connections, 10, "the broker's start")
 
+    @property
+    def pid(self):
+        """The broker's process id."""
+        return self._process.pid
+
     def stop(self):
         """Stop the broker with SIGTERM."""
         if self._process is not None:
@@ -178,14 +183,16 @@ class SoundServer:
         """Continue the suspended sound server."""
         self._process.send_signal(signal.SIGCONT)
 
-    def plug_in(self, rate=48000, channels=1):
+    def plug_in(self, rate=48000, channels=1, channel_map=None):
         """Connect the microphone.
 
         Args:
             rate: sample rate, Hz.
             channels: number of channels.
+            channel_map: their positions, separated by commas; None for the sound server's default.
         """
         properties = [f"rate={rate}", f"channels={channels}"]
+        properties += [f"channel_map={channel_map}"] if channel_map else []
         assert self._control("load-module", "module-null-sink", "sink_name=usb_microphone", *properties)
 
     def unplug(self):

@@ -77,7 +77,8 @@ def test_the_import_layers_hold(project):
     ("importer", "imported", "contract"),
     [
         ("device.config.models", "device.mqtt.messages", "Layers of device"),
-        ("device.util.text", "device.errors", "Layers of device"),
+        ("device.errors", "device.util.text", "Layers of device"),
+        ("device.notify.rules", "device.web.metrics", "Layers of device"),
         ("device.outbox.queue", "device.detection.gate", "Layers of device"),
         ("device.pipeline", "device.service.daemon", "Layers of device"),
         ("device.mqtt.messages", "training.data.dataset", "device runs without training and its packages"),

@@ -75,7 +75,7 @@ def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recordi
     run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001", "--set", "history.enabled=false")
     tiny = write_tiny_bundle(tmp_path / "tiny")
     run(mosquitto, tmp_path / "tiny_state", demo_recording, "--set", f"model.bundle={tiny}")
-    settings = ("--set", f"model.bundle={tiny}", "--set", "events.audioset={Class 4: 0}")
+    settings = ("--set", f"model.bundle={tiny}", "--set", "events.audioset={Class 4: 0}", "--set", "clips.enabled=true")
     write_taught(tmp_path / "tiny_state" / TAUGHT_FILE, [always_detected(load_bundle(tiny))])
     run(mosquitto, tmp_path / "tiny_state", demo_recording, *settings)
     wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 4, 10, "end")
@@ -102,7 +102,7 @@ def test_the_asyncapi_document_is_up_to_date():
     assert MAKE_ASYNCAPI.FILE.read_text(encoding="utf-8") == MAKE_ASYNCAPI.text()
 
 
-@pytest.mark.parametrize("name", ["event", "health", "level", "correct", "teach", "discovery"])
+@pytest.mark.parametrize("name", ["event", "health", "level", "today", "clip", "correct", "teach", "discovery"])
 def test_the_schemas_are_valid(name):
     """Each is valid JSON Schema, and refuses unknown keys."""
     schema = MAKE_ASYNCAPI.schema(name)

@@ -19,6 +19,7 @@ from device.config.models import MqttConfig
 from device.history.reader import HistoryReader
 from device.mqtt.subscriber import Subscriber
 
+pytestmark = pytest.mark.slow
 TRUTH = [
     ("dog_bark", 5.0, 9.2),
     ("car_horn", 17.0, 21.3),

@@ -14,18 +14,20 @@ from hypothesis import strategies as st
 from tiny_bundle import fake_bundle
 
 from device.clips.store import ClipFolder
+from device.detection.label_settings import LabelSettings
 from device.model.taught import NOTHING_TAUGHT
 from device.service.commands import (
     CommandRefusedError,
     CorrectCommand,
+    LabelCommand,
     ListeningCommand,
     TeachCommand,
-    ThresholdCommand,
     UntaughtCommand,
     parse_command,
 )
 from device.service.remote_control import RemoteControl, Switches
 from device.service.remote_teaching import RemoteTeaching
+from device.types import SoundName
 from device.util.json_store import JsonStore
 from device.util.token_bucket import TokenBucket
 
@@ -43,7 +45,18 @@ CORRECTIONS = st.dictionaries(
     st.sampled_from(["event_id", "label"]) | st.text(max_size=4), st.just(EVENT_ID) | LABELS | SCALARS, max_size=4
 )
 TOPICS = st.sampled_from(
-    ["listening", "threshold/siren", "threshold/", "threshold", "correct", "teach", "untaught", ""]
+    [
+        "listening",
+        "threshold/siren",
+        "cooldown/siren",
+        "enabled/siren",
+        "threshold/",
+        "threshold",
+        "correct",
+        "teach",
+        "untaught",
+        "",
+    ]
 )
 NAMES = TOPICS | st.tuples(TOPICS, st.text(max_size=10)).map("".join) | st.text(max_size=200)
 VALID = st.sampled_from(
@@ -75,9 +88,10 @@ def test_any_command_is_parsed_or_refused_in_one_line(name, payload):
         assert str(error).isprintable()
         assert len(str(error)) < 300
         return
-    if isinstance(command, ThresholdCommand):
+    if isinstance(command, LabelCommand):
         assert command.label in THRESHOLDS
-        assert command.threshold is None or (math.isfinite(command.threshold) and 0 <= command.threshold <= 1)
+        largest = {"threshold": 1, "cooldown": 3600, "enabled": 1}[command.setting]
+        assert command.value is None or (math.isfinite(command.value) and 0 <= command.value <= largest)
     elif isinstance(command, CorrectCommand):
         assert "/" not in command.label
         assert command.label not in ("", ".", "..", "unknown")
@@ -91,13 +105,13 @@ def test_any_command_is_parsed_or_refused_in_one_line(name, payload):
 def test_any_commands_are_executed_or_refused(memory_folder, commands, caplog_lines):
     """No commands raise an error, each log line is printable, and the next run has the same settings."""
     (memory_folder / "switches.json").unlink(missing_ok=True)
-    thresholds, states = dict(THRESHOLDS), {}
+    names = {SoundName(label, label, "bundle"): threshold for label, threshold in THRESHOLDS.items()}
+    labels, states = LabelSettings(names, 1.0), {}
 
     def start():
         return RemoteControl(
             JsonStore(memory_folder / "switches.json", Switches),
-            THRESHOLDS,
-            set_threshold=thresholds.__setitem__,
+            labels,
             publish_state=states.__setitem__,
             correct=ClipFolder(memory_folder / "clips").relabel,
             teaching=RemoteTeaching(memory_folder, fake_bundle(), ClipFolder(memory_folder / "clips"), NOTHING_TAUGHT),
@@ -107,16 +121,17 @@ def test_any_commands_are_executed_or_refused(memory_folder, commands, caplog_li
     remote_control._allowance = TokenBucket(1000, 1)
     caplog_lines.clear()
     for name, payload in commands:
-        before = (dict(thresholds), dict(states))
+        before = (labels.by_slug(), dict(states))
         remote_control.execute(name, payload)
         try:
             parse_command(name, payload, THRESHOLDS)
         except CommandRefusedError:
-            assert (thresholds, states) == before
+            assert (labels.by_slug(), states) == before
     assert all(line.isprintable() for line in caplog_lines)
-    after = (dict(thresholds), dict(states), remote_control.is_listening())
+    after = (labels.by_slug(), dict(states), remote_control.is_listening())
+    labels = LabelSettings(names, 1.0)
     again = start()
-    assert (thresholds, states, again.is_listening()) == after
+    assert (labels.by_slug(), states, again.is_listening()) == after
     assert not (memory_folder / "switches.damaged").exists()
 
 

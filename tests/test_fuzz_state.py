@@ -12,11 +12,19 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from device.mqtt.state_topics import PublishedDiscovery
 from device.outbox.sequence_file import SequenceFile
+from device.service.day_counts import Day
 from device.service.remote_control import Switches
+from device.util.clock import rfc3339
 from device.util.json_store import JsonStore
 
 CONTENTS = {
-    Switches: {"listening": False, "thresholds": {"siren": 0.25, "dog_bark": 0.5}},
+    Switches: {
+        "listening": False,
+        "thresholds": {"siren": 0.25, "dog_bark": 0.5},
+        "cooldowns": {"siren": 9},
+        "enabled": {"siren": False},
+    },
+    Day: {"day": "2026-11-27", "counts": {"siren": 2}, "last_times": {"siren": 1795777777.5}},
     PublishedDiscovery: {
         "topic": "homeassistant/device/earshot_node/config",
         "components": {"siren": "binary_sensor"},
@@ -44,6 +52,9 @@ def check_use(content):
     """Assert that thresholds are probabilities, and that topics can be published."""
     if isinstance(content, Switches):
         assert all(0 <= threshold <= 1 for threshold in content.thresholds.values())
+        return
+    if isinstance(content, Day):
+        assert all(rfc3339(time) for time in content.last_times.values())
         return
     client = Client(CallbackAPIVersion.VERSION2)
     for topic in [*content.labels, *([content.topic] if content.topic is not None else [])]:

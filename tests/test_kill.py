@@ -2,7 +2,10 @@
 
 import random
 
+import pytest
 from kill import count, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_nothing_is_lost_while_broker_daemon_and_network_fail(tmp_path):

@@ -7,7 +7,7 @@
 
 _shtab_earshot_clips_subparsers=(list play export purge)
 _shtab_earshot_config_subparsers=(explain schema)
-_shtab_earshot_subparsers=(run classify gate events history level diary devices check forget listen teach untaught labels clips web config)
+_shtab_earshot_subparsers=(run classify gate events history level diary devices check forget listen teach untaught labels clips web notify config)
 
 _shtab_earshot_run_option_strings=(-h --help -c --config -q --quiet --set --input --input-rate --speed --exit-at-end --trace)
 _shtab_earshot_classify_option_strings=(-h --help -c --config -q --quiet --set --json --bundle --windows)
@@ -29,6 +29,7 @@ _shtab_earshot_clips_export_option_strings=(-h --help)
 _shtab_earshot_clips_purge_option_strings=(-h --help --corrected)
 _shtab_earshot_clips_option_strings=(-h --help -c --config -q --quiet)
 _shtab_earshot_web_option_strings=(-h --help -c --config -q --quiet --set --port)
+_shtab_earshot_notify_option_strings=(-h --help -c --config -q --quiet --set --json --test --dry-run)
 _shtab_earshot_config_explain_option_strings=(-h --help --json)
 _shtab_earshot_config_schema_option_strings=(-h --help)
 _shtab_earshot_config_option_strings=(-h --help -c --config -q --quiet)
@@ -79,6 +80,8 @@ _shtab_earshot_clips__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_clips___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_web__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_web___config_COMPGEN=_shtab_compgen_files
+_shtab_earshot_notify__c_COMPGEN=_shtab_compgen_files
+_shtab_earshot_notify___config_COMPGEN=_shtab_compgen_files
 _shtab_earshot_config__c_COMPGEN=_shtab_compgen_files
 _shtab_earshot_config___config_COMPGEN=_shtab_compgen_files
 
@@ -86,7 +89,7 @@ _shtab_earshot_run___speed_choices=(realtime max)
 _shtab_earshot_history___by_choices=(hour day)
 _shtab_earshot_clips_pos_0_choices=(list play export purge)
 _shtab_earshot_config_pos_0_choices=(explain schema)
-_shtab_earshot_pos_0_choices=(run classify gate events history level diary devices check forget listen teach untaught labels clips web config)
+_shtab_earshot_pos_0_choices=(run classify gate events history level diary devices check forget listen teach untaught labels clips web notify config)
 
 _shtab_earshot_run__h_nargs=0
 _shtab_earshot_run___help_nargs=0
@@ -182,6 +185,13 @@ _shtab_earshot_web__h_nargs=0
 _shtab_earshot_web___help_nargs=0
 _shtab_earshot_web__q_nargs=0
 _shtab_earshot_web___quiet_nargs=0
+_shtab_earshot_notify__h_nargs=0
+_shtab_earshot_notify___help_nargs=0
+_shtab_earshot_notify__q_nargs=0
+_shtab_earshot_notify___quiet_nargs=0
+_shtab_earshot_notify___json_nargs=0
+_shtab_earshot_notify___test_nargs=0
+_shtab_earshot_notify___dry_run_nargs=0
 _shtab_earshot_config_explain__h_nargs=0
 _shtab_earshot_config_explain___help_nargs=0
 _shtab_earshot_config_explain___json_nargs=0

@@ -50,7 +50,7 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen teach untaught labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web config 'config explain' 'config schema'
+set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen teach untaught labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
 set -g _shtab_earshot_opts_with_value --bundle --by --config --export --from --import --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
 
 complete -c earshot -e
@@ -159,7 +159,7 @@ complete -c earshot -n '_shtab_earshot_using untaught' -s c -l config -xka "(__f
 complete -c earshot -n '_shtab_earshot_using untaught' -s q -l quiet -d 'log warnings only'
 complete -c earshot -n '_shtab_earshot_using untaught' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using untaught' -l json -d 'print one JSON object per line'
-complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a labels -d 'List the bundle'"'"'s labels, taught labels and AudioSet classes, with their thresholds.'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a labels -d 'List labels, taught labels, AudioSet classes and alarm patterns, with their thresholds.'
 complete -c earshot -n '_shtab_earshot_using labels' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using labels' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
 complete -c earshot -n '_shtab_earshot_using labels' -s q -l quiet -d 'log warnings only'
@@ -187,6 +187,14 @@ complete -c earshot -n '_shtab_earshot_using web' -s c -l config -xka "(__fish_c
 complete -c earshot -n '_shtab_earshot_using web' -s q -l quiet -d 'log warnings only'
 complete -c earshot -n '_shtab_earshot_using web' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using web' -l port -x -d 'TCP port (default: web.port, 8470)'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a notify -d 'Send notifications of events to phones and other services.'
+complete -c earshot -n '_shtab_earshot_using notify' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using notify' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using notify' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using notify' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using notify' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using notify' -l test -d 'send a test message to each service, and print the result'
+complete -c earshot -n '_shtab_earshot_using notify' -l dry-run -d 'print what would be sent, and send nothing'
 complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a config -d 'Explain the settings, print their JSON Schema.'
 complete -c earshot -n '_shtab_earshot_using config' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using config' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'

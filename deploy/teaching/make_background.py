@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from device.audio.files import read_samples, sound_files
-from device.pipeline import clip_windows
+from device.model.clip_scoring import clip_windows
 from device.service.runtime import open_bundle
 from device.teaching.clip_windows import colored_noise
 from device.teaching.embedder import Embedder

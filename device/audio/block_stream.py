@@ -1,13 +1,14 @@
 """Block stream: bytes of a capture, converted to blocks with positions and times."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from device.audio.chunk_queue import Chunk
 from device.audio.resampling import BlockSplitter, Resampler
 from device.audio.stream_clock import StreamClock
-from device.types import Block, Samples, to_float
+from device.types import Block, Samples
+from device.util.samples import to_float
 
 
 class BlockStream:
@@ -18,16 +19,27 @@ class BlockStream:
         channels: number of interleaved channels of the capture.
         sample_rate: sample rate of the blocks, Hz.
         position: position of the first block.
+        selected: channels that are averaged, counted from 1; empty for all.
         live: whether the sound arrives while it sounds, so that a late arrival shows lost sound.
 
     Attributes:
-        channel_samples: samples of the last chunk, shape (n, channels), int16.
+        channel_samples: selected channels of the last chunk, shape (n, selected channels), int16.
         unplaced_samples: lost samples so far whose position is not known, at the rate of the blocks. The positions of
             the blocks do not contain them, their times do.
     """
 
-    def __init__(self, rate: int, channels: int, sample_rate: int, position: int, *, live: bool = True) -> None:
+    def __init__(
+        self,
+        rate: int,
+        channels: int,
+        sample_rate: int,
+        position: int,
+        *,
+        selected: Sequence[int] = (),
+        live: bool = True,
+    ) -> None:
         self._rate, self._channels, self._sample_rate = rate, channels, sample_rate
+        self._columns = [channel - 1 for channel in selected]
         self._start = self._position = position
         self._partial_sample = b""
         self._next_offset = self._lost_samples = 0
@@ -40,24 +52,26 @@ class BlockStream:
         self._resampler, self._splitter = Resampler(self._rate, self._sample_rate), BlockSplitter(self._sample_rate)
 
     def feed(self, chunk: Chunk) -> Iterator[Block]:
-        """Yield the blocks that the next chunk completes."""
+        """Yield the blocks that the next chunk completes; the last one ends the read."""
         data = self._continue_at(chunk)
         sample_bytes = 2 * self._channels
         whole = len(data) // sample_bytes * sample_bytes
         self._partial_sample = data[whole:]
-        self.channel_samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
-        for samples in self._splitter.feed(self._resampler.feed(to_float(self.channel_samples))):
-            yield self._next_block(samples)
+        samples = np.frombuffer(data, "<i2", whole // 2).reshape(-1, self._channels)
+        self.channel_samples = samples[:, self._columns] if self._columns else samples
+        pieces = self._splitter.feed(self._resampler.feed(to_float(self.channel_samples)))
+        for number, piece in enumerate(pieces, 1):
+            yield self._next_block(piece, ends_read=number == len(pieces))
 
     def flush(self) -> Iterator[Block]:
         """Yield the last blocks when the sound has ended; the last one is padded with zeros."""
         for samples in self._splitter.feed(self._resampler.flush()) + self._splitter.flush():
             yield self._next_block(samples)
 
-    def _next_block(self, samples: Samples) -> Block:
-        block = Block(samples, self._position, self._clock.time_of((self._position - self._start) / self._sample_rate))
-        self._position = block.end
-        return block
+    def _next_block(self, samples: Samples, *, ends_read: bool = True) -> Block:
+        position, self._position = self._position, self._position + len(samples)
+        time = self._clock.time_of((position - self._start) / self._sample_rate)
+        return Block(samples, position, time, ends_read)
 
     def _continue_at(self, chunk: Chunk) -> bytes:
         """Return the bytes to convert, from a whole sample on. After lost sound, the position jumps by its length."""

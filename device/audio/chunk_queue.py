@@ -11,6 +11,9 @@ from typing import IO
 from device.util.clock import CLOCK
 
 _READ_BYTES = 1 << 15
+_STOP_SECONDS = 0.5
+"""Longest time until a wait without sound notices `stop`, s. It is longer than the time between two chunks, so that a
+thread wakes once for each of them."""
 _DEFAULT_BYTES = 1 << 20
 """Bound of the queue until rate and channels of the sound are known, bytes."""
 
@@ -91,8 +94,11 @@ class ChunkQueue:
         """
         deadline = time.monotonic() + timeout
         with self._changed:
-            while not self._chunks and not self.ended and time.monotonic() < deadline and not stop.is_set():
-                self._changed.wait(0.1)  # `stop` does not notify this condition
+            while not self._chunks and not self.ended and not stop.is_set():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, _STOP_SECONDS))  # `stop` does not notify this condition
             if not self._chunks or stop.is_set():
                 return None
             self._changed.notify_all()

@@ -12,6 +12,8 @@ from typing import Any
 from device.errors import UnavailableError
 from device.util.native_stderr import silent_stderr
 
+MICROPHONE = "mic"
+"""Value of `--input` for the microphone."""
 RATES = (48000, 44100, 32000, 16000)
 """Sample rates, Hz, in the order of the attempts after the microphone's default rate."""
 MORE_RATES = (96000, 22050, 11025, 8000)

@@ -1,15 +1,14 @@
-"""Level meter: level and diagnosis of one microphone."""
+"""Level meter: level and diagnosis of one microphone or stream."""
 
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from device.audio.block_stream import BlockStream
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
-from device.audio.live_source import STALLED_SECONDS
-from device.audio.microphone_source import describe_state
 from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis, SourceState
-from device.types import level_dbfs
+from device.util.samples import level_dbfs
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,35 @@ class LevelReading:
     levels: Levels | None
 
 
-def read_levels(command: list[str], seconds: float, stop: threading.Event) -> Iterator[LevelReading]:
-    """Measure the level of a microphone; the last reading contains the diagnosis.
+def read_levels(capture: Capture, seconds: float, stop: threading.Event) -> Iterator[LevelReading]:
+    """Measure the level of a microphone or stream; the last reading contains the diagnosis.
 
     Args:
-        command: command of the capture process (see `capture_command`).
+        capture: the source to measure.
         seconds: sound to measure, s; at least DIAGNOSIS_SECONDS, otherwise the samples are not diagnosed.
         stop: when set, the measurement ends; checked several times a second.
 
     Yields:
         A reading for each chunk, about ten a second. A single one, without levels, if nothing is delivered.
     """
-    with CaptureProcess(command, queue_seconds=DIAGNOSIS_SECONDS) as capture:
-        header = capture.header()
+    kind = capture.kind
+    with CaptureProcess(capture, DIAGNOSIS_SECONDS) as process:
+        header = process.header(stop)
+        if stop.is_set():
+            return
         if "state" in header:
             yield LevelReading(header["state"], header["message"], None)
             return
         name, rate = header["name"], header["sample_rate"]
-        stream, diagnosis = BlockStream(rate, header["channels"], rate, 0), SignalDiagnosis(rate, DIAGNOSIS_SECONDS)
+        stream = BlockStream(rate, header["channels"], rate, 0, selected=capture.channels)
+        diagnosis = SignalDiagnosis(rate, DIAGNOSIS_SECONDS)
         levels: Levels | None = None
         sample_count = 0
         while sample_count < seconds * rate and not stop.is_set():
-            chunk = capture.read(STALLED_SECONDS, stop)
+            chunk = process.read(kind.stalled_seconds, stop)
             if chunk is None:
                 if not stop.is_set():
-                    yield LevelReading("stalled", describe_state("stalled", name), levels)
+                    yield LevelReading("stalled", kind.describe("stalled", name), levels)
                 return
             for block in stream.feed(chunk):
                 level = level_dbfs(block.samples)
@@ -74,4 +77,4 @@ def read_levels(command: list[str], seconds: float, stop: threading.Event) -> It
                 levels = Levels(level, min(levels.quietest, level), max(levels.loudest, level))
             diagnosis.feed(stream.channel_samples, chunk.monotonic)
             sample_count += len(stream.channel_samples)
-            yield LevelReading(diagnosis.state, describe_state(diagnosis.state, name), levels)
+            yield LevelReading(diagnosis.state, kind.describe(diagnosis.state, name), levels)

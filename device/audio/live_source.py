@@ -54,10 +54,12 @@ class LiveSource:
         """Yield blocks with times that only grow; count the samples that were lost before each."""
         for block in blocks:
             # A clock that turned out to be late is corrected slowly: an event must not end before it starts.
-            self._last_time = max(block.time, self._last_time + _LEAST_STEP_SECONDS)
+            least_time = self._last_time + _LEAST_STEP_SECONDS
+            placed = block if block.time >= least_time else dataclasses.replace(block, time=least_time)
+            self._last_time = placed.time
             self.lost_samples += block.position - self._position
             self._position = block.end
-            yield dataclasses.replace(block, time=self._last_time)
+            yield placed
 
     def _report_state(self, state: SourceState, message: str) -> None:
         """Report the state if it has changed."""

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 _LONGEST_LINE = 1 << 16
 """Longest line, bytes."""
-_LARGEST_PACKET = 1 << 20
+LARGEST_PACKET = 1 << 20
 """Most samples in a packet, bytes."""
 
 
@@ -76,6 +76,6 @@ def read_packet(pipe: IO[bytes]) -> Packet | None:
     if fields is None:
         return None
     size = fields.get("bytes")
-    if not isinstance(size, int) or not 0 <= size <= _LARGEST_PACKET:
+    if not isinstance(size, int) or not 0 <= size <= LARGEST_PACKET:
         raise PacketError("a packet has no size")
     return Packet(pipe.read(size), bool(fields.get("after_loss")), fields.get("server_source"))

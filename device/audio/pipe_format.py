@@ -3,11 +3,9 @@
 import struct
 from dataclasses import dataclass
 
-import numpy as np
-
 from device.errors import InputError
 
-_CURE = "Pipe s16le, mono, or WAV of 16 bits (ffmpeg: -f s16le -ac 1 -)"
+PIPE_CURE = "Pipe s16le, mono, or WAV of 16 bits (ffmpeg: -f s16le -ac 1 -)"
 _CONTAINERS = {
     "FLAC": (0, b"fLaC"),
     "Ogg": (0, b"OggS"),
@@ -26,9 +24,6 @@ _LONGEST_HEADER = 1 << 16
 _UNKNOWN_LENGTH = 0x7FFF_0000
 """Size of the samples from which a WAV header contains no real size: its writer does not know when it will end."""
 _PCM, _EXTENSIBLE = 1, 0xFFFE
-_CHECKED_BYTES = 4096
-"""Bytes of raw samples, without zeros, in which another encoding is recognized."""
-_TYPICAL_SHARE = 0.98
 
 
 @dataclass(frozen=True)
@@ -62,12 +57,12 @@ def recognize(head: bytes, rate: int) -> PipeFormat | None:
         return None
     for name, (offset, first) in _CONTAINERS.items():
         if head[offset:].startswith(first):
-            raise InputError(f"--input -: this is {name}, not raw samples. {_CURE}")
+            raise InputError(f"--input -: this is {name}, not raw samples. {PIPE_CURE}")
     if not (head.startswith(b"RIFF") and head[8:12] == b"WAVE"):
         return PipeFormat(rate, 1)
     wav = _read_wav(head)
     if wav is None and len(head) > _LONGEST_HEADER:
-        raise InputError(f"--input -: a WAV header without samples. {_CURE}")
+        raise InputError(f"--input -: a WAV header without samples. {PIPE_CURE}")
     return wav
 
 
@@ -79,7 +74,7 @@ def _read_wav(head: bytes) -> PipeFormat | None:
         position += 8
         if kind == b"data":
             if fields is None:
-                raise InputError(f"--input -: a WAV header without a format. {_CURE}")
+                raise InputError(f"--input -: a WAV header without a format. {PIPE_CURE}")
             return PipeFormat(*fields, position, None if size == 0 or size >= _UNKNOWN_LENGTH else size)
         if kind == b"fmt " and len(head) >= position + 16:
             encoding, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", head, position)
@@ -88,46 +83,8 @@ def _read_wav(head: bytes) -> PipeFormat | None:
             if (encoding, bits) != (_PCM, 16) or not 1 <= channels <= 64 or not 1000 <= rate <= 768_000:
                 raise InputError(
                     f"--input -: WAV with {channels} channels of {bits} bits at {rate} Hz, encoding {encoding}, "
-                    f"cannot be read. {_CURE}"
+                    f"cannot be read. {PIPE_CURE}"
                 )
             fields = rate, channels
         position += size + size % 2
-    return None
-
-
-class EncodingCheck:
-    """Check of raw samples: another encoding than int16 is recognized in its first sound."""
-
-    def __init__(self) -> None:
-        self._sound = self._partial_word = b""
-
-    def feed(self, data: bytes) -> None:
-        """Check further bytes of the pipe, until there were enough of them.
-
-        Raises:
-            InputError: the samples are no int16, little-endian.
-        """
-        if len(self._sound) >= _CHECKED_BYTES:
-            return
-        data = self._partial_word + data
-        whole = len(data) // 8 * 8
-        words, self._partial_word = np.frombuffer(data[:whole], "<u8"), data[whole:]
-        self._sound += words[words != 0].tobytes()
-        if len(self._sound) >= _CHECKED_BYTES and (found := _other_encoding(self._sound[:_CHECKED_BYTES])):
-            raise InputError(f"--input -: these are {found}, not 16-bit samples. {_CURE}")
-
-
-def _other_encoding(data: bytes) -> str | None:
-    """Return the name of another encoding than int16, in which the bytes would be an unusual signal; else None."""
-    for name, kind in (("64-bit floats", "<f8"), ("32-bit floats", "<f4")):
-        values = np.abs(np.frombuffer(data, kind))
-        with np.errstate(invalid="ignore"):
-            typical = ((values > 1e-7) & (values < 4.0)) | (values == 0)
-        if np.mean(typical) > _TYPICAL_SHARE:
-            return name
-    low_words = np.frombuffer(data, "<u2")[::2]
-    if np.mean(low_words == 0) > _TYPICAL_SHARE:
-        return "32-bit integers, or two channels of which one is silent"
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data):
-        return "characters of a text"
     return None

@@ -4,7 +4,8 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from device.types import BLOCK_SECONDS, Samples, to_int16
+from device.types import BLOCK_SECONDS, Samples
+from device.util.samples import to_int16
 
 
 class Resampler:

@@ -17,11 +17,13 @@ class ServerSource:
         name: as `pactl` lists it.
         is_monitor: whether it contains what a sink plays, instead of what a microphone records.
         is_hardware: for a monitor, whether the sink is a loudspeaker rather than a virtual sink.
+        channels: number of channels.
     """
 
     name: str
     is_monitor: bool
     is_hardware: bool
+    channels: int
 
 
 def recorded_source(process: int) -> dict[str, Any] | None:
@@ -51,5 +53,6 @@ def _find(server: dict[str, Any], process: str) -> ServerSource | None:
         if stream["properties"].get("application.process.id") == process:
             source = next(each for each in server["sources"] if each["index"] == stream["source"])
             sink = next((each for each in server["sinks"] if each["monitor_source"] == source["name"]), None)
-            return ServerSource(source["name"], sink is not None, sink is not None and "HARDWARE" in sink["flags"])
+            is_hardware = sink is not None and "HARDWARE" in sink["flags"]
+            return ServerSource(source["name"], sink is not None, is_hardware, source["channel_map"].count(",") + 1)
     return None

@@ -5,26 +5,21 @@ run at the same time.
 """
 
 import argparse
-import os
 import shutil
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from device.audio.capture_process import capture_command, find_capture_process
-from device.audio.devices import require_pyaudio
-from device.audio.level_meter import read_levels
-from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS
 from device.cli.check_broker import BrokerChecks
 from device.cli.check_result import CheckResult, CheckState, DegradedError, NothingToCheckError
+from device.cli.check_source import check_microphone, check_sound_access, check_stream
 from device.cli.output import print_json
 from device.cli.support_report import write_report
 from device.cli.terminal import Color, paint
@@ -42,7 +37,6 @@ from device.util.clock import kernel_synced
 from device.util.units import MEGABYTE
 
 _COLORS: dict[CheckState, Color] = {"ok": "green", "warning": "yellow", "fault": "red"}
-_SOUND_DEVICES = Path("/dev/snd")
 _TIMED_WINDOWS = 5
 
 
@@ -91,21 +85,25 @@ class DaemonChecks:
 
     def results(self) -> Iterator[CheckResult]:
         """Yield the results of all checks, whether or not earlier checks have faults."""
-        checks: dict[str, Callable[[], str]] = {
-            "config": self._check_config,
-            "bundle": self._check_bundle,
-            "speed": self._check_speed,
-            "storage": self._check_storage,
-            "clock": _check_clock,
-            "heat": self._check_heat,
-            "sound access": _check_sound_access,
-            "microphone": self._check_microphone,
-        }
-        for name, check in checks.items():
+        for name, check in self._checks():
             if not self._stop.is_set():
                 yield from _with_faults(name, map(partial(CheckResult, name, "ok"), _call(check)))
         if not self._stop.is_set():
             yield from _with_faults("broker", self._check_broker())
+
+    def _checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        """Yield name and function of each check; those of the source depend on the config, which is checked first."""
+        yield "config", self._check_config
+        yield "bundle", self._check_bundle
+        yield "speed", self._check_speed
+        yield "storage", self._check_storage
+        yield "clock", _check_clock
+        yield "heat", self._check_heat
+        if self.config is not None and self.config.audio.source == "stream":
+            yield "stream", self._check_stream
+        else:
+            yield "sound access", check_sound_access
+            yield "microphone", self._check_microphone
 
     def _require_config(self) -> Config:
         if self.config is None:
@@ -185,20 +183,10 @@ class DaemonChecks:
         return temperature
 
     def _check_microphone(self) -> str:
-        """Diagnose the microphone as the daemon does."""
-        device = self._require_config().audio.device
-        require_pyaudio()
-        readings = deque(read_levels(capture_command(device), DIAGNOSIS_SECONDS, self._stop), maxlen=1)
-        if not readings:
-            raise NothingToCheckError("interrupted")
-        last = readings.pop()
-        if last.state in ("missing", "busy") and (process := find_capture_process(device)):
-            # ALSA admits one program, and lists no microphone for the others.
-            return f"in use by the daemon (process {process}). Its diagnosis is in `health` and in the log"
-        if last.state != "ok":
-            raise UnavailableError(f"{last.state}: {last.message}")
-        levels = f", {last.levels.quietest:.0f} to {last.levels.loudest:.0f} dBFS" if last.levels else ""
-        return f"{last.message}{levels}"
+        return check_microphone(self._require_config().audio, self._stop)
+
+    def _check_stream(self) -> str:
+        return check_stream(self._require_config().audio, self._stop)
 
     def _check_broker(self) -> Iterator[CheckResult]:
         config, label, unknown = self._require_config(), "check", False
@@ -235,16 +223,3 @@ def _check_clock() -> str:
             "and `timedatectl`"
         )
     return "set by network time"
-
-
-def _check_sound_access() -> str:
-    """Check that this user may open the sound devices that record."""
-    recording = sorted(_SOUND_DEVICES.glob("pcmC*D*c"))
-    if not recording:
-        raise NothingToCheckError("no sound card can record")
-    for device in recording:
-        if not os.access(device, os.R_OK | os.W_OK):
-            raise UnavailableError(
-                f"{device}: this user may not open it. Run: sudo usermod -aG audio $USER, and log in again"
-            )
-    return f"{len(recording)} sound device{'s' if len(recording) > 1 else ''} may be opened"

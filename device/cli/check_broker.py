@@ -12,7 +12,7 @@ from device.config.secrets import read_password
 from device.errors import EXIT_UNAVAILABLE
 from device.mqtt.broker_session import BrokerSession
 from device.mqtt.home_assistant import discovery_topic
-from device.mqtt.messages import Topics
+from device.mqtt.messages import LABEL_STATES, Topics
 
 _ARRIVAL_SECONDS = 3.0
 """Longest time for retained messages to arrive, s."""
@@ -27,7 +27,7 @@ class BrokerChecks:
 
     Args:
         config: settings of the daemon.
-        label: label whose state and threshold are checked.
+        label: label whose topics are checked.
         unknown: whether the daemon publishes unknown sounds.
 
     Attributes:
@@ -65,10 +65,18 @@ class BrokerChecks:
 
     def _published_topics(self) -> dict[str, str]:
         """Return a topic of each kind that the daemon publishes, by name of the kind."""
-        states = ["status", "health", "listening", f"sound/{self._label}", f"threshold/{self._label}"]
+        states = [
+            "status",
+            "health",
+            "listening",
+            "sounding",
+            "today",
+            *(f"{state}/{self._label}" for state in LABEL_STATES),
+        ]
         states += ["spectrogram"] if self._config.mqtt.spectrogram != "off" else []
         states += ["unknown/last"] if self._unknown else []
         states += ["level"] if self._config.level.enabled else []
+        states += ["clip/last"] if self._config.clips.enabled else []
         topics = {"event": self._topics.event, "backlog": self._topics.backlog}
         topics |= {name.partition("/")[0]: self._topics.state(name) for name in states}
         if self._config.home_assistant.enabled:

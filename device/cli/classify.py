@@ -18,10 +18,10 @@ from device.config.models import Config
 from device.config.paths import readable_state
 from device.errors import EXIT_DONE, EarshotError
 from device.model.bundle import Bundle
+from device.model.clip_scoring import Classify, classify_clip
 from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer, likeliest_classes
 from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
-from device.pipeline import Classify, classify_clip
 from device.recordings import Segment, SoundClassifier, classify_windows
 from device.service.runtime import load_taught, open_bundle
 from device.types import UNKNOWN, Samples, WindowScores

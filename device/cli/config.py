@@ -52,6 +52,8 @@ def explain(name: str) -> Iterator[str]:
         yield from (f"  {_summary(inner)}" for inner in _selected(name))
         return
     yield f"  allowed:      {allowed(setting.schema)}"
+    for key, schema in setting.schema.get("items", {}).get("properties", {}).items():
+        yield f"    {key} ({json.dumps(schema['default'])}; {allowed(schema)}): {schema['description']}"
     if unit := setting.schema.get("unit"):
         yield f"  unit:         {unit}"
     yield f"  default:      {setting.default}"
@@ -93,6 +95,8 @@ def allowed(schema: dict[str, Any]) -> str:
     kind: str = schema["type"]
     if kind == "array":
         return f"list of {allowed(schema['items'])}"
+    if "properties" in schema:
+        return "sections of `key: value` lines"
     if kind == "object":
         return f"mapping of names to {allowed(schema['additionalProperties'])}"
     if schema.get("format") == "path":

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import capture_command
 from device.audio.devices import RATES, InputDevice, choose_device, input_devices
 from device.audio.level_meter import LevelReading, read_levels
@@ -51,7 +52,7 @@ def _content(device: InputDevice, is_auto: bool, seconds: int | None, stop: thre
     }
     if not seconds or stop.is_set():
         return content
-    readings = deque(read_levels(capture_command(device.name), seconds, stop), maxlen=1)
+    readings = deque(read_levels(Capture(capture_command(device.name)), seconds, stop), maxlen=1)
     if not readings:
         return content
     reading, levels = readings[0], readings[0].levels
@@ -73,7 +74,7 @@ def _describe(device: InputDevice, *, is_alone: bool) -> str:
 def _meter(name: str, seconds: float, stop: threading.Event) -> None:
     """Show the level on a terminal during the measurement, then print one line with the diagnosis."""
     reading: LevelReading | None = None
-    for reading in read_levels(capture_command(name), seconds, stop):
+    for reading in read_levels(Capture(capture_command(name)), seconds, stop):
         if sys.stdout.isatty() and reading.levels:
             bar = level_bar(reading.levels.latest, _BAR_COLUMNS)
             line = f"{bar} {reading.levels.latest:4.0f} dBFS  {reading.state}  {name}"

@@ -93,6 +93,12 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot web", "serve the page at http://127.0.0.1:8470/"),
         ("earshot web --port 8080", "use another port"),
     ),
+    "earshot notify": (
+        ("earshot notify --test", "send a test message to each service"),
+        ("sudo earshot notify --test", "test the services of the service unit"),
+        ("earshot notify --dry-run", "print the notifications of coming events; Ctrl-C ends it"),
+        ("earshot notify", "send notifications, as the service earshot-notify does"),
+    ),
     "earshot config": (
         ("earshot config explain mqtt", "list the keys of a section"),
         ("earshot config explain mqtt.port", "describe a key"),

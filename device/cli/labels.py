@@ -1,21 +1,28 @@
-"""`earshot labels`: the bundle's labels, taught labels and AudioSet's classes, with the thresholds of events."""
+"""`earshot labels`: labels, taught ones, AudioSet's classes and alarm patterns, with the thresholds of events."""
 
 import argparse
 from dataclasses import dataclass
+from typing import get_args
 
 from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
 from device.config.paths import readable_state
-from device.detection.vocabulary import make_vocabularies
+from device.detection.configured_names import make_vocabularies
 from device.errors import EXIT_DONE, InputError
 from device.model.bundle import Bundle, load_bundle
 from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.service.runtime import check_labels
 from device.teaching.library import open_taught
+from device.types import AlarmPattern, VocabularyName
 from device.util.text import plain_term, quoted, similar_names
 
-_KINDS = {"bundle": "label", "taught": "taught label", "audioset": "AudioSet class"}
+_KINDS: dict[VocabularyName, str] = {
+    "bundle": "label",
+    "taught": "taught label",
+    "audioset": "AudioSet class",
+    "pattern": "alarm pattern",
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,13 @@ class _Name:
 
     Attributes:
         label: the label, or AudioSet's display name.
-        vocabulary: `bundle` for a label, `taught` for a taught one, `audioset` for a class.
+        vocabulary: `bundle` for a label, `taught` for a taught one, `audioset` for a class, `pattern` for an alarm
+            pattern.
         threshold: confidence from which it becomes an event, 0 to 1; None if it becomes none.
     """
 
     label: str
-    vocabulary: str
+    vocabulary: VocabularyName
     threshold: float | None
 
 
@@ -63,7 +71,9 @@ def _names(config: Config, bundle: Bundle, taught: TaughtSounds) -> list[_Name]:
     names = [_Name(name.label, "bundle", threshold) for name, threshold in labels.thresholds.items()]
     names += [_Name(label, "taught", TAUGHT_THRESHOLD) for label in taught.labels]
     thresholds = config.events.audioset
-    return names + [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
+    names += [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
+    patterns: tuple[AlarmPattern, ...] = get_args(AlarmPattern)
+    return names + [_Name(name, "pattern", config.events.alarm_patterns.get(name)) for name in patterns]
 
 
 def _search(names: list[_Name], text: str) -> list[_Name]:

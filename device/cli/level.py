@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from device.audio.factory import MICROPHONE, SourceOptions, make_source
+from device.audio.devices import MICROPHONE
+from device.audio.factory import SourceOptions, make_source
 from device.audio.files import stream_samples
 from device.audio.signal_diagnosis import SourceState
 from device.audio.sound_file import open_sound

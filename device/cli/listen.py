@@ -23,7 +23,8 @@ from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
 from device.pipeline import Pipeline
 from device.service.runtime import check_labels, load_taught, open_bundle
-from device.types import Block, SourceLost, level_dbfs
+from device.types import Block, SourceLost
+from device.util.samples import level_dbfs
 
 _REFRESH_SECONDS = 0.1
 """Shortest time between two updates of the screen."""
@@ -79,8 +80,9 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
     view.classes, view.color, view.taught = bundle.audioset_classes, uses_color(), taught
-    pipeline = Pipeline(config, bundle, ensemble.classify_live, view, taught=taught)
-    view.thresholds = pipeline.thresholds
+    classify, classify_look = ensemble.classify_live, ensemble.classify_look
+    pipeline = Pipeline(config, bundle, classify, view, classify_look=classify_look, taught=taught)
+    view.thresholds = {slug: each.threshold for slug, each in pipeline.settings.by_slug().items()}
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information
     with source, screen:

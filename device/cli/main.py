@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     """
     # By default, numpy's BLAS has one thread for each core, and they spin between products: 80 % of a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # pydantic would read the entry points of every installed package in search of plugins; Earshot uses none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may contain bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = make_parser().parse_args(argv)

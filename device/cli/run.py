@@ -4,20 +4,46 @@ import argparse
 import faulthandler
 import logging
 import signal
+from contextlib import nullcontext
 
-from device.audio.factory import MICROPHONE, SourceOptions
+from device.audio.capture_kind import Capture
+from device.audio.capture_process import CaptureProcess, capture_command
+from device.audio.devices import MICROPHONE
 from device.cli.signals import on_signal
 from device.config.loader import load_config
+from device.config.models import Config
 from device.errors import EXIT_DONE
-from device.monitoring.health import TRACE
-from device.service import daemon
-from device.service.runtime import RunSettings, load_settings, taught_version
-from device.service.supervisor import Supervisor
-from device.service.systemd import systemd_notify, watchdog_seconds
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the daemon until a signal, or the end of its input; return the exit code."""
+    """Run the daemon until a signal, or the end of its input; return the exit code.
+
+    The microphone opens in its own process while this one imports the rest and loads the networks.
+    """
+    config = load_config(arguments.config, overrides=arguments.set)
+    audio = config.audio
+    command = capture_command(audio.device, audio.channels)
+    first = CaptureProcess(Capture(command, channels=audio.channels), audio.queue_seconds)
+    is_microphone = arguments.input == MICROPHONE and audio.source == "microphone"
+    with first if is_microphone else nullcontext() as capture:
+        return _serve(arguments, config, capture)
+
+
+def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProcess | None) -> int:
+    """Run the daemon.
+
+    Args:
+        arguments: of the command line.
+        config: settings of the first run.
+        capture: capture process that the first run reads.
+    """
+    from device.audio.factory import SourceOptions
+    from device.monitoring.health import TRACE
+    from device.service import daemon
+    from device.service.runtime import RunSettings, load_settings, taught_version
+    from device.service.supervisor import Supervisor
+    from device.service.systemd import systemd_notify, watchdog_seconds
+
     if arguments.trace:
         TRACE.setLevel(logging.DEBUG)
     faulthandler.enable(2)  # on the watchdog's SIGABRT, the stack of each thread goes to the journal
@@ -27,9 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         realtime=arguments.speed == "realtime",
         exit_at_end=arguments.exit_at_end,
     )
+    loaded = [config]
 
     def load() -> RunSettings:
-        return load_settings(load_config(arguments.config, overrides=arguments.set))
+        return load_settings(loaded.pop() if loaded else load_config(arguments.config, overrides=arguments.set))
 
     notify = systemd_notify()
     version = taught_version if options.name == MICROPHONE else None  # other sources cannot be opened twice
@@ -37,5 +64,5 @@ def run(arguments: argparse.Namespace) -> int:
         on_signal(supervisor.stop)
         if notify is not None and options.name == MICROPHONE:
             signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
-        daemon.serve(supervisor, options)
+        daemon.serve(supervisor, options, capture)
     return EXIT_DONE

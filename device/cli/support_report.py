@@ -19,7 +19,7 @@ from urllib.parse import quote
 from device.cli.check_result import CheckResult
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.config.secrets import read_password, read_token
+from device.config.secrets import read_password, read_stream_url, read_token
 from device.errors import ConfigError, UnavailableError
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
 
@@ -98,12 +98,13 @@ def _parsed(health: bytes | None) -> Any:
 
 
 def _secrets(config: Config | None) -> Iterator[str]:
-    """Yield password and token in the forms in which texts may contain them, and what was set in place of a file."""
+    """Yield each secret in the forms in which texts may contain it, and what was set in place of its file."""
     if config is None:
         return
     for file, read in (
         (config.mqtt.password_file, partial(read_password, config.mqtt)),
         (config.web.token_file, partial(read_token, config.web)),
+        (config.audio.url_file, partial(read_stream_url, config.audio)),
     ):
         if file is not None and not file.is_file():  # perhaps the secret itself was set
             yield from (str(file), file.name)

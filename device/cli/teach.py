@@ -9,7 +9,7 @@ from device.cli.output import print_json
 from device.clips.store import ClipFolder
 from device.config.loader import load_config
 from device.config.paths import readable_state
-from device.detection.vocabulary import event_names
+from device.detection.configured_names import event_names
 from device.errors import EXIT_DONE, ConfigError, InputError
 from device.model.bundle import Bundle, load_bundle
 from device.service.runtime import SERVICE_HINT

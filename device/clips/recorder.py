@@ -22,6 +22,7 @@ class Recorder(Observer):
         features: features of the bundle's first network; they set the sample rate and the window's length.
         labels: labels of the bundle.
         unknown_output: whether the network has an output for `unknown`.
+        on_saved: called with the event id and the label of each clip that is saved.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class Recorder(Observer):
         labels: tuple[str, ...],
         *,
         unknown_output: bool,
+        on_saved: Callable[[str, str], None] = lambda _event_id, _label: None,
     ) -> None:
         self._config = config
         self._folder = folder
+        self._on_saved = on_saved
         self._rate = features.sample_rate
         self._window_length = features.window_length
         self._maximum = round(config.maximum_seconds * self._rate)
@@ -63,7 +66,12 @@ class Recorder(Observer):
             _LOGGER.info("no clip of the event %s is saved: it may contain speech", event.event_id)
             return
         event_id, time, label = event.event_id, event.start_time, event.slug
-        self._update_folder(lambda: self._folder.save(event_id, time, label, samples, self._rate))
+
+        def save() -> None:
+            self._folder.save(event_id, time, label, samples, self._rate)
+            self._on_saved(event_id, label)
+
+        self._update_folder(save)
 
     def _update_folder(self, update: Callable[[], None]) -> None:
         """Change the folder, then enforce its limits. A disk error is logged: detection must continue."""

@@ -13,7 +13,9 @@ def _is_no_boolean(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, Field(ge=0, le=3600)]
+LONGEST_SECONDS = 3600
+"""Longest duration of a `Seconds`, s."""
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 """Duration, in seconds."""
 Probability = Annotated[float, Field(ge=0, le=1), BeforeValidator(_is_no_boolean)]
 """Probability, 0 to 1."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Section
-from device.config.hosts import host_cure
+from device.config.hosts import host_cure, is_web_address
 
 MQTT_BYTES = 65535
 """Longest text of an MQTT packet's field, in bytes (MQTT 5.0, section 1.5.4)."""
@@ -124,12 +124,25 @@ class HomeAssistantConfig(Section):
     """Publish one retained message that makes this node a device of Home Assistant. It has no effect elsewhere."""
     discovery_prefix: Annotated[str, Field(max_length=256)] = "homeassistant"
     """Topic prefix of discovery messages, as set in Home Assistant's MQTT integration."""
+    language: Literal["en", "de"] = "en"
+    """Language of the entities' names: en or de. Their ids are the same in each."""
+    page_url: Annotated[str, Field(max_length=1000)] | None = None
+    """Address of the page `earshot web` as a browser opens it, for the device's link, as in http://earshot.local:8470.
+    null: as `web.hosts` or `web.host` and `web.port` have it, if the page is reachable from beyond this machine; else
+    no link."""
 
     @field_validator("discovery_prefix")
     @classmethod
     def _begins_a_topic(cls, value: str) -> str:
         if not all(level and level.isprintable() and not set(level) & set("+# ") for level in value.split("/")):
             raise ValueError("begins an MQTT topic, so '+', '#', spaces and a '/' at either end are not allowed")
+        return value
+
+    @field_validator("page_url")
+    @classmethod
+    def _is_an_address_of_a_page(cls, value: str | None) -> str | None:
+        if value is not None and not is_web_address(value):
+            raise ValueError("must be the address of a page, as in http://earshot.local:8470")
         return value
 
 

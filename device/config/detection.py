@@ -1,4 +1,4 @@
-"""Settings of the stages from the microphone to the event: audio, gate, windows, load shedding, network, events."""
+"""Settings of the stages from the blocks to the event: gate, windows, load shedding, network, events."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -6,18 +6,8 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
-from device.config.quiet_hours import QuietHours
-
-
-class AudioConfig(Section):
-    """Sound input."""
-
-    device: str = "auto"
-    """Microphone: auto (a USB microphone if there is one, else the system's default), usb:VENDOR:PRODUCT, the same with
-    @PORT if there are two of a kind, or a part of its name. `earshot devices` lists them. The daemon waits for a
-    microphone that is absent. auto leaves one that is silent for another."""
-    queue_seconds: Annotated[float, Field(ge=1, le=60)] = 10.0
-    """Longest sound that waits for classification, in seconds. Beyond it, the oldest is dropped and counted as lost."""
+from device.config.day_spans import DaySpans
+from device.types import AlarmPattern
 
 
 class NoiseFloorConfig(Section):
@@ -91,7 +81,7 @@ class WindowConfig(Section):
 
 
 class LoadConfig(Section):
-    """Load shedding: wider hops and rarer probes while the device is hot or too slow, before any sound is lost."""
+    """Load shedding: no early looks, wider hops, rarer probes while the device is hot or slow, before sound is lost."""
 
     maximum_stretch: Annotated[float, Field(ge=1, le=20)] = 4.0
     """Largest factor by which hops and probes are stretched. Windows never leave a gap between them. 1 turns it off."""
@@ -119,12 +109,22 @@ class EventsConfig(Section):
     """AudioSet classes that become events as well, with the confidence, 0 to 1, from which each does, as in
     {Doorbell: 0.3, "Smoke detector, smoke alarm": 0.3}. The bundle needs the AudioSet network. `earshot labels` lists
     the names, docs/vocabulary.md recommended classes."""
+    alarm_patterns: dict[AlarmPattern, Probability] = Field(
+        default={"smoke_alarm_t3": 0.8, "carbon_monoxide_alarm_t4": 0.8}
+    )
+    """Alarm patterns that become events, with the agreement, 0 to 1, from which each does: smoke_alarm_t3, three beeps
+    of half a second, again and again; and carbon_monoxide_alarm_t4, four short beeps every 6 s. {} turns them off.
+    Earshot is no safety device: see docs/alarms.md."""
     smoothing_windows: Annotated[int, Field(ge=1, le=20)] = 3
     """Number of windows that are judged together. While a sound lasts, each single window needs less confidence."""
+    early_answer: bool = True
+    """Start an event 1 s or 2 s after the onset of its sound where the network is sure by then; all others start after
+    the first full window."""
     maximum_seconds: Annotated[float, Field(ge=5, le=86400)] = 600.0
     """Longest event, in seconds. A longer one is ended, and the noise floor learns its sound."""
     cooldown_seconds: Seconds = 1.0
-    """Cool-down after an event in which the same label starts no other, in seconds."""
+    """Cool-down after an event in which the same label starts no other, in seconds. command/cooldown/<label> sets that
+    of one label."""
     quiet_hours: list[str] = Field(default=[])
     """Spans of the day, by the local clock, in which no event starts, as in ["22:00-07:00"]. An event that started
     before ends as usual. A sound that continues after the span becomes an event then."""
@@ -132,5 +132,5 @@ class EventsConfig(Section):
     @field_validator("quiet_hours")
     @classmethod
     def _are_hours(cls, value: list[str]) -> list[str]:
-        QuietHours(value)
+        DaySpans(value)
         return value

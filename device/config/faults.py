@@ -1,15 +1,15 @@
 """Faults of the settings: one line each, with file, line, key, the fault and the cure."""
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from device.config.keys import known_names, takes_null
+from device.config.keys import key_type, known_names, listed_section, takes_null
 from device.config.yaml_reader import Key
 from device.util.text import did_you_mean, one_line
+from device.util.urls import without_password
 
 _IN_QUOTES = "must be a text. Put it in quotes"
 _MESSAGES = {
@@ -24,12 +24,12 @@ _MESSAGES = {
     "int_type": "must be a whole number",
     "list_type": "must be a valid list, as in [a, b]",
     "path_type": _IN_QUOTES,
+    "string_too_short": "must not be empty",
     "string_type": _IN_QUOTES,
     "tuple_type": "must be a valid list, as in [a, b]",
 }
 """Message for the types of faults whose own message is for programmers."""
 _OFF = {"off", "no", "none", "false", "never"}
-_PASSWORD_OF_URL = re.compile(r"(\w+://)?[^\s/:@='\"]*:.*@", re.DOTALL)
 
 
 def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
@@ -37,7 +37,8 @@ def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     key = tuple(str(part) for part in fault["loc"])
     known = next((key[:end] for end in range(len(key), 0, -1) if key[:end] in origins), ())
     where = origins.get(known, file)
-    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else known)) or "the file"
+    named = key[: len(known) + 2] if listed_section(key_type(known)) else known  # a key of a section in a list
+    name = one_line(".".join(key if fault["type"] == "extra_forbidden" else named)) or "the file"
     if fault["type"] == "extra_forbidden":
         return f"{where}: {name}: no such key. {did_you_mean(key[-1], known_names(key[:-1]))}"
     if fault["type"] == "model_type":
@@ -47,14 +48,9 @@ def describe(fault: ErrorDetails, origins: Mapping[Key, str], file: str) -> str:
     )
     if str(fault["input"]).lower() in _OFF and takes_null(key):
         message += ". Write null to turn it off"
-    of_one_value = known == key and not isinstance(fault["input"], dict | list)
+    of_one_value = named == key and not isinstance(fault["input"], dict | list)
     found = f"is {one_line(without_password(_shown(fault['input'])))}, " if of_one_value else ""
     return f"{where}: {name}: {found}{message}"
-
-
-def without_password(text: str) -> str:
-    """Replace user and password of a URL, because the log would keep them."""
-    return _PASSWORD_OF_URL.sub(r"\1...@", text)
 
 
 def _shown(value: Any) -> str:

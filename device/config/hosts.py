@@ -1,7 +1,8 @@
-"""Host names and addresses: the form of an address, and the cure for a broker's URL in place of its name."""
+"""Host names, and addresses of machines and pages: their form, and the cure for a broker's URL in place of its name."""
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _ADDRESS = re.compile(r"(?:(?P<scheme>[A-Za-z+]+)://)?(?:.*@)?(?P<host>\[[^\]]*\]|[^:/\[\]]*)(?P<rest>.*)", re.DOTALL)
 _PORT = re.compile(r":(\d+)(?=/|$)")
@@ -38,3 +39,13 @@ def is_address(value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_web_address(value: str) -> bool:
+    """Return True for the address of a page, with http or https and a host."""
+    try:
+        parts = urlsplit(value)
+        parts.port  # noqa: B018 - its property raises the error
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and value.isprintable() and " " not in value

@@ -21,9 +21,17 @@ def key_type(key: Key) -> Any:
             annotation = field.annotation if field else None
         elif get_origin(annotation) is dict:
             annotation = get_args(annotation)[1]
+        elif section := listed_section(annotation):
+            annotation = section
         else:
             return None
     return annotation
+
+
+def listed_section(annotation: Any) -> type[BaseModel] | None:
+    """Return the section that a list consists of, as of `notify.rules`; None for any other annotation."""
+    item = get_args(annotation)[0] if get_origin(annotation) is tuple else None
+    return item if _is_section(item) else None
 
 
 def takes_one_value(key: Key) -> bool:

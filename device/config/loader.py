@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from device.config.faults import describe, without_password
+from device.config.faults import describe
 from device.config.keys import ENVIRONMENT_PREFIX, all_keys, takes_one_value, variable
 from device.config.models import Config
 from device.config.yaml_reader import NULLS, Key, NotYamlError, parse_yaml
 from device.errors import ConfigError
 from device.util.text import one_line
+from device.util.urls import without_password
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from device.config.audio import AudioConfig
 from device.config.base import Probability, Seconds, Section
 from device.config.delivery import (
     MQTT_BYTES,
@@ -21,7 +22,6 @@ from device.config.delivery import (
     TlsConfig,
 )
 from device.config.detection import (
-    AudioConfig,
     EventsConfig,
     GateConfig,
     LoadConfig,
@@ -30,6 +30,7 @@ from device.config.detection import (
     WindowConfig,
 )
 from device.config.level import LevelConfig
+from device.config.notify import NotifyConfig, NotifyRule
 from device.config.web import WebConfig
 
 __all__ = [
@@ -47,6 +48,8 @@ __all__ = [
     "ModelConfig",
     "MqttConfig",
     "NoiseFloorConfig",
+    "NotifyConfig",
+    "NotifyRule",
     "OutboxConfig",
     "Probability",
     "Seconds",
@@ -74,6 +77,7 @@ class Config(Section):
     home_assistant: HomeAssistantConfig = HomeAssistantConfig()
     clips: ClipsConfig = ClipsConfig()
     web: WebConfig = WebConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @field_validator("node_id")
     @classmethod
@@ -81,6 +85,11 @@ class Config(Section):
         if value is not None and (set(value) & set("/+#") or not value.isprintable() or value != value.strip()):
             raise ValueError("names an MQTT topic, so '/', '+', '#', line breaks and spaces around it are not allowed")
         return value
+
+    @property
+    def page_url(self) -> str | None:
+        """Address of the page, as the device publishes it; None without one."""
+        return self.home_assistant.page_url or self.web.url
 
     @property
     def node(self) -> str:

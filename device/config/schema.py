@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from device.config.keys import variable
+from device.config.keys import listed_section, variable
 from device.config.models import Config
 from device.config.yaml_reader import Key
 from device.errors import InputError
@@ -20,7 +20,7 @@ from device.util.text import did_you_mean, one_line
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _UNIT = re.compile(
-    r"\bin (seconds|days|Hz|dB/s|dB|°C|MB|mean deviations)\b"
+    r"\bin (seconds|minutes|days|Hz|dB/s|dB|°C|MB|mean deviations)\b"
     r"|\bnumber of (?:\w+ )*?(blocks of 30 ms|CPU threads|windows|messages|clips)\b",
     re.IGNORECASE,
 )
@@ -73,6 +73,8 @@ def settings() -> tuple[Setting, ...]:
 def find_setting(name: str) -> Setting:
     """Return the section or key with a dotted name; of `events.thresholds.siren`, the key `events.thresholds`.
 
+    Of `notify.rules.labels`, it is the key `notify.rules`, whose schema contains it.
+
     Raises:
         InputError: no such key, with the key that was probably meant.
     """
@@ -81,6 +83,8 @@ def find_setting(name: str) -> Setting:
         return known[name]
     parent = known.get(name.rpartition(".")[0])
     if parent is not None and isinstance(parent.schema.get("additionalProperties"), dict):
+        return parent
+    if parent is not None and name.rpartition(".")[2] in parent.schema.get("items", {}).get("properties", ()):
         return parent
     raise InputError(f"{one_line(name)}: no such key. {did_you_mean(name, known)}")
 
@@ -113,10 +117,16 @@ def _section_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema["properties"] = {
         name: _section_schema(field.annotation)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        else _key_schema(properties[name], descriptions[name])
+        else _key_schema(_with_items(properties[name], field.annotation), descriptions[name])
         for name, field in model.model_fields.items()
     }
     return schema
+
+
+def _with_items(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
+    """Return the schema of a key; in a list of sections, with the section written out in place of a reference."""
+    section = listed_section(annotation)
+    return schema if section is None else schema | {"items": _section_schema(section)}
 
 
 def _key_schema(schema: dict[str, Any], description: str) -> dict[str, Any]:

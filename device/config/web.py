@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from device.config.base import Section
-from device.config.hosts import is_address
+from device.config.hosts import is_address, is_web_address
 
 _LOOPBACK_NAME = "localhost"
 
@@ -45,6 +45,16 @@ class WebConfig(Section):
             if not name or not name.isprintable() or set(name) & set(" /:@?#*"):
                 raise ValueError("must be names of hosts alone, as in [earshot.local], without scheme and port")
         return tuple(name.lower() for name in value)
+
+    @property
+    def url(self) -> str | None:
+        """Address of the page for browsers on other machines; None if they cannot reach it, or it has no known name."""
+        address = ipaddress.ip_address(self.host)
+        if not self.hosts and (address.is_loopback or address.is_unspecified or address.is_link_local):
+            return None
+        host = self.hosts[0] if self.hosts else f"[{address}]" if address.version == 6 else str(address)
+        url = f"http://{host}:{self.port}/"
+        return url if is_web_address(url) else None
 
     @property
     def is_beyond_loopback(self) -> bool:

@@ -1,73 +1,20 @@
 """Event tracker: from scores to events, by thresholds, `unknown`, maximum duration, cool-down and quiet hours."""
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from uuid6 import uuid7
 
+from device.config.day_spans import DaySpans
 from device.config.models import EventsConfig
-from device.config.quiet_hours import QuietHours
-from device.detection.vocabulary import Judgement, ScoredWindow, Vocabulary
+from device.detection.active_event import ActiveEvent, Moment
+from device.detection.configured_names import pattern_thresholds
+from device.detection.label_settings import LabelSettings
+from device.detection.vocabulary import ScoredWindow, Vocabulary
 from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
-
-
-@dataclass
-class _ActiveEvent:
-    """Event that has started and not yet ended.
-
-    Attributes:
-        event: its start message, with the highest confidence so far, the scores at that moment, and the highest level.
-        start: position of its onset.
-        detected_until: end of the last window in which its label was detected.
-        next_window_start: start of the window after that one. The event ends there, unless that window detects the
-            label again.
-        is_paused: whether the sound has paused since, for longer than a window.
-    """
-
-    event: Event
-    start: int
-    detected_until: int
-    next_window_start: int
-    is_paused: bool = False
-
-    def extend(self, window: Window, confidence: float, scores: dict[str, float], level_dbfs: float) -> None:
-        """Continue the event through another window in which its label was detected."""
-        self.detected_until, self.next_window_start = window.end, window.start + window.hop_length
-        self.is_paused = False
-        event = self.event
-        if confidence > event.confidence:
-            event = dataclasses.replace(event, confidence=confidence, scores=scores)
-        self.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
-
-    def pause(self, sound_end: int) -> None:
-        """Note a pause after `sound_end`, where the event ends unless the next window detects its label."""
-        self.detected_until, self.is_paused = min(self.detected_until, sound_end), True
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """Judgements of all vocabularies at one window.
-
-    Attributes:
-        window: extent of the window.
-        level_dbfs: RMS level of the window's loudest 30 ms, dB relative to full scale.
-        time_of: sample position -> Unix seconds.
-        judgements: judgement that contains each name.
-        detected: names that reach their thresholds.
-    """
-
-    window: Window
-    level_dbfs: float
-    time_of: Callable[[int], float]
-    judgements: Mapping[SoundName, Judgement]
-    detected: set[SoundName]
-
-    def confidence(self, name: SoundName) -> float:
-        """Return the confidence of a name, 0 to 1."""
-        return self.judgements[name].confidences[name]
 
 
 class EventTracker:
@@ -83,6 +30,10 @@ class EventTracker:
         sample_rate: Hz, of positions.
         on_refusal: called for each label that becomes no event.
         taught: detectors of the sounds that must not become the event of a name.
+
+    Attributes:
+        settings: threshold, cool-down and switch of each name, of alarm patterns as well. A change applies from the
+            next window on.
     """
 
     def __init__(
@@ -96,15 +47,16 @@ class EventTracker:
     ) -> None:
         self._vocabularies = vocabularies
         self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
-        self._thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
-        self._by_slug = {name.slug: name for name in self._thresholds}
+        thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
+        self.settings = LabelSettings(thresholds | pattern_thresholds(config), config.cooldown_seconds)
+        self._thresholds = self.settings.thresholds
         self._on_refusal = on_refusal
         self._taught = taught
-        self._cooldown = round(config.cooldown_seconds * sample_rate)
+        self._sample_rate = sample_rate
         self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
-        self._quiet_hours = QuietHours(config.quiet_hours)
+        self._quiet_hours = DaySpans(config.quiet_hours)
         self._maximum = round(config.maximum_seconds * sample_rate)
-        self._active: dict[SoundName, _ActiveEvent] = {}
+        self._active: dict[SoundName, ActiveEvent] = {}
         self._exhausted: set[SoundName] = set()
         self._ended_at: dict[SoundName, int] = {}
 
@@ -118,30 +70,45 @@ class EventTracker:
         """
         self._note_pause(scored.window)
         self._recent.append(scored)
-        judgements = {vocabulary: vocabulary.judge(self._recent) for vocabulary in self._vocabularies}
-        moment = _Moment(
-            scored.window,
-            level_dbfs,
-            time_of,
-            {name: judgement for judgement in judgements.values() for name in judgement.confidences},
-            {name for judgement in judgements.values() for name in judgement.detected(self._thresholds)},
-        )
+        moment = self._judge(self._recent, self._thresholds, level_dbfs, time_of)
         if not moment.detected:
-            for vocabulary, judgement in judgements.items():
+            for vocabulary, judgement in moment.judgements.items():
                 for name, reason in vocabulary.refusals(judgement, self._thresholds):
                     self._refuse(name, reason, moment)
         self._exclude(moment)
         yield from self._continue_events(moment)
         yield from self._start_events(moment)
 
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Confidence from which each name becomes an event, by slug; a copy."""
-        return {name.slug: threshold for name, threshold in self._thresholds.items()}
+    def look(self, scored: ScoredWindow, level_dbfs: float, time_of: Callable[[int], float]) -> Iterator[Event]:
+        """Judge an early look alone; yield the starts of the names that it is sure of.
 
-    def set_threshold(self, slug: str, threshold: float) -> None:
-        """Change the confidence from which a name becomes an event, from the next window on; any thread."""
-        self._thresholds[self._by_slug[slug]] = threshold
+        The first full window of the sound judges without it: it continues such an event, or ends it where the look
+        ended. A name of which the look is not sure is no refusal, because the full window follows. A name with an
+        exclusion gets no early answer: the exclusion was learned from full windows.
+
+        Args:
+            scored: the look with its scores.
+            level_dbfs: as for `update`.
+            time_of: as for `update`.
+        """
+        thresholds = {
+            name: vocabulary.early_threshold(self._thresholds[name]) for name, vocabulary in self._vocabulary_of.items()
+        }
+        thresholds |= {name: math.inf for name in thresholds if name.slug in self._taught.exclusions}
+        moment = self._judge([scored], thresholds, level_dbfs, time_of)
+        yield from self._start_events(moment)
+
+    def _judge(
+        self,
+        windows: Sequence[ScoredWindow],
+        thresholds: Mapping[SoundName, float],
+        level_dbfs: float,
+        time_of: Callable[[int], float],
+    ) -> Moment:
+        """Judge windows of a sound together, by all vocabularies."""
+        judgements = {vocabulary: vocabulary.judge(windows) for vocabulary in self._vocabularies}
+        detected = {name for judgement in judgements.values() for name in judgement.detected(thresholds)}
+        return Moment(windows[-1].window, level_dbfs, time_of, judgements, detected)
 
     @property
     def has_active_events(self) -> bool:
@@ -160,7 +127,7 @@ class EventTracker:
         for name, active in list(self._active.items()):
             yield self._end(name, min(active.detected_until, span.end), time_of)
 
-    def _exclude(self, moment: _Moment) -> None:
+    def _exclude(self, moment: Moment) -> None:
         """Refuse the detected names whose sound the user taught not to be theirs."""
         detected = {name.slug: name for name in moment.detected}
         for slug in self._taught.excluded(detected, [scored.embedding for scored in self._recent]):
@@ -176,36 +143,36 @@ class EventTracker:
         for active in self._active.values():
             active.pause(sound_end)
 
-    def _continue_events(self, moment: _Moment) -> Iterator[Event]:
+    def _continue_events(self, moment: Moment) -> Iterator[Event]:
         """Extend the active events with a detected label; end the others, and those of the maximum duration."""
         window = moment.window
         for name, active in list(self._active.items()):
             if name in moment.detected:
-                scores = moment.judgements[name].scores
-                active.extend(window, moment.confidence(name), scores, moment.level_dbfs)
+                active.extend(window, moment.confidence(name), moment.scores(name), moment.level_dbfs)
                 if window.end - active.start >= self._maximum:
                     self._exhausted.add(name)
                     yield self._end(name, window.end, moment.time_of)
-            elif active.is_paused:
+            elif active.is_provisional:
                 yield self._end(name, active.detected_until, moment.time_of)
             elif window.start >= active.next_window_start:
                 end = max(active.next_window_start, active.start + window.hop_length)
                 yield self._end(name, end, moment.time_of)
 
-    def _start_events(self, moment: _Moment) -> Iterator[Event]:
+    def _start_events(self, moment: Moment) -> Iterator[Event]:
         """Start an event of each detected label without one, or refuse it."""
         window = moment.window
         for name in sorted(moment.detected - self._active.keys(), key=lambda name: name.slug):
-            onset = self._onset(name)
+            onset = window.span.start if window.is_early else self._onset(name)
             if reason := self._refusal_reason(name, onset, moment.time_of(onset)):
-                self._refuse(name, reason, moment)
+                if not window.is_early:
+                    self._refuse(name, reason, moment)
                 continue
             event = Event(
                 type="start",
                 event_id=str(uuid7()),
                 label=name.label,
                 confidence=moment.confidence(name),
-                scores=moment.judgements[name].scores,
+                scores=moment.scores(name),
                 start_time=moment.time_of(onset),
                 end_time=None,
                 level_dbfs=moment.level_dbfs,
@@ -213,18 +180,22 @@ class EventTracker:
                 vocabulary=name.vocabulary,
                 slug=name.slug,
             )
-            self._active[name] = _ActiveEvent(event, onset, window.end, window.start + window.hop_length)
+            next_start = window.start + window.hop_length
+            self._active[name] = ActiveEvent(event, onset, window.end, next_start, is_provisional=window.is_early)
             yield event
 
-    def _refuse(self, name: SoundName, reason: RefusalReason, moment: _Moment) -> None:
+    def _refuse(self, name: SoundName, reason: RefusalReason, moment: Moment) -> None:
         time = moment.time_of(moment.window.end)
         self._on_refusal(Refusal(reason, name.label, moment.confidence(name), self._thresholds[name], time))
 
     def _refusal_reason(self, name: SoundName, onset: int, time: float) -> RefusalReason | None:
         """Return why a detected label starts no event; None if it starts one."""
+        setting = self.settings[name]
+        if not setting.enabled:
+            return "switched_off"
         if name in self._exhausted:
             return "maximum_duration"
-        if name in self._ended_at and onset < self._ended_at[name] + self._cooldown:
+        if name in self._ended_at and onset < self._ended_at[name] + round(setting.cooldown * self._sample_rate):
             return "cooling_down"
         if self._quiet_hours.hold(time):
             return "quiet_hours"

@@ -1,5 +1,6 @@
 """Vocabularies of the event tracker: the bundle's labels, taught labels, and AudioSet classes, each with its rule."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.config.models import EventsConfig
-from device.model.bundle import Bundle
 from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
-from device.model.taught import NOTHING_TAUGHT, TAUGHT_THRESHOLD, TaughtSounds
+from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
+
+EARLY_MARGIN, EARLY_MARGIN_ALONE = 1.5, 2.5
+"""Log-odds by which an early look must exceed a label's threshold: with several networks, and with one, whose mistakes
+no other network corrects. Chosen on streets and ambience of the test folds (docs/trials.md)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,15 @@ class Vocabulary(ABC):
     ) -> Iterator[tuple[SoundName, RefusalReason]]:
         """Yield the names that are refused when no name of any vocabulary was detected, with the reason."""
 
+    def early_threshold(self, threshold: float) -> float:
+        """Return the confidence from which an early look starts an event; infinite where it starts none.
+
+        Args:
+            threshold: confidence from which full windows start it, 0 to 1.
+        """
+        del threshold
+        return math.inf
+
 
 class LabelVocabulary(Vocabulary):
     """Labels of the bundle. They compete with one another and with `unknown`, by the bundle's rules.
@@ -90,10 +102,14 @@ class LabelVocabulary(Vocabulary):
     Args:
         scorer: labels, and the bundle's rules for live scores and `unknown`.
         thresholds: see `Vocabulary`, by label.
+        early_margin: log-odds by which an early look must exceed a threshold.
     """
 
-    def __init__(self, scorer: Scorer, thresholds: Mapping[str, float]) -> None:
+    def __init__(
+        self, scorer: Scorer, thresholds: Mapping[str, float], early_margin: float = EARLY_MARGIN_ALONE
+    ) -> None:
         self._scorer = scorer
+        self._early_odds = math.exp(early_margin)
         self._names = sound_names(scorer.labels)
         super().__init__({name: thresholds[name.label] for name in self._names})
 
@@ -117,6 +133,11 @@ class LabelVocabulary(Vocabulary):
         del thresholds
         likeliest = max(judgement.confidences, key=lambda name: judgement.confidences[name])
         yield likeliest, "unknown" if judgement.is_unknown else "below_threshold"
+
+    def early_threshold(self, threshold: float) -> float:
+        """See `Vocabulary`. It is higher by a margin in log-odds; 0 and 1 stay as they are."""
+        odds = self._early_odds * threshold
+        return odds / (1.0 - threshold + odds)
 
 
 class TaughtVocabulary(Vocabulary):
@@ -184,41 +205,6 @@ class AudioSetVocabulary(Vocabulary):
         return _near_thresholds(judgement, thresholds)
 
 
-def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dict[str, float]:
-    """Return the threshold of each label: its own of the config, else the general one of the config, else the bundle's.
-
-    Args:
-        config: thresholds of the user.
-        defaults: the bundle's threshold of each label.
-    """
-    return {label: _first_set(config.thresholds.get(label), config.threshold, defaults[label]) for label in defaults}
-
-
-def event_names(config: EventsConfig, bundle: Bundle, taught: TaughtSounds = NOTHING_TAUGHT) -> tuple[SoundName, ...]:
-    """Return all names that can become events: the bundle's labels, taught labels, the configured AudioSet classes."""
-    return sound_names(bundle.labels, config.audioset, taught.labels)
-
-
-def make_vocabularies(
-    config: EventsConfig, bundle: Bundle, taught: TaughtSounds = NOTHING_TAUGHT
-) -> tuple[Vocabulary, ...]:
-    """Make the vocabularies of a bundle. `check_labels` has checked the names of the config.
-
-    Args:
-        config: thresholds, and the AudioSet classes.
-        bundle: labels with their thresholds, and the rules for live scores and `unknown`.
-        taught: detectors of taught labels.
-    """
-    defaults = {label: bundle.manifest.thresholds[label].threshold for label in bundle.labels}
-    vocabularies: list[Vocabulary] = [LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults))]
-    if taught.labels:
-        vocabularies.append(TaughtVocabulary(taught))
-    if classes := [name for name in event_names(config, bundle, taught) if name.vocabulary == "audioset"]:
-        audioset = {name: config.audioset[name.label] for name in classes}
-        vocabularies.append(AudioSetVocabulary(audioset, bundle.audioset_classes or ()))
-    return tuple(vocabularies)
-
-
 def _near_thresholds(
     judgement: Judgement, thresholds: Mapping[SoundName, float]
 ) -> Iterator[tuple[SoundName, RefusalReason]]:
@@ -230,7 +216,3 @@ def _near_thresholds(
 
 def _rounded(names: Iterable[SoundName], scores: NDArray[np.floating[Any]]) -> dict[SoundName, float]:
     return {name: round(float(score), 4) for name, score in zip(names, scores, strict=True)}
-
-
-def _first_set(*values: float | None) -> float:
-    return next(value for value in values if value is not None)

@@ -1,7 +1,7 @@
 """Windowing: positions of the windows over the spans in which the gate is open."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from device.types import Span, Window
 
@@ -10,21 +10,31 @@ class Windower:
     """Windows over a span: the first begins before the onset, others follow with overlap while the sound lasts.
 
     A span that begins before the last window has ended is joined to the span before: its onset lies in that window.
+    Early looks begin with the first window and end before it. A probe has none, because its sound began long before.
 
     Args:
         window_length: samples in a window.
         hop_length: samples from the start of one window to the start of the next.
         pre_roll: samples of the first window that lie before the gate opened.
-        stretch: returns the current factor on the hop, at least 1; windows never leave a gap between them.
+        stretch: returns the current factor on the hop, at least 1; windows never leave a gap between them. Above 1,
+            there are no early looks.
+        looks: samples from the onset to the end of each early look, ascending.
     """
 
     def __init__(
-        self, window_length: int, hop_length: int, pre_roll: int, stretch: Callable[[], float] = lambda: 1.0
+        self,
+        window_length: int,
+        hop_length: int,
+        pre_roll: int,
+        stretch: Callable[[], float] = lambda: 1.0,
+        looks: Sequence[int] = (),
     ) -> None:
         self._window_length = window_length
         self._hop_length = hop_length
         self._pre_roll = pre_roll
         self._stretch = stretch
+        self._looks = tuple(looks)
+        self._look_ends: list[int] = []
         self._span: Span | None = None
         self._position = 0
         self._next_start = 0
@@ -49,6 +59,7 @@ class Windower:
         while self._span is not None:
             if self._span.end > self._covered_until:
                 if position < self._next_start + self._window_length:
+                    yield from self._due_look(self._span)
                     break
                 yield self._next_window(self._span)
             elif self._span.is_open:
@@ -70,6 +81,7 @@ class Windower:
         if self._span is None:
             self._next_start = self._covered_until = span.start - self._pre_roll
             self._span, self._resumed_at = span, None
+            self._look_ends = [] if span.reason == "probe" else [span.start + length for length in self._looks]
             return
         paused = self._span.end < self._position
         is_covered = paused and span.end > self._span.end and self._span.end <= self._covered_until
@@ -78,7 +90,15 @@ class Windower:
             self._next_start, self._resumed_at = span.end - self._pre_roll, span.end
         self._span = Span(self._span.start, span.end, self._span.reason, span.is_open)
 
+    def _due_look(self, span: Span) -> Iterator[Window]:
+        """Yield the early look that is complete; the last one, if the gate opened so late that several are."""
+        due = [end for end in self._look_ends if end <= self._position]
+        self._look_ends = self._look_ends[len(due) :]
+        if due and self._stretch() == 1:
+            yield Window(self._next_start, due[-1], span, self._hop_length, is_early=True)
+
     def _next_window(self, span: Span) -> Window:
+        self._look_ends = []
         start, end = self._next_start, self._next_start + self._window_length
         stretched = min(round(self._stretch() * self._hop_length), self._window_length)
         hop_length = max(self._hop_length, stretched)

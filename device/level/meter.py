@@ -55,7 +55,8 @@ class LevelMeter:
 
     def feed(self, samples: Samples) -> Steps:
         """Add samples, shape (n,), int16, full scale 32768. Return the complete steps; there may be none."""
-        return self._steps(self._filter.feed(samples))
+        rows = self._filter.feed(samples)
+        return self._no_steps if rows is None else self._steps(rows)
 
     def drain(self) -> Steps:
         """Return all whole steps of the samples so far. The stream may go on."""

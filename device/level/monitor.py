@@ -123,11 +123,14 @@ class LevelMonitor:
         if isinstance(item, SourceLost):
             self._break()
             return
-        if self._last is not None and item.position != self._last.end:
+        last = self._last
+        if last is not None and item.position != last.end:
             self._record(self._meter.drain())
             self._meter.restart()
         self._last = item
-        self._record(self._meter.feed(item.samples))
+        steps = self._meter.feed(item.samples)
+        if len(steps.a_squares):  # most blocks only join a queue
+            self._record(steps)
 
     def _break(self) -> None:
         """End the stream and the minute. What follows is measured anew."""

@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from device.types import Samples, to_float
+from device.types import Samples
 from device.util.fft import irfft, rfft
+from device.util.samples import to_float
 
 Weighting = Literal["A", "C"]
 

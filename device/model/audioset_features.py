@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.model.frames import FrameConfig, centred, picture, power_spectrogram
-from device.types import LogMel, Samples, to_float
+from device.types import LogMel, Samples
+from device.util.samples import to_float
 
 _TRAINED_RATE = 32000
 """Sample rate of the network's training, Hz. Pre-emphasis and mel filters belong to it."""

@@ -6,7 +6,7 @@ mistakes. Their log-probabilities are added by weight: a logarithmic opinion poo
 probability distributions: a critique and an annotated bibliography", Statistical Science 1, 1986).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork, Network, softmax
 from device.model.manifest import ClipScoring, LiveScoring
 from device.model.manifest_network import Head
-from device.types import LogMel, Probabilities, Samples, WindowScores
+from device.model.scoring import Scorer
+from device.types import UNKNOWN, LogMel, Probabilities, Samples, WindowScores
 
 _LEAST = 1e-6
 """Floor of a probability before its logarithm: an int8 network does not distinguish smaller ones."""
@@ -42,6 +43,7 @@ class Ensemble:
         manifest = bundle.manifest
         self._labels = len(manifest.labels)
         self._clip_scoring, self._live_scoring = manifest.scoring.clip, manifest.scoring.live
+        self._scorer, self._thresholds = Scorer(manifest), manifest.thresholds
         self.networks: dict[str, BaseNetwork] = {
             name: Network(bundle.model_path(name), manifest.networks[name], threads)
             if networks is None
@@ -57,16 +59,37 @@ class Ensemble:
         """Score one window of live sound; samples of shape (window_length,), int16."""
         return self._score(samples, "live", self._live_scoring)
 
+    def classify_look(self, samples: Samples) -> WindowScores:
+        """Score an early look, repeated to (window_length,), int16: the others confirm only what the first is sure of.
+
+        Most new sounds are none of the labels, and an early look of which one network is unsure starts no event.
+        """
+        return self._score(samples, "live", self._live_scoring, self._is_label)
+
     def classify_by_all(self, samples: Samples) -> WindowScores:
         """Score one window of live sound with every network, the longest that `classify_live` takes."""
         return self._score(samples, "live", self._live_scoring.model_copy(update={"ask_above": None}))
 
-    def _score(self, samples: Samples, head: Head, scoring: ClipScoring | LiveScoring) -> WindowScores:
+    def _is_label(self, scores: Probabilities) -> bool:
+        """Return whether the scores of one window of a clear sound reach the bundle's threshold of a label."""
+        live_scores = self._scorer.live_scores(scores[np.newaxis])
+        label = self._scorer.decide(live_scores)
+        return label != UNKNOWN and float(live_scores.max()) >= self._thresholds[label].threshold
+
+    def _score(
+        self,
+        samples: Samples,
+        head: Head,
+        scoring: ClipScoring | LiveScoring,
+        is_promising: Callable[[Probabilities], bool] = lambda _scores: True,
+    ) -> WindowScores:
+        """Score a window. The others are asked by the rule of `scoring`, if the first one's scores are promising."""
         (name, first), *others = self.networks.items()
         log_mel = first.log_mel(samples)
         outputs = first.outputs(log_mel)
         probabilities = first.probabilities(outputs, head)
-        if others and asks_others(probabilities, self._labels, scoring):
+        asks = others and asks_others(probabilities, self._labels, scoring)
+        if asks and is_promising(probabilities[: self._labels]):
             answers = [other.probabilities(other.outputs(other.log_mel(samples)), head) for _, other in others]
             weights = [scoring.weights[each] for each in (name, *(other_name for other_name, _ in others))]
             probabilities = fuse([probabilities, *answers], weights)

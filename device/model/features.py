@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.model.frames import FrameConfig, centred, picture, power_spectrogram
-from device.types import LogMel, Samples, to_float
+from device.types import LogMel, Samples
+from device.util.samples import to_float
 
 _AMIN = 1e-10
 """Least power before the logarithm (`amin` of librosa.power_to_db)."""

@@ -1,4 +1,4 @@
-"""Names of the sounds that can become events: labels of the bundle, taught labels, AudioSet classes; with slugs."""
+"""Names of the sounds that can become events: labels, taught labels, AudioSet classes, alarm patterns; with slugs."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ AUDIOSET_PREFIX = "audioset_"
 
 
 def sound_names(
-    labels: Iterable[str], classes: Iterable[str] = (), taught: Iterable[str] = ()
+    labels: Iterable[str], classes: Iterable[str] = (), patterns: Iterable[str] = (), *, taught: Iterable[str] = ()
 ) -> tuple[SoundName, ...]:
-    """Return the names of labels, taught labels and AudioSet classes, each with its own slug.
+    """Return the names of labels, taught labels, AudioSet classes and alarm patterns, each with its own slug.
 
     The slug of a class depends on the labels alone, so a topic never changes with the other classes of the config.
     AudioSet's 527 display names have 527 slugs.
@@ -20,7 +20,8 @@ def sound_names(
     Args:
         labels: of the bundle.
         classes: display names of AudioSet classes.
-        taught: labels that the user taught, none of which is a label of the bundle.
+        patterns: names of alarm patterns.
+        taught: labels that the user taught, none of which is a label of the bundle or an alarm pattern.
     """
     names = [SoundName(label, label, "bundle") for label in labels]
     names += [SoundName(label, label, "taught") for label in taught]
@@ -30,4 +31,5 @@ def sound_names(
         while class_slug in taken:
             class_slug = AUDIOSET_PREFIX + class_slug
         names.append(SoundName(name, class_slug, "audioset"))
+    names += [SoundName(pattern, pattern, "pattern") for pattern in patterns]
     return tuple(names)

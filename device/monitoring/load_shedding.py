@@ -1,4 +1,4 @@
-"""Load shedding: wider hops and rarer probes while the device is hot or too slow.
+"""Load shedding: no early looks, wider hops and rarer probes while the device is hot or too slow.
 
 Windows then overlap less, so events may start and end a little late. The alternative is lost audio.
 """

@@ -22,13 +22,13 @@ class Source(Protocol):
 
 
 class SourceMonitor:
-    """Iterable of a source's items that reports each to liveness and load shedding, and can be muted.
+    """Iterable of a source's items that reports each read to liveness and load shedding, and can be muted.
 
     Args:
         source: read to its end.
         sample_rate: Hz, of its blocks.
-        liveness: receives every item.
-        load_shedding: receives every block.
+        liveness: receives the last block of each read, and every `SourceLost`.
+        load_shedding: receives the last block of each read.
         is_listening: whether blocks are passed on. When it turns false, a `SourceLost` follows, and nothing more until
             it is true again.
         on_first_item: called once: the source has delivered, or reported that it cannot.
@@ -56,12 +56,13 @@ class SourceMonitor:
         self._liveness.open_source()
         is_first, is_muted = True, False
         for item in self._source:
-            self._liveness.record(item, self._source.lost_samples / self._sample_rate)
+            if isinstance(item, SourceLost) or item.ends_read:  # blocks of one read arrive together
+                self._liveness.record(item, self._source.lost_samples / self._sample_rate)
+                if isinstance(item, Block):
+                    self._load_shedding.record_block(item)
             if is_first:
                 is_first = False
                 self._on_first_item()
-            if isinstance(item, Block):
-                self._load_shedding.record_block(item)
             if self._is_listening():
                 is_muted = False
                 yield item

@@ -11,6 +11,8 @@ from device.util.clock import Clock, Stamp, boot_id, rfc3339
 
 SCHEMA = 1
 ONLINE, OFFLINE = b"online", b"offline"
+LABEL_STATES = ("sound", "threshold", "cooldown", "enabled")
+"""States of each label, as in `sound/siren`."""
 NO_LEVEL = {"laeq_db": None, "lamax_db": None, "rise_db": None, "level_calibrated": False}
 """Sound level of an event, if it is not measured."""
 
@@ -46,7 +48,7 @@ class Topics:
             topic: topic of this node, or any other, which is a kind of its own.
         """
         head, _, label = topic.rpartition("/")
-        return f"{head}/+" if label and head in {self.state("sound"), self.state("threshold")} else topic
+        return f"{head}/+" if label and head in map(self.state, LABEL_STATES) else topic
 
 
 def event_message(

@@ -1,4 +1,4 @@
-"""State topics, retained: state of each name, spectrogram, last unknown sound, and Home Assistant's discovery."""
+"""State topics, retained: state of each name and of all, spectrogram, unknown sounds, Home Assistant's discovery."""
 
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -8,19 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from device.config.models import HomeAssistantConfig
 from device.mqtt.home_assistant import (
-    OptionalStates,
+    DeviceInfo,
     device_id,
     discovery_message,
     discovery_topic,
     essential_discovery,
+    without_details,
 )
-from device.mqtt.messages import encode
+from device.mqtt.home_assistant_entities import OptionalStates
+from device.mqtt.messages import LABEL_STATES, encode
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
 from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
 from device.util.json_store import JsonStore
 
-_UNKNOWN = "unknown/last"
+_UNKNOWN, _CLIP = "unknown/last", "clip/last"
 _UNKNOWN_PROBABILITY = 0.2
 """Least probability of an AudioSet class that is published for an unknown sound."""
 _UNKNOWN_SECONDS = 10.0
@@ -44,6 +46,8 @@ class PublishedDiscovery(BaseModel):
     """All labels, and slugs of AudioSet classes, with a published state so far."""
     unknown: bool = False
     """True if the last run published unknown sounds."""
+    clips: bool = False
+    """True if the last run published clips."""
 
 
 class StateTopics(Observer):
@@ -55,8 +59,7 @@ class StateTopics(Observer):
         names: labels of the bundle, taught labels, and the AudioSet classes that become events.
         bundle: name@version.
         encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
-        unknown: whether the AudioSet class of the last unknown sound is published.
-        level_calibrated: whether the published sound level is calibrated; None if none is published.
+        states: states that depend on the settings.
     """
 
     def __init__(
@@ -66,9 +69,7 @@ class StateTopics(Observer):
         names: Sequence[SoundName],
         bundle: str,
         encode_spectrogram: Callable[[LogMel], bytes] | None,
-        *,
-        unknown: bool = False,
-        level_calibrated: bool | None = None,
+        states: OptionalStates,
     ) -> None:
         self._publisher = publisher
         self._node_id = node_id
@@ -76,56 +77,65 @@ class StateTopics(Observer):
         self._bundle = bundle
         self._encode_spectrogram = encode_spectrogram
         self._log_mel: LogMel | None = None
-        self._unknown = unknown
-        self._level_calibrated = level_calibrated
+        self._spectrogram_is_due = False
+        self._states = states
         self._unknown_time: float | None = None
+        self._sounding: set[str] = set()
+        publisher.publish_state("sounding", "OFF")
         for name in self._names:  # an earlier run may have been killed during an event
             publisher.publish_state(f"sound/{name.slug}", "OFF")
         if encode_spectrogram is None:
             publisher.publish_state("spectrogram", b"")
-        if level_calibrated is None:
+        if states.level_calibrated is None:
             publisher.publish_state("level", b"")
 
-    def publish_discovery(self, config: HomeAssistantConfig, store: JsonStore[PublishedDiscovery]) -> None:
+    def publish_discovery(
+        self, config: HomeAssistantConfig, store: JsonStore[PublishedDiscovery], page_url: str | None = None
+    ) -> None:
         """Publish the node's discovery, or delete it if disabled; delete the states of names of earlier runs.
 
         Args:
             config: whether discovery is enabled, and its prefix.
             store: discovery of earlier runs; it is updated.
+            page_url: address of the page `earshot web`; None without one.
         """
         published = store.content
         topic = discovery_topic(config.discovery_prefix, self._node_id)
         slugs = {name.slug for name in self._names}
         for slug in set(published.labels) - slugs:
-            self._publisher.publish_state(f"sound/{slug}", b"")
-            self._publisher.publish_state(f"threshold/{slug}", b"")
-        if published.unknown and not self._unknown:
+            for state in LABEL_STATES:
+                self._publisher.publish_state(f"{state}/{slug}", b"")
+        if published.unknown and not self._states.unknown:
             self._publisher.publish_state(_UNKNOWN, b"")
+        if published.clips and not self._states.clips:
+            self._publisher.publish_state(_CLIP, b"")
         # The message of a former node_id may be that of another device now: see former_node.
         own_topic = published.topic if (published.topic or "").endswith(f"/{device_id(self._node_id)}/config") else None
         if own_topic is not None and (own_topic != topic or not config.enabled):
             self._publisher.publish_retained(own_topic, b"")
         components = published.components
         if config.enabled:
-            components = self._publish_device(topic, config, components)
+            components = self._publish_device(topic, config, components, page_url)
         store.update(
             topic=topic if config.enabled else None,
             components=components,
             labels=sorted({*published.labels, *slugs}),
-            unknown=self._unknown,
+            unknown=self._states.unknown,
+            clips=self._states.clips,
         )
 
-    def _publish_device(self, topic: str, config: HomeAssistantConfig, published: dict[str, str]) -> dict[str, str]:
+    def _publish_device(
+        self, topic: str, config: HomeAssistantConfig, published: dict[str, str], page_url: str | None
+    ) -> dict[str, str]:
         """Publish the discovery message, now and at each start of Home Assistant; return all components so far."""
         message = discovery_message(
-            self._node_id,
+            DeviceInfo(self._node_id, version("earshot"), self._bundle, page_url),
             self._names,
-            version=version("earshot"),
-            bundle=self._bundle,
             published=published,
-            states=OptionalStates(self._encode_spectrogram is not None, self._unknown, self._level_calibrated),
+            states=self._states,
+            language=config.language,
         )
-        payloads = encode(message), encode(essential_discovery(message))
+        payloads = [encode(each) for each in (message, without_details(message), essential_discovery(message))]
 
         def on_birth(_topic: str, status: bytes) -> None:
             if status == b"online":
@@ -136,12 +146,19 @@ class StateTopics(Observer):
         return {key: component["platform"] for key, component in message["components"].items()}
 
     def on_window(self, window: ClassifiedWindow) -> None:
-        """Keep the log-mel, for an event that starts with this window."""
+        """Keep the log-mel for an event that starts with this window; publish it for one that started before."""
         self._log_mel = window.log_mel
+        if self._spectrogram_is_due:
+            self._publish_spectrogram(window.log_mel)
+
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """Forget the log-mel: an event that starts with a look has the spectrogram of its first full window."""
+        del look
+        self._log_mel = None
 
     def on_refusal(self, refusal: Refusal) -> None:
         """Publish the AudioSet class that an unknown sound resembles most, at most every 10 s of sound."""
-        if not self._unknown or refusal.reason != "unknown" or not refusal.audioset:
+        if not self._states.unknown or refusal.reason != "unknown" or not refusal.audioset:
             return
         name, probability = refusal.audioset[0]
         is_due = self._unknown_time is None or not 0 <= refusal.time - self._unknown_time < _UNKNOWN_SECONDS
@@ -150,9 +167,19 @@ class StateTopics(Observer):
             self._publisher.publish_state(_UNKNOWN, name)
 
     def on_event(self, event: Event) -> None:
-        """Publish the state of the event's name, and the spectrogram of a start."""
+        """Publish the state of the event's name and of all names, and the spectrogram of a start."""
         starts = event.end_time is None
         self._publisher.publish_state(f"sound/{event.slug}", "ON" if starts else "OFF")
-        if starts and self._encode_spectrogram is not None and self._log_mel is not None:
-            picture = self._encode_spectrogram(self._log_mel)
-            self._publisher.publish_state("spectrogram", picture, encode_coarse_png(self._log_mel))
+        (self._sounding.add if starts else self._sounding.discard)(event.slug)
+        self._publisher.publish_state("sounding", "ON" if self._sounding else "OFF")
+        if not starts:
+            return
+        if self._log_mel is None:
+            self._spectrogram_is_due = True
+        else:
+            self._publish_spectrogram(self._log_mel)
+
+    def _publish_spectrogram(self, log_mel: LogMel) -> None:
+        self._spectrogram_is_due = False
+        if self._encode_spectrogram is not None:
+            self._publisher.publish_state("spectrogram", self._encode_spectrogram(log_mel), encode_coarse_png(log_mel))

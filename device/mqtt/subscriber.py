@@ -1,9 +1,11 @@
-"""Subscriber to the event messages of all nodes, for `earshot events`."""
+"""Subscriber to messages of all nodes, for `earshot events` and `earshot notify`."""
 
 import json
+import math
 import queue
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Self
 
 import paho.mqtt.client as paho
@@ -18,37 +20,65 @@ from device.mqtt.delivery_faults import describe_topic_refusal
 from device.util.local_time import local_of
 from device.util.log_throttle import LogThrottle
 
-_FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
+EVENT_FILTERS = ("earshot/+/event", "earshot/+/event/backlog")
 _CONNECT_SECONDS = 15.0
 """Time for the connection, with MQTT 5 and then 3.1.1, and for the subscriptions."""
 
 
+@dataclass(frozen=True)
+class Received:
+    """Message that has arrived.
+
+    Attributes:
+        topic: its topic.
+        payload: its payload, which may be anything.
+        is_retained: True if it is older than the subscription.
+    """
+
+    topic: str
+    payload: bytes
+    is_retained: bool = False
+
+
 class Subscriber:
-    """Iterable over event messages as they arrive, live and late; a context manager.
+    """Iterable over JSON messages as they arrive, such as events, live and late; a context manager.
 
     Args:
         config: the broker.
         password: for `config.username`; None for none.
+        filters: topic filters to subscribe to.
+        is_patient: False to require a broker that accepts the subscriptions at first; True for one that may be away.
     """
 
-    def __init__(self, config: MqttConfig, password: str | None) -> None:
+    def __init__(
+        self,
+        config: MqttConfig,
+        password: str | None,
+        filters: tuple[str, ...] = EVENT_FILTERS,
+        *,
+        is_patient: bool = False,
+    ) -> None:
         self._broker = f"broker {config.host}:{config.port}"
-        self._arrived: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._filters = filters
+        self._arrived: queue.SimpleQueue[Received | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._asked: dict[int, str] = {}
-        self._has_begun = False
+        self._is_connected = False
+        self._has_begun = is_patient
         self._log_throttle = LogThrottle()
         self._connection = Connection(config, password, "", None, self)
 
     def __enter__(self) -> Self:
-        """Connect and subscribe; wait until the broker has accepted both subscriptions.
+        """Connect and subscribe; unless patient, wait until the broker has accepted all subscriptions.
 
         Raises:
             UnavailableError: the broker does not answer, or refuses the connection or a subscription.
         """
         self._connection.__enter__()
+        if self._has_begun:
+            return self
         deadline = time.monotonic() + _CONNECT_SECONDS
-        for _ in _FILTERS:
+        for _ in self._filters:
             try:
                 fault = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
@@ -65,7 +95,25 @@ class Subscriber:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield each message until `close`. A payload that is no JSON object, or an empty one, is ignored."""
         while (message := self._arrived.get()) is not None:
-            yield message
+            if content := parse_message(message.payload):
+                yield content
+
+    @property
+    def broker(self) -> str:
+        """Name of the broker, as in `broker localhost:1883`."""
+        return self._broker
+
+    @property
+    def is_connected(self) -> bool:
+        """True while the broker is there."""
+        return self._is_connected
+
+    def receive(self, seconds: float) -> Received | None:
+        """Return the next message of any kind; None after `seconds` without one, and once after `close`."""
+        try:
+            return self._arrived.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            return None
 
     def close(self) -> None:
         """End the iteration after the messages that have arrived; any thread."""
@@ -75,13 +123,15 @@ class Subscriber:
 
     def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
         """See `ConnectionObserver`."""
-        for topic_filter in _FILTERS:
+        self._is_connected = True
+        for topic_filter in self._filters:
             _, mid = client.subscribe(topic_filter, qos=1)
             if mid is not None:
                 self._asked[mid] = topic_filter
 
     def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
         """See `ConnectionObserver`."""
+        self._is_connected = False
 
     def on_fault(self, fault: str, seconds: float) -> None:
         """See `ConnectionObserver`."""
@@ -97,8 +147,7 @@ class Subscriber:
 
     def on_message(self, message: paho.MQTTMessage) -> None:
         """See `ConnectionObserver`."""
-        if content := parse_message(bytes(message.payload)):
-            self._arrived.put(content)
+        self._arrived.put(Received(message.topic, bytes(message.payload), message.retain))
 
     def _report(self, fault: str) -> None:
         """Report an answer of the broker, empty for success: to `__enter__` at first, later to the log."""
@@ -115,6 +164,17 @@ def parse_message(payload: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):  # nested thousands of levels deep
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def finite_number(value: object) -> float | None:
+    """Return a number of a message as float; None for anything else, also for NaN and infinity."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def format_message(message: dict[str, Any]) -> str:

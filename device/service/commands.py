@@ -3,11 +3,13 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from device.config.base import LONGEST_SECONDS
+from device.detection.label_settings import SettingName
 from device.types import UNKNOWN
 from device.util.text import did_you_mean, quoted
 
@@ -15,13 +17,15 @@ ON, OFF = "ON", "OFF"
 CHECK = "check"
 """Command without effect, by which `earshot check` tests that commands arrive."""
 DEFAULT = "default"
-"""Payload of a threshold: the one of config.yaml and the bundle."""
+"""Payload of a label's setting: the one of config.yaml and the bundle."""
 NONE = "none"
 """Corrected label of an event that was none of the labels."""
 
 _NEW_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
 """Names for a label that the bundle does not have; it becomes a folder."""
-_COMMANDS = ("listening", "threshold/<label>", "correct", "teach", "untaught")
+_COMMANDS = ("listening", *(f"{setting}/<label>" for setting in get_args(SettingName)), "correct", "teach", "untaught")
+_LARGEST = {"threshold": 1, "cooldown": LONGEST_SECONDS}
+"""Largest value of a setting that is a number."""
 _NAME_LENGTH = 60
 """Characters of a foreign name that are compared with known names."""
 
@@ -38,16 +42,18 @@ class ListeningCommand:
 
 
 @dataclass(frozen=True)
-class ThresholdCommand:
-    """`command/threshold/<label>`: the confidence from which a label becomes an event; None for the default.
+class LabelCommand:
+    """`command/<setting>/<label>`: a setting of one label.
 
     Attributes:
-        label: label of the bundle, or slug of an AudioSet class.
-        threshold: 0 to 1.
+        setting: threshold (0 to 1), cooldown (s) or enabled.
+        label: label of the bundle, taught label, slug of an AudioSet class, or alarm pattern.
+        value: the new value; None for the default.
     """
 
+    setting: SettingName
     label: str
-    threshold: float | None
+    value: float | bool | None
 
 
 class CorrectCommand(BaseModel):
@@ -76,7 +82,7 @@ class UntaughtCommand:
     label: str
 
 
-Command = ListeningCommand | ThresholdCommand | CorrectCommand | TeachCommand | UntaughtCommand
+Command = ListeningCommand | LabelCommand | CorrectCommand | TeachCommand | UntaughtCommand
 
 
 def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command:
@@ -85,7 +91,7 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
     Args:
         name: the topic after `command/`.
         payload: the message.
-        labels: labels of the bundle, and slugs of the configured AudioSet classes.
+        labels: slugs of all names that can become events.
 
     Raises:
         CommandRefusedError: it is no valid command.
@@ -95,37 +101,40 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
     except UnicodeDecodeError as error:
         raise CommandRefusedError("its payload is not UTF-8") from error
     kind, _, label = name.partition("/")
-    if name == "listening":
-        return _parse_listening(text)
-    if kind == "threshold":
-        return _parse_threshold(label, text, labels)
-    if name == "correct":
-        return _parse_correct(text, labels)
-    if name == "teach":
-        return _parse_object(TeachCommand, text, '{"label": "...", "event_ids": ["...", "...", "..."]}')
-    if name == "untaught":
-        return UntaughtCommand(text[:_NAME_LENGTH])
+    match kind:
+        case "listening" if name == kind:
+            return ListeningCommand(_parse_switch(text))
+        case "threshold" | "cooldown" | "enabled":
+            return _parse_setting(kind, label, text, labels)
+        case "correct" if name == kind:
+            return _parse_correct(text, labels)
+        case "teach" if name == kind:
+            return _parse_object(TeachCommand, text, '{"label": "...", "event_ids": ["...", "...", "..."]}')
+        case "untaught" if name == kind:
+            return UntaughtCommand(text[:_NAME_LENGTH])
     raise CommandRefusedError(f"no such command. {did_you_mean(name[:_NAME_LENGTH], _COMMANDS)}")
 
 
-def _parse_listening(text: str) -> ListeningCommand:
+def _parse_switch(text: str, more: str = "") -> bool:
     if text not in (ON, OFF):
-        raise CommandRefusedError(f"is {quoted(text)}, must be {ON} or {OFF}")
-    return ListeningCommand(text == ON)
+        raise CommandRefusedError(f"is {quoted(text)}, must be {ON} or {OFF}{more}")
+    return text == ON
 
 
-def _parse_threshold(label: str, text: str, labels: Collection[str]) -> ThresholdCommand:
+def _parse_setting(setting: SettingName, label: str, text: str, labels: Collection[str]) -> LabelCommand:
     if label not in labels:
         raise CommandRefusedError(f"no such label. {did_you_mean(label[:_NAME_LENGTH], labels)}")
     if text == DEFAULT:
-        return ThresholdCommand(label, None)
+        return LabelCommand(setting, label, None)
+    if setting == "enabled":
+        return LabelCommand(setting, label, _parse_switch(text, f", or {DEFAULT}"))
     try:
-        threshold = float(text[:_NAME_LENGTH])
+        value = float(text[:_NAME_LENGTH])
     except ValueError:
-        threshold = float("nan")
-    if not 0 <= threshold <= 1:  # NaN fails too
-        raise CommandRefusedError(f"is {quoted(text)}, must be 0 to 1, or {DEFAULT}")
-    return ThresholdCommand(label, threshold)
+        value = float("nan")
+    if not 0 <= value <= _LARGEST[setting]:  # NaN fails too
+        raise CommandRefusedError(f"is {quoted(text)}, must be 0 to {_LARGEST[setting]}, or {DEFAULT}")
+    return LabelCommand(setting, label, value)
 
 
 _Object = TypeVar("_Object", CorrectCommand, TeachCommand)

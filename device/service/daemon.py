@@ -5,14 +5,16 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
 
-from device.audio.factory import MICROPHONE, STANDARD_INPUT, SourceOptions, make_source
+from device.audio.capture_process import CaptureProcess
+from device.audio.devices import MICROPHONE
+from device.audio.factory import STANDARD_INPUT, SourceOptions, make_source
+from device.audio.microphone_source import MicrophoneSource
 from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.detection.vocabulary import event_names
+from device.detection.configured_names import event_names
 from device.errors import UnavailableError
 from device.history.table import HISTORY_FILE
 from device.history.writer import HistoryWriter
@@ -24,16 +26,20 @@ from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.recording_report import RecordingReport
 from device.monitoring.source_monitor import SourceMonitor
-from device.monitoring.system_metrics import is_hot, memory_mb, temperature_celsius, throttling, versions
+from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
 from device.mqtt.former_node import KnownNode, delete_former_nodes
-from device.mqtt.messages import SCHEMA, correct_times, encode, event_message
+from device.mqtt.home_assistant_entities import OptionalStates
+from device.mqtt.messages import correct_times, event_message
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import spectrogram_encoder
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
 from device.outbox.entry import Entry
 from device.outbox.queue import Outbox
 from device.pipeline import Pipeline
-from device.service.observers import Observers, log_event
+from device.service.day_counts import TODAY_FILE, Day, DayCounts
+from device.service.health_message import publish_health
+from device.service.last_clip import LastClip
+from device.service.observers import Observers, QuietReads, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.remote_teaching import RemoteTeaching
 from device.service.runtime import RunSettings, publishes_unknown
@@ -42,7 +48,6 @@ from device.service.status_reporter import RunStatus, status_line
 from device.service.supervisor import Supervisor
 from device.util.clock import CLOCK
 from device.util.json_store import JsonStore
-from device.util.supervised_thread import THREADS
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -50,15 +55,21 @@ _DELIVERY_SECONDS = 15.0
 """Time for the delivery of the last events when a run ends with its recording, s."""
 
 
-def serve(supervisor: Supervisor[RunSettings], options: SourceOptions) -> None:
+def serve(supervisor: Supervisor[RunSettings], options: SourceOptions, capture: CaptureProcess | None = None) -> None:
     """Run until the supervisor stops, or the recording or standard input ends.
+
+    Args:
+        supervisor: yields the settings of each run.
+        options: choice of the source.
+        capture: capture process that the first run reads, if it has started already.
 
     Raises:
         EarshotError: a problem with a cure in its message.
     """
     health, liveness = Health(), Liveness()
     for settings, stop in supervisor.generations():
-        _run(settings, options, supervisor, health, liveness, stop)
+        _run(settings, options, supervisor, health, liveness, stop, capture)
+        capture = None  # the settings of the next run may name another microphone
         gc.unfreeze()
         gc.collect()  # the parts refer to one another: their memory is freed before the next run needs its own
 
@@ -70,6 +81,7 @@ def _run(
     health: Health,
     liveness: Liveness,
     stop: threading.Event,
+    capture: CaptureProcess | None,
 ) -> None:
     """Run with these settings until `stop` is set, or the source ends.
 
@@ -77,7 +89,7 @@ def _run(
     """
     config, bundle, taught = settings.config, settings.bundle, settings.taught
     rate = bundle.sample_rate
-    source = make_source(options, config.audio, rate, stop, health.on_source_state)
+    source = make_source(options, config.audio, rate, stop, health.on_source_state, capture)
     load_shedding = LoadShedding(
         limit=config.load.maximum_stretch if options.realtime else 1.0,
         hop_seconds=config.window.hop_seconds,
@@ -95,8 +107,9 @@ def _run(
         history or nullcontext(),
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
+        _day_counts(publisher, config, settings) as day_counts,
         HealthReporter(
-            lambda: _publish_health(health, liveness, load_shedding, publisher, history, teaching, settings),
+            lambda: publish_health(health, liveness, load_shedding, publisher, history, teaching, settings),
             health.changed,
         ),
         supervisor.reporting(
@@ -106,20 +119,22 @@ def _run(
             )
         ),
     ):
+        last_clip = LastClip(config.node, clips, publisher.publish_state, enabled=config.clips.enabled)
+        recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
-        observers = Observers(
-            health, _state_topics(publisher, config, settings, levels), report, *_recorder(config, clips, bundle)
+        states = _state_topics(publisher, config, settings, levels)
+        quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
+        observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
+        classify, classify_look = (
+            InferenceTimer(score, health.record_inference, load_shedding.record_inference)
+            for score in (settings.ensemble.classify_live, settings.ensemble.classify_look)
         )
-        classify = InferenceTimer(
-            settings.ensemble.classify_live, health.record_inference, load_shedding.record_inference
-        )
-        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, taught)
+        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, classify_look, taught)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
-            pipeline.thresholds,
-            set_threshold=pipeline.set_threshold,
+            pipeline.settings,
             publish_state=publisher.publish_state,
-            correct=clips.relabel,
+            correct=last_clip.correct,
             teaching=teaching,
         )
         publisher.subscribe_commands(remote_control.execute)
@@ -159,18 +174,23 @@ def _state_topics(publisher: Publisher, config: Config, settings: RunSettings, l
     bundle = settings.bundle
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
     names = event_names(config.events, bundle, settings.taught)
-    topics = StateTopics(
-        publisher,
-        config.node,
-        names,
-        str(bundle),
-        encode_spectrogram,
+    states = OptionalStates(
+        spectrogram=encode_spectrogram is not None,
         unknown=publishes_unknown(config, bundle),
         level_calibrated=levels.calibrated,
+        clips=config.clips.enabled,
     )
+    topics = StateTopics(publisher, config.node, names, str(bundle), encode_spectrogram, states)
     store = JsonStore(state_directory() / "home_assistant.json", PublishedDiscovery)
-    topics.publish_discovery(config.home_assistant, store)
+    topics.publish_discovery(config.home_assistant, store, config.page_url)
     return topics
+
+
+def _day_counts(publisher: Publisher, config: Config, settings: RunSettings) -> DayCounts:
+    """Make the observer that counts the events of the day."""
+    store = JsonStore(state_directory() / TODAY_FILE, Day)
+    names = event_names(config.events, settings.bundle, settings.taught)
+    return DayCounts(config.node, names, store, publisher.publish_state)
 
 
 def _history(config: Config) -> HistoryWriter | None:
@@ -189,44 +209,13 @@ def _add_to(history: HistoryWriter | None) -> Callable[[Entry], None]:
     return lambda entry: None if history is None else history.add(entry.message, entry.created)
 
 
-def _recorder(config: Config, clips: ClipFolder, bundle: Bundle) -> list[Recorder]:
+def _recorder(config: Config, clips: ClipFolder, bundle: Bundle, last_clip: LastClip) -> list[Recorder]:
     """Make the recorder if clips are enabled; empty otherwise."""
     if not config.clips.enabled:
         return []
-    unknown_output = bundle.manifest.unknown.output
-    return [Recorder(config.clips, clips, bundle.manifest.first.features, bundle.labels, unknown_output=unknown_output)]
-
-
-def _publish_health(
-    health: Health,
-    liveness: Liveness,
-    load_shedding: LoadShedding,
-    publisher: Publisher,
-    history: HistoryWriter | None,
-    teaching: RemoteTeaching,
-    settings: RunSettings,
-) -> None:
-    status, throttled = publisher.status(), throttling()
-    ago = status.acknowledged_seconds_ago
-    message = {
-        "schema": SCHEMA,
-        "node_id": settings.config.node,
-        **health.report(),
-        "lost_audio_ms": round(liveness.lost_seconds * 1000),
-        "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
-        "history": history and asdict(history.status()),
-        "taught": teaching.report(),
-        "broker": {"connections": status.connections, "last_fault": status.last_fault, "faults": list(status.faults)},
-        "commands_dropped": status.commands_dropped,
-        "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
-        "stretch": {"factor": round(load_shedding.stretch.factor, 2), "reason": load_shedding.stretch.reason},
-        "temperature_celsius": temperature_celsius(),
-        "throttling": throttled and asdict(throttled),
-        "memory_mb": memory_mb(),
-        "versions": {**versions(), "bundle": str(settings.bundle)},
-    }
-    publisher.retry_refused()
-    publisher.publish_state("health", encode(message), encode(message | {"near_misses": []}))
+    features, is_output = bundle.manifest.first.features, bundle.manifest.unknown.output
+    on_saved = last_clip.on_saved
+    return [Recorder(config.clips, clips, features, bundle.labels, unknown_output=is_output, on_saved=on_saved)]
 
 
 def _deliver(publisher: Publisher, config: Config) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 
+from device.audio.microphone_source import MicrophoneSource
 from device.types import ClassifiedWindow, Event, GateReason, Observer, Refusal
 
 _LOGGER = logging.getLogger(__name__)
@@ -23,6 +24,11 @@ class Observers(Observer):
         for observer in self._observers:
             observer.on_window(window)
 
+    def on_look(self, look: ClassifiedWindow) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.on_look(look)
+
     def on_refusal(self, refusal: Refusal) -> None:
         """See `Observer`."""
         for observer in self._observers:
@@ -32,6 +38,17 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.on_event(event)
+
+
+class QuietReads(Observer):
+    """Observer that lets the microphone deliver in larger parts while the gate is shut."""
+
+    def __init__(self, source: MicrophoneSource) -> None:
+        self._source = source
+
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
+        """See `Observer`."""
+        self._source.set_quiet(gate is None)
 
 
 def log_event(event: Event) -> None:

@@ -1,12 +1,15 @@
-"""Remote control: execution of the commands for listening, thresholds and corrections, and storage of the settings."""
+"""Remote control: execution of the commands for listening, labels and corrections, and storage of the settings."""
 
+import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from device.config.models import Probability
+from device.config.models import Probability, Seconds
+from device.detection.label_settings import LabelSetting, LabelSettings, SettingName
 from device.errors import EarshotError
 from device.service.commands import (
     CHECK,
@@ -14,9 +17,9 @@ from device.service.commands import (
     ON,
     CommandRefusedError,
     CorrectCommand,
+    LabelCommand,
     ListeningCommand,
     TeachCommand,
-    ThresholdCommand,
     UntaughtCommand,
     parse_command,
 )
@@ -31,6 +34,8 @@ _BURST, _PER_SECOND = 50.0, 2.0
 """Commands that may come at once, and then each second: each may write to the SD card."""
 _LOG_SECONDS = 60.0
 """Shortest time between two log lines about refused commands."""
+_FIELDS: Final[dict[SettingName, str]] = {"threshold": "thresholds", "cooldown": "cooldowns", "enabled": "enabled"}
+"""Field of `Switches` for each setting of a label."""
 
 
 class Switches(BaseModel):
@@ -40,7 +45,11 @@ class Switches(BaseModel):
 
     listening: bool = True
     thresholds: dict[str, Probability] = {}
-    """By label, or slug of an AudioSet class. Thresholds of absent labels are kept for a bundle that has them."""
+    """By label, or slug of an AudioSet class. Settings of absent labels are kept for a bundle that has them."""
+    cooldowns: dict[str, Seconds] = {}
+    """The same, s."""
+    enabled: dict[str, bool] = {}
+    """The same: False for a label that starts no event."""
 
 
 class RemoteControl:
@@ -48,9 +57,8 @@ class RemoteControl:
 
     Args:
         switches: settings of earlier runs; they are applied at once.
-        thresholds: threshold of each of the bundle's labels and of each configured AudioSet class, by slug, from
-            config.yaml and the bundle.
-        set_threshold: changes a threshold of the pipeline: slug, threshold.
+        settings: settings of each name that can become an event, as in config.yaml, bundle and lessons; commands
+            change them.
         publish_state: publishes a retained state: name, value.
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
             with a sentence, if there is no clip.
@@ -60,16 +68,15 @@ class RemoteControl:
     def __init__(
         self,
         switches: JsonStore[Switches],
-        thresholds: Mapping[str, float],
+        settings: LabelSettings,
         *,
-        set_threshold: Callable[[str, float], None],
         publish_state: Callable[[str, str], None],
         correct: Callable[[str, str], None],
         teaching: RemoteTeaching,
     ) -> None:
         self._switches = switches
-        self._defaults = dict(thresholds)
-        self._set_threshold = set_threshold
+        self._settings = settings
+        self._defaults = settings.by_slug()
         self._publish_state = publish_state
         self._correct = correct
         self._teaching = teaching
@@ -101,8 +108,8 @@ class RemoteControl:
         match parse_command(name, payload, self._defaults):
             case ListeningCommand(listening):
                 self._set_listening(listening)
-            case ThresholdCommand(label, threshold):
-                self._store_threshold(label, threshold)
+            case LabelCommand(setting, label, value):
+                self._store_setting(setting, label, value)
             case CorrectCommand() as command:
                 self._file_clip(command)
             case TeachCommand() as command:
@@ -117,12 +124,14 @@ class RemoteControl:
         self._switches.update(listening=listening)
         self._publish_state("listening", state)
 
-    def _store_threshold(self, label: str, threshold: float | None) -> None:
-        thresholds = {name: value for name, value in self._switches.content.thresholds.items() if name != label}
-        if threshold is not None:
-            thresholds |= {label: threshold}
-        self._switches.update(thresholds=thresholds)
-        self._use_threshold(label, self._defaults[label] if threshold is None else threshold)
+    def _store_setting(self, setting: SettingName, label: str, value: float | bool | None) -> None:
+        field = _FIELDS[setting]
+        stored = {name: other for name, other in getattr(self._switches.content, field).items() if name != label}
+        if value is not None:
+            stored |= {label: value}
+        self._switches.update(**{field: stored})
+        self._settings.change(label, self._stored_setting(label))
+        self._publish_setting(setting, label)
 
     def _file_clip(self, command: CorrectCommand) -> None:
         try:
@@ -147,18 +156,28 @@ class RemoteControl:
         except EarshotError as error:
             raise CommandRefusedError(str(error)) from error
 
-    def _use_threshold(self, label: str, threshold: float) -> None:
-        self._set_threshold(label, threshold)
-        self._publish_state(f"threshold/{label}", f"{threshold:g}")
+    def _stored_setting(self, label: str) -> LabelSetting:
+        """Return the settings of a label: those of commands, else the defaults."""
+        switches = self._switches.content
+        stored: dict[str, Any] = {setting: getattr(switches, field).get(label) for setting, field in _FIELDS.items()}
+        changes = {setting: value for setting, value in stored.items() if value is not None}
+        return dataclasses.replace(self._defaults[label], **changes)
+
+    def _publish_setting(self, setting: SettingName, label: str) -> None:
+        value = getattr(self._settings.by_slug()[label], setting)
+        self._publish_state(f"{setting}/{label}", _text(value))
 
     def _apply_switches(self) -> None:
         """Apply the settings of earlier runs, and publish all states."""
         switches = self._switches.content
         for label, default in self._defaults.items():
-            threshold = switches.thresholds.get(label, default)
-            if threshold != default:
-                _LOGGER.info("threshold of %s is %g, set by command/threshold/%s", label, threshold, label)
-            self._use_threshold(label, threshold)
+            stored = self._stored_setting(label)
+            self._settings.change(label, stored)
+            for setting in _FIELDS:
+                value = getattr(stored, setting)
+                if value != getattr(default, setting):
+                    _LOGGER.info("%s of %s is %s, set by command/%s/%s", setting, label, _text(value), setting, label)
+                self._publish_setting(setting, label)
         if not switches.listening:
             _LOGGER.warning("listening is off, set by command/listening. Publish %s there to listen again", ON)
         self._publish_state("listening", ON if switches.listening else OFF)
@@ -170,3 +189,8 @@ class RemoteControl:
             more = f" ({self._refused - 1} others since the last line)" if self._refused > 1 else ""
             _LOGGER.warning("command %s%s", reason, more)
             self._refused, self._logged_at = 0, now
+
+
+def _text(value: float | bool) -> str:
+    """Return the value of a setting as its topic has it."""
+    return (ON if value else OFF) if isinstance(value, bool) else f"{value:g}"

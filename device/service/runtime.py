@@ -10,7 +10,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.config.secrets import read_password
+from device.config.secrets import read_password, read_stream_url
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
 from device.model.ensemble import Ensemble
@@ -48,13 +48,15 @@ def load_settings(config: Config) -> RunSettings:
     """Load the files that the config names, and check them.
 
     Raises:
-        ConfigError: bundle, labels, password or certificates have a fault.
+        ConfigError: bundle, labels, password, certificates or the address of the stream have a fault.
     """
     time.tzset()  # the C library keeps the time zone of the first use, and quiet hours go by the local clock
     bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
     taught = load_taught(state_directory(), bundle, ensemble)
     check_labels(config, bundle, taught)
     password = read_password(config.mqtt)
+    if config.audio.source == "stream":
+        read_stream_url(config.audio)
     make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # loads the certificates
     return RunSettings(config, bundle, ensemble, password, taught)
 

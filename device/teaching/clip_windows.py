@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.audio.sound_file import open_sound, shown
 from device.errors import InputError
-from device.pipeline import clip_windows
+from device.model.clip_scoring import clip_windows
 from device.types import BLOCK_SECONDS, FULL_SCALE, Samples
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 60.0

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from device.errors import ConfigError
 from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork, Network, sigmoid
+from device.model.clip_scoring import clip_windows
 from device.model.scoring import likeliest_classes
 from device.model.self_test import EMBEDDING_TOLERANCE
-from device.pipeline import clip_windows
 from device.teaching.clip_windows import colored_noise, teaching_windows
 from device.types import Samples
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 from device.clips.store import ClipFolder
 from device.errors import ConfigError, EarshotError, InputError, UnavailableError
@@ -16,9 +17,11 @@ from device.teaching.embedder import Embedder
 from device.teaching.taught_file import TAUGHT_FILE, TaughtSound, check_label, read_taught, write_taught
 from device.teaching.teacher import Teacher
 from device.teaching.teaching_clip import TeachingClip
+from device.types import AlarmPattern
 from device.util.text import quoted
 
 _LOGGER = logging.getLogger(__name__)
+_PATTERNS: tuple[AlarmPattern, ...] = get_args(AlarmPattern)
 _MOST_SOUNDS = 50
 """Largest number of taught sounds: each of them is learned again with a new one."""
 
@@ -75,8 +78,15 @@ class TaughtLibrary:
             InputError: a name or a clip is refused, or the sound cannot be told apart.
             UnavailableError: the file cannot be written.
         """
+        if is_exclusion and name in _PATTERNS:
+            raise InputError(
+                f"{name}: an alarm pattern is detected by rule, which no lesson changes. Set its threshold in "
+                "events.alarm_patterns"
+            )
         if not is_exclusion:
             check_label(name)
+            if name in _PATTERNS:
+                raise InputError(f"{name}: is an alarm pattern, which is detected by rule. Choose another name")
             if name in self._bundle.labels:
                 raise InputError(
                     f"{name}: is a label of the bundle. Choose another name, as in my_{name}, or train with more clips"
@@ -158,9 +168,10 @@ class TaughtLibrary:
         """Return the detectors for this bundle. Sounds of another network are learned anew where their clips exist."""
         faults, usable = [], list[TaughtSound]()
         for sound in self._sounds:
-            if not sound.is_exclusion and sound.name in self._bundle.labels:
+            if not sound.is_exclusion and sound.name in (*self._bundle.labels, *_PATTERNS):
+                other = "an alarm pattern" if sound.name in _PATTERNS else f"a label of {self._bundle}"
                 faults.append(
-                    f"{sound.name}: taught, and also a label of {self._bundle}, which is used. Remove the taught one: "
+                    f"{sound.name}: taught, and also {other}, which is used. Remove the taught one: "
                     f"earshot untaught {sound.name}"
                 )
             elif self._fits(sound):

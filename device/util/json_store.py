@@ -24,8 +24,8 @@ Content = TypeVar("Content", bound=BaseModel)
 class JsonStore(Generic[Content]):
     """Frozen pydantic model in a file. Used from any thread.
 
-    A damaged file is renamed to `.damaged`, with a warning. If the file cannot be written, a warning is logged and
-    the values remain in use until the daemon ends.
+    A damaged file is renamed to `.damaged`, with a warning. If the file cannot be written, the values remain in use
+    until the daemon ends. One warning is logged then, and another one after the next file that was written.
 
     Args:
         path: the file. The first update creates it and its folder.
@@ -36,6 +36,7 @@ class JsonStore(Generic[Content]):
         self._path = path
         self._model = model
         self._lock = threading.Lock()
+        self._is_failing = False
         self._content = self._read()
 
     @property
@@ -82,12 +83,16 @@ class JsonStore(Generic[Content]):
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._path)
+            self._is_failing = False
         except OSError as error:
-            _LOGGER.warning(
-                "%s: cannot be written (%s): changes are lost at the next start. Free some space, or make it writable",
-                self._path,
-                error.strerror,
-            )
+            if not self._is_failing:
+                self._is_failing = True
+                _LOGGER.warning(
+                    "%s: cannot be written (%s): changes are lost at the next start. Free some space, or make it "
+                    "writable",
+                    self._path,
+                    error.strerror,
+                )
 
 
 def _checked(content: bytes) -> Any:

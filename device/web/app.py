@@ -19,12 +19,12 @@ from device.errors import UnavailableError
 from device.history.reader import HistoryReader
 from device.history.table import HISTORY_FILE
 from device.service.commands import CommandRefusedError, parse_command
+from device.util.catalogue import LANGUAGES, translator
 from device.util.text import slug
 from device.web.day_view import parse_day, view_day
 from device.web.event_view import clip_spectrogram, find_clip, is_event_id, view_event
 from device.web.health_view import view_health
 from device.web.languages import COOKIE as LANGUAGE_COOKIE
-from device.web.languages import LANGUAGES, translator
 from device.web.live import LiveStream
 from device.web.metrics import CONTENT_TYPE, metrics
 from device.web.node_feed import NodeFeed

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from device.web.languages import Translate, format_number
-from device.web.node_feed import NodeFeed, finite_number
+from device.mqtt.subscriber import finite_number
+from device.util.catalogue import Translate, format_number
+from device.web.node_feed import NodeFeed
 
 Grade = Literal["bad", "warning", "good"]
 _ORDER: Final = ("bad", "warning", "good")
@@ -22,6 +23,10 @@ MICROPHONE: Final = {
     "clipping": "The microphone is overdriven. Lower its volume.",
     "wrong_rate": "The microphone delivers another sample rate than it claims.",
     "monitor": "The sound server delivers what a loudspeaker plays, and no microphone.",
+    "no_channel": "The microphone has fewer channels than the settings name. Correct audio.channels.",
+    "unreachable": "The stream cannot be reached. Check the camera, its network and its address.",
+    "denied": "The stream refuses user and password. Correct them in its address.",
+    "no_audio": "The stream has no sound. Turn it on in the settings of the camera.",
 }
 STRETCH: Final = {
     "slow": "The network is slower than the sound, so fewer windows are classified.",

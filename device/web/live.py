@@ -8,8 +8,9 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from device.web.languages import Translate, name_of_label
-from device.web.node_feed import NodeFeed, finite_number
+from device.mqtt.subscriber import finite_number
+from device.util.catalogue import Translate, name_of_label
+from device.web.node_feed import NodeFeed
 
 MOST_VIEWERS: Final = 20
 """Browsers that may watch at once. Each holds a connection."""

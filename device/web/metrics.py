@@ -6,7 +6,8 @@ The format is written here, because the client library keeps counters of its own
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from device.web.node_feed import NodeFeed, finite_number
+from device.mqtt.subscriber import finite_number
+from device.web.node_feed import NodeFeed
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _VALUES: Final = (

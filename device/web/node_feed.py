@@ -1,6 +1,5 @@
 """Node feed: what the daemon publishes, as a subscriber of the broker receives it, and the commands to the daemon."""
 
-import math
 import threading
 from collections import Counter
 from typing import Any, Final, Self
@@ -157,14 +156,3 @@ class NodeFeed:
             with self._lock:
                 if label in self._events or len(self._events) < _MOST_TOPICS:
                     self._events[label] += 1
-
-
-def finite_number(value: object) -> float | None:
-    """Return a number of a message as float; None for anything else, also for NaN and infinity."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

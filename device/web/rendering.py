@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from device.config.models import Config
+from device.util.catalogue import LANGUAGES, format_number, name_of_label, translator
 from device.util.local_time import local_of
-from device.web.languages import LANGUAGES, choose_language, format_number, name_of_label, translator
+from device.web.languages import choose_language
 from device.web.security import Access, root_of
 
 _STATIC: Final = {"app.css": "text/css", "app.js": "text/javascript"}

@@ -51,18 +51,19 @@ def test_a_second_installation_changes_nothing(machine):
     assert "stays as it is" in output
 
 
-def test_the_page_is_off_unless_asked_for(machine):
-    """The unit of the page is installed and not turned on; with --web it is on, and an upgrade keeps that."""
+@pytest.mark.parametrize(("option", "unit"), [("--web", "earshot-web"), ("--notify", "earshot-notify")])
+def test_a_companion_is_off_unless_asked_for(machine, option, unit):
+    """The unit is installed and not turned on; with its option it is on, and an upgrade keeps that."""
     machine.install()
-    assert (machine.root / "etc/systemd/system/earshot-web.service").exists()
-    assert "enable --quiet earshot-web" not in machine.log
-    assert "systemctl restart earshot-web" not in machine.log
-    machine.install("--web")
-    assert "systemctl enable --quiet earshot-web.service" in machine.log
-    assert "systemctl restart earshot-web.service" in machine.log
+    assert (machine.root / f"etc/systemd/system/{unit}.service").exists()
+    assert f"enable --quiet {unit}" not in machine.log
+    assert f"systemctl restart {unit}" not in machine.log
+    machine.install(option)
+    assert f"systemctl enable --quiet {unit}.service" in machine.log
+    assert f"systemctl restart {unit}.service" in machine.log
     machine.change()
     machine.install("--upgrade")
-    assert machine.log.splitlines()[-1] == "systemctl try-restart earshot-web.service"
+    assert f"systemctl try-restart {unit}.service" in machine.log.splitlines()[-2:]
     machine.install("--uninstall")
     assert not list(machine.root.glob("etc/systemd/system/earshot*"))
 
@@ -72,6 +73,7 @@ def test_the_page_is_off_unless_asked_for(machine):
     [
         ([], {"FAKE_UID": "1000"}, 69, "sudo"),
         (["--uninstall", "--web"], {}, 2, "--web goes with an installation"),
+        (["--rollback", "--notify"], {}, 2, "--notify goes with an installation"),
         ([], {"FAKE_ARCHITECTURE": "armhf"}, 69, "64-bit Raspberry Pi OS"),
         ([], {"FAKE_PYTHON": "3.9"}, 69, "Bookworm"),
         ([], {"FAKE_PYTHON": "3.15"}, 69, "3.11 to 3.14"),

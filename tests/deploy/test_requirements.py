@@ -27,7 +27,8 @@ def test_the_pinned_packages_satisfy_the_project(python):
         assert name not in pinned
         pinned[name] = specifier.version
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for dependency in applicable([*project["dependencies"], *project["optional-dependencies"]["web"]]):
+    extras = project["optional-dependencies"]
+    for dependency in applicable([*project["dependencies"], *extras["web"], *extras["notify"]]):
         version = pinned.get(canonicalize_name(dependency.name), "none")
         assert version in dependency.specifier, (
             f"{dependency} is {version} in deploy/requirements.txt: generate it again"

@@ -19,7 +19,9 @@ MAXIMUM_EXPOSURE = 1.5
 needs_systemd_analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
-each_unit = pytest.mark.parametrize("name", ["earshot.service", "earshot@.service", "earshot-web.service"])
+each_unit = pytest.mark.parametrize(
+    "name", ["earshot.service", "earshot@.service", "earshot-web.service", "earshot-notify.service"]
+)
 
 
 def lines(name):
@@ -73,22 +75,26 @@ def test_an_instance_differs_from_the_service_by_its_name():
             f"ExecStart={PROGRAM} run --config /etc/earshot/%i.yaml"
         ),
         "StateDirectory=earshot": "StateDirectory=earshot-%i",
+        "LoadCredential=stream_url:earshot.stream_url": "LoadCredential=stream_url:earshot-%i.stream_url",
     }
     node = "Environment=EARSHOT_NODE_ID=%l-%i"
     template = [line for line in lines("earshot@.service") if line != node]
     assert template == [instance_lines.get(line, line) for line in lines("earshot.service")]
 
 
-def test_the_page_has_the_confinement_of_the_daemon():
-    """The page's unit has each restriction of the daemon's, except for the port; the daemon still binds none."""
+@pytest.mark.parametrize(("name", "binds"), [("earshot-web.service", True), ("earshot-notify.service", False)])
+def test_a_companion_has_the_confinement_of_the_daemon(name, binds):
+    """Page and notifications have each restriction of the daemon's; only the page may bind a port."""
     restriction = re.compile(
         "Protect|Private|Restrict|Capability|Ambient|NoNew|Lock|SystemCall|Memory(Deny)|UMask|Dynamic"
     )
-    daemon, page = lines("earshot.service"), lines("earshot-web.service")
-    assert [line for line in daemon if restriction.match(line) and line not in page] == []
+    daemon, companion = lines("earshot.service"), lines(name)
+    assert [line for line in daemon if restriction.match(line) and line not in companion] == []
     assert "SocketBindDeny=any" in daemon
+    assert "SocketBindDeny=any" in companion
     assert not any(line.startswith("SocketBindAllow") for line in daemon)
-    assert "PrivateDevices=yes" in page  # no microphone
+    assert any(line.startswith("SocketBindAllow") for line in companion) == binds
+    assert "PrivateDevices=yes" in companion  # no microphone
 
 
 def test_two_instances_run_at_the_same_time(mosquitto, peer, bundle_path, tmp_path):

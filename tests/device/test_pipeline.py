@@ -8,56 +8,20 @@ from hostile_source import capture_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import make_bundle
+from tones import FEATURES, RATE, blocks_of, low_or_high, street_of_tones, tone, without_ids
 
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.resampling import BlockSplitter
 from device.config.models import Config
-from device.model.features import FeatureConfig, log_mel
-from device.pipeline import Pipeline, classify_clip, clip_windows
+from device.model.clip_scoring import classify_clip, clip_windows
+from device.model.features import log_mel
+from device.pipeline import Pipeline
 from device.types import Block, SourceLost
 
-FEATURES = FeatureConfig()
-RATE = FEATURES.sample_rate
 CONFIG = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None}})
-
-
-def low_or_high(log_mel):
-    """Classify by comparing the lower half of the bands with the upper: a network that a reader can check."""
-    half = len(log_mel) // 2
-    low, high = np.exp(8 * log_mel[:half].max()), np.exp(8 * log_mel[half:].max())
-    return np.array([low, high], np.float32) / np.float32(low + high)
-
-
-def tone(frequency, seconds, amplitude=8000):
-    return np.sin(2 * np.pi * frequency * np.arange(round(seconds * RATE)) / RATE) * amplitude
-
-
-def street_of_tones():
-    """Return 20 s of faint noise with a low tone at 5 s and a high one at 12 s, each for a second."""
-    samples = np.random.default_rng(0).normal(0, 3, 20 * RATE)
-    samples[5 * RATE : 6 * RATE] += tone(300, 1)
-    samples[12 * RATE : 13 * RATE] += tone(5000, 1)
-    return samples.astype(np.int16)
-
-
-def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
-    """Yield the blocks of samples that arrive in chunks of these lengths in turn, but for the numbers in `gaps`."""
-    splitter, position, number, start, turn = BlockSplitter(RATE), 0, 0, 0, 0
-    while start < len(samples):
-        chunk = samples[start : start + lengths[turn % len(lengths)]]
-        start, turn = start + len(chunk), turn + 1
-        for block in splitter.feed(chunk):
-            if number not in gaps:
-                yield Block(block, position, 1000 + position / RATE)
-            position, number = position + len(block), number + 1
 
 
 def events_of(blocks, network=low_or_high, config=CONFIG):
     return list(Pipeline(config, make_bundle(FEATURES), score_log_mel(FEATURES, network)).run(blocks))
-
-
-def without_ids(events):
-    return [(e.type, e.label, round(e.start_time, 3), e.end_time and round(e.end_time, 3), e.scores) for e in events]
 
 
 def test_two_sounds_are_two_events():
@@ -231,3 +195,15 @@ def test_a_gate_that_opens_late_keeps_the_onset(minimum_seconds):
     start, end = events_of(blocks_of(samples.astype(np.int16)), config=config)
     assert start.start_time == pytest.approx(1005.0, abs=0.2)
     assert end.end_time == pytest.approx(1013.0, abs=1.0)
+
+
+def test_an_alarm_pattern_is_an_event_beside_the_labels():
+    """A smoke alarm's beeps are an event of their own, from the first beep to the last, through the gate."""
+    samples = np.random.default_rng(0).normal(0, 3, 30 * RATE)
+    for beep in (5.0, 6.0, 7.0, 9.0, 10.0, 11.0):
+        samples[round(beep * RATE) : round((beep + 0.5) * RATE)] += tone(3100, 0.5)
+    events = [event for event in events_of(blocks_of(samples.astype(np.int16))) if event.vocabulary == "pattern"]
+    assert [(event.type, event.label) for event in events] == [("start", "smoke_alarm_t3"), ("end", "smoke_alarm_t3")]
+    assert events[1].start_time == pytest.approx(1005, abs=0.1)
+    assert events[1].end_time == pytest.approx(1011.5, abs=0.1)
+    assert -20 < events[1].level_dbfs < -10

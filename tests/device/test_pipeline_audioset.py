@@ -4,7 +4,8 @@ import numpy as np
 from tiny_bundle import CLASSES, fake_bundle, write_tiny_bundle
 
 from device.config.models import Config
-from device.pipeline import Pipeline, classify_clip
+from device.model.clip_scoring import classify_clip
+from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
 from device.types import BLOCK_SECONDS, Block, Observer, WindowScores
 

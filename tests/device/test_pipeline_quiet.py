@@ -31,13 +31,17 @@ class Recorder(Observer):
         self.windows.append((window.start, window.span_start, window.rise_db, window.samples.tobytes()))
 
 
-def items_of(parts):
-    """Make the items of a source: for each part its blocks of noise with a level, then a gap, a break or nothing."""
+def items_of(parts, read_blocks=1):
+    """Make the items of a source: for each part its blocks of noise with a level, then a gap, a break or nothing.
+
+    Every `read_blocks` blocks arrive together, in one read.
+    """
     generator, items, position = np.random.default_rng(1), [], 0
     for level, blocks, lost in parts:
         for _ in range(blocks):
             samples = generator.normal(0, level, LENGTH).clip(-32768, 32767).astype(np.int16)
-            items.append(Block(samples, position, 1000 + position / RATE))
+            ends_read = len(items) % read_blocks == read_blocks - 1
+            items.append(Block(samples, position, 1000 + position / RATE, ends_read))
             position += LENGTH
         if lost is None:
             items.append(SourceLost(position))
@@ -71,10 +75,10 @@ PARTS = st.lists(
 
 
 @settings(max_examples=25)
-@given(parts=PARTS)
-def test_quiet_blocks_together_give_what_they_give_one_by_one(parts):
-    """Windows, their starts and samples, events and open seconds are equal, with gaps and breaks anywhere."""
-    items = items_of(parts)
+@given(parts=PARTS, read_blocks=st.sampled_from([1, 4, 8, 11]))
+def test_quiet_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
+    """Windows, their starts and samples, events and open seconds are equal, with gaps, breaks and reads anywhere."""
+    items = items_of(parts, read_blocks)
     with pytest.MonkeyPatch.context() as monkeypatch:
         events, together = run(items, 8, monkeypatch)
         expected, single = run(items, 1, monkeypatch)
@@ -124,3 +128,27 @@ def test_a_sound_is_detected_within_a_third_of_a_second():
     list(pipeline.run(source()))
     assert delays
     assert max(delays) < 0.3 * RATE
+
+
+def test_the_blocks_of_a_quiet_read_wait_for_nothing():
+    """At the end of each read of 0.24 s, its blocks are processed; those of shorter reads wait for 0.24 s at most."""
+    for read_blocks, most_waiting in ((8, 0), (7, 0), (4, 4), (1, 5)):
+        delivered, processed, waiting = 0, 0, []
+
+        def source(read_blocks=read_blocks):
+            nonlocal delivered
+            for item in items_of([(3.0, 20 * read_blocks, 0)], read_blocks):
+                if delivered % read_blocks == 0:
+                    waiting.append(delivered - processed)  # noqa: B023 - read at once
+                delivered += 1
+                yield item
+
+        class Count(Observer):
+            def on_block(self, seconds, _gate):
+                nonlocal processed
+                processed += round(seconds / BLOCK_SECONDS)
+
+        config = Config.model_validate({"gate": {"probe_seconds": None}})
+        list(Pipeline(config, make_bundle(FEATURES), lambda _: None, Count()).run(source()))
+        assert max(waiting) == most_waiting
+        assert processed == 20 * read_blocks

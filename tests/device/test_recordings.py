@@ -13,9 +13,9 @@ from support import make_bundle
 
 from device.config.models import Config
 from device.model.bundle import Bundle
+from device.model.clip_scoring import classify_clip
 from device.model.features import FeatureConfig
 from device.model.manifest import Unknown
-from device.pipeline import classify_clip
 from device.recordings import SoundClassifier, classify_windows
 from device.types import WindowScores
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from device.types import to_float, to_int16
+from device.util.samples import to_float, to_int16
 
 
 def test_conversion_to_float_and_back_is_exact():

@@ -25,7 +25,11 @@ from server import HomeAssistant  # noqa: E402
 from support import Mosquitto, wait_until  # noqa: E402
 
 DEMO_RECORDING = ROOT / "deploy" / "demo" / "street.flac"
+MINUTES = 3
+"""Minute of the repeated recording in which the dashboard is taken, so that the graph of the sound level has some."""
 JACKHAMMER = "binary_sensor.earshot_balcony_jackhammer"
+JACKHAMMERS_TODAY = "sensor.earshot_balcony_jackhammer_today"
+SETTINGS = ("node_id=balcony", "clips.enabled=true", "level.calibration_db=100")
 CONFIGURATION = "frontend:\nconfig:\nhistory:\nlogbook:\nlovelace:\n  mode: yaml\n"
 COLORS = 64
 
@@ -37,11 +41,16 @@ def main(root, pictures):
         home = HomeAssistant(root, broker.port, "", "", CONFIGURATION)
         dashboard = (ROOT / "deploy" / "home_assistant" / "dashboard.yaml").read_text()
         # The screenshot contains minutes, not a day.
-        (root / "config" / "ui-lovelace.yaml").write_text(dashboard.replace("hours_to_show: 24", "hours_to_show: 0.05"))
+        (root / "config" / "ui-lovelace.yaml").write_text(dashboard.replace("hours_to_show: 24", "hours_to_show: 0.07"))
         broker.start()
         home.start()
-        command = [sys.executable, "-m", "device", "run", "--input", DEMO_RECORDING, "--speed", "realtime"]
-        command += ["--set", f"mqtt.port={broker.port}", "--set", "node_id=balcony"]
+        recordings = Path(folder) / "recordings"
+        recordings.mkdir()
+        for number in range(MINUTES + 1):
+            (recordings / f"{number}.flac").symlink_to(DEMO_RECORDING)
+        command = [sys.executable, "-m", "device", "run", "--input", recordings, "--speed", "realtime"]
+        for setting in (f"mqtt.port={broker.port}", *SETTINGS):
+            command += ["--set", setting]
         node = subprocess.Popen(
             command,
             env={**os.environ, "STATE_DIRECTORY": folder, "PYTHONPATH": str(ROOT)},
@@ -51,7 +60,7 @@ def main(root, pictures):
                 browser = playwright.chromium.launch(
                     executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-quic", "--disable-gpu"]
                 )
-                page = browser.new_page(viewport={"width": 1120, "height": 760})
+                page = browser.new_page(viewport={"width": 1120, "height": 800})
                 page.add_init_script(f"localStorage.hassTokens = JSON.stringify({json.dumps(home.tokens())})")
                 page.add_init_script("localStorage.dockedSidebar = JSON.stringify('always_hidden')")
                 take(home, page, pictures)
@@ -64,10 +73,11 @@ def main(root, pictures):
 
 
 def take(home, page, pictures):
-    """Take the dashboard while the jackhammer sounds, then the device's page."""
+    """Take the dashboard while a jackhammer sounds, then the device's page."""
     page.goto(f"{home.url}/lovelace/0")
-    wait_until(lambda: home.state(JACKHAMMER) == "on", 120, "the jackhammer")
-    time.sleep(3)  # until the graphs are drawn
+    wait_until(lambda: home.state(JACKHAMMERS_TODAY) == str(MINUTES), 300, "the jackhammers")
+    wait_until(lambda: home.state(JACKHAMMER) == "on", 10, "the last one")
+    time.sleep(1)  # until it is drawn
     save(page, pictures / "home_assistant_dashboard.png")
     (device,) = home.devices("Earshot balcony")
     page.goto(f"{home.url}/config/devices/device/{device}")

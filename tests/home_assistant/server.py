@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from support import free_port, wait_until
 
@@ -26,12 +27,13 @@ class HomeAssistant:
         automations: text of automations.yaml.
         scripts: text of scripts.yaml.
         more: further lines of configuration.yaml.
+        files: further files and folders of the configuration, by their paths there.
 
     Attributes:
         url: address of its web pages.
     """
 
-    def __init__(self, root, mqtt_port, automations, scripts, more=""):
+    def __init__(self, root, mqtt_port, automations, scripts, more="", files=None):
         self._root = root
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -45,6 +47,10 @@ class HomeAssistant:
         )
         (root / "config" / "automations.yaml").write_text(automations)
         (root / "config" / "scripts.yaml").write_text(scripts)
+        for path, source in (files or {}).items():
+            target = root / "config" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
         self._store("auth", 1, self._authorization())
         self._store("onboarding", 4, {"done": ["user", "core_config", "analytics", "integration"]})
         self._store("core.config_entries", 1, {"entries": [_mqtt_entry(mqtt_port)]}, minor_version=5)
@@ -73,6 +79,13 @@ class HomeAssistant:
     def call(self, domain, service, **data):
         """Call a service, as a click in the dashboard would."""
         self._request(f"/api/services/{domain}/{service}", json.dumps(data).encode())
+
+    def command(self, kind, **data):
+        """Return the result of a command of the WebSocket API, which the web pages use."""
+        program = (Path(__file__).parent / "websocket.py").read_text()
+        arguments = [self.url, self._token, json.dumps({"type": kind, **data})]
+        command = ["chroot", self._root, "/ha/bin/python", "-c", program, *arguments]
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
 
     def devices(self, name):
         """Return the ids of the devices with a name."""

@@ -2,10 +2,12 @@
 
 import csv
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small_inception
 import soundfile
 
 from device.model.features import FeatureConfig
@@ -15,12 +17,14 @@ from training.distillation.yamnet import EMBEDDING
 from training.evaluation.scenes import SceneConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
-from training.models.backbone import BackboneConfig
 from training.models.checkpoint import load_ensemble
 from training.models.efficientat import array_shapes
 from training.models.tf import import_tensorflow
 from training.workflow.experiment_data import ExperimentConfig
 from training.workflow.run import Run
+
+# Of TensorFlow: `make test` runs one process for each core already, so more threads would wait for one another.
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 RATE = 8000
 LABELS = ("clicks", "hiss", "tone")
@@ -119,11 +123,19 @@ def negatives(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def experiment_config() -> ExperimentConfig:
+def small_backbone():
+    """The function that returns the configuration of a small Inception with some pooled layers."""
+    with pytest.MonkeyPatch.context() as patch:
+        small_inception.register(patch)
+        yield small_inception.configure
+
+
+@pytest.fixture(scope="session")
+def experiment_config(small_backbone) -> ExperimentConfig:
     """A configuration for seconds: one copy, random weights, the first pooled block alone."""
     return ExperimentConfig(
         SpectrogramConfig(features=TINY, copies=1),
-        BackboneConfig("random", ("mixed0",)),
+        small_backbone("mixed0"),
         HeadConfig(shrinkages=(0.1, 0.3)),
         FineTuneConfig(),
         SceneConfig(clips_per_label=2, lead_seconds=3.0, tail_seconds=1.0),
@@ -193,11 +205,11 @@ def teacher(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def adaptation_run(urbansound8k, negatives, small_features, tmp_path_factory):
+def adaptation_run(urbansound8k, negatives, small_features, small_backbone, tmp_path_factory):
     """A run with clips for adaptation."""
     config = ExperimentConfig(
         SpectrogramConfig(features=small_features, copies=1),
-        BackboneConfig("random", ("mixed0",)),
+        small_backbone("mixed0"),
         HeadConfig(),
         FineTuneConfig(),
     )

@@ -3,7 +3,8 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,14 @@ from training.cli.options import (
     add_distillation_options,
     add_network_options,
     add_step,
+    input_files,
+    make_paths_absolute,
     non_negative,
 )
 from training.data.extra import check_extra
 
 if TYPE_CHECKING:
+    from training.data.parallel import Workers
     from training.workflow.run import Run
 
 _STEPS = {
@@ -48,9 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.step == "distil":
             _distil(options)
         elif options.step == "adapt":
-            _adapt(options)
+            with _workers(options) as workers:
+                _adapt(options, workers)
         else:
-            _run(options, shlex.join(["earshot-train", *arguments]))
+            with _workers(options) as workers:
+                _run(options, shlex.join(["earshot-train", *arguments]), workers)
     except EarshotError as error:
         print(f"earshot-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -60,8 +66,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_DONE
 
 
-def _run(options: argparse.Namespace, command: str) -> None:
-    run = _open_run(options, command)
+@contextmanager
+def _workers(options: argparse.Namespace) -> Iterator["Workers"]:
+    """Return what the long steps run on: the threads of this process, or the workers of a dask scheduler."""
+    if options.scheduler is None:
+        from training.data.parallel import THREADS
+
+        yield THREADS
+        return
+    from training.data.dask_workers import connect
+
+    make_paths_absolute(options)
+    with connect(options.scheduler) as workers:
+        yield workers
+
+
+def _run(options: argparse.Namespace, command: str, workers: "Workers") -> None:
+    run = _open_run(options, command, workers)
     steps = list(_STEPS)[:-1] if options.step == "retrain" else [options.step]
     _print(run.dataset.description)
     if "prepare" in steps:
@@ -99,11 +120,11 @@ def _distil(options: argparse.Namespace) -> None:
     _print(f"wrote {path}. Pass it to retrain as --weights")
 
 
-def _adapt(options: argparse.Namespace) -> None:
+def _adapt(options: argparse.Namespace, workers: "Workers") -> None:
     from training.distillation.targets import REHEARSAL
     from training.distillation.train_backbone import ADAPTATION
 
-    run, config = _open_run(options, ""), replace(ADAPTATION, **_overrides(options, "seed", "passes"))
+    run, config = _open_run(options, "", workers), replace(ADAPTATION, **_overrides(options, "seed", "passes"))
     _print(run.dataset.description)
     rehearsal = replace(REHEARSAL, **_overrides(options, "seed", "windows"))
     folder = run.adapt(options.teacher, options.sounds, rehearsal, config)
@@ -115,7 +136,7 @@ def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
-def _open_run(options: argparse.Namespace, command: str) -> "Run":
+def _open_run(options: argparse.Namespace, command: str, workers: "Workers") -> "Run":
     """Create the run of the options. TensorFlow is imported first, to report a missing one before long steps."""
     from device.errors import InputError
     from training.data.loading import load_dataset
@@ -142,6 +163,7 @@ def _open_run(options: argparse.Namespace, command: str) -> "Run":
     dataset = load_dataset(options.data, options.negatives, options.seed, options.on_top_of, options.also)
     for warning in dataset.warnings:
         print(f"earshot-train: warning: {warning}", file=sys.stderr)
+    workers.check_files([*(clip.path for clip in dataset.clips), *input_files(options)], options.output)
     import_tensorflow()
     layers = tuple(options.layers.split(",")) if options.layers else ()
     copies = {} if options.copies is None else {"copies": options.copies}
@@ -155,7 +177,7 @@ def _open_run(options: argparse.Namespace, command: str) -> "Run":
         networks=options.networks,
         audioset=audioset,
     )
-    return Run(dataset, config, options.output, command)
+    return Run(dataset, config, options.output, command, workers=workers)
 
 
 def _parser() -> argparse.ArgumentParser:

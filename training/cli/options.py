@@ -60,6 +60,30 @@ def add_data_options(step: argparse.ArgumentParser) -> None:
     )
     add("--copies", type=non_negative, metavar="N", help="augmented copies of each clip (8)")
     add("--layers", default="", metavar="A,B", help="layers of the backbone to pool")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="address of a dask scheduler (tcp://HOST:PORT), whose workers extract features and judge networks",
+    )
+
+
+def make_paths_absolute(options: argparse.Namespace) -> None:
+    """Make all paths absolute, because workers of other machines run in other folders."""
+    for name, value in vars(options).items():
+        if isinstance(value, Path):
+            setattr(options, name, value.absolute())
+        elif isinstance(value, list):
+            setattr(options, name, [each.absolute() for each in value])
+    if Path(options.weights).exists():
+        options.weights = str(Path(options.weights).absolute())
+
+
+def input_files(options: argparse.Namespace) -> list[Path]:
+    """Return the files of weights that the options name."""
+    weights = Path(options.weights)
+    files = sorted(weights.glob("*.npz")) if weights.is_dir() else [weights] if weights.is_file() else []
+    audioset = getattr(options, "audioset_weights", None)
+    return [*files, *([audioset] if audioset is not None else [])]
 
 
 def add_network_options(step: argparse.ArgumentParser) -> None:

@@ -1,7 +1,8 @@
 """Windows of ambience that the device's gate lets through. False alarms are counted on them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 from device.audio.files import read_samples
 from device.config.models import Config
 from device.model.bundle import Bundle
+from device.model.clip_scoring import Classify
 from device.model.features import FeatureConfig
 from device.model.manifest import Threshold, Unknown
 from device.model.manifest_network import Quantization
 from device.model.manifest_v1 import Calibration, ManifestV1
-from device.pipeline import Classify, Pipeline
+from device.pipeline import Pipeline
 from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples, WindowScores
 from training.data.array_cache import Arrays, Cache
 from training.data.progress import progress
 from training.data.windows import AMBIENCE_SECONDS, SampleWindows, WindowCutter
+
+_GatedWindow = tuple[int, int, float]
+"""Sample at which the gate opened, first sample of the window, and rise above the noise floor, dB."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,19 @@ def gate_ambience(cutter: WindowCutter, cache: Cache) -> Ambience:
 
     def compute() -> Arrays:
         seconds = np.zeros(len(dataset.clips))
-        windows: list[tuple[int, ClassifiedWindow]] = []
-        bundle = _placeholder_bundle(rate, length)
-        silence = WindowScores(np.zeros(1, np.float32), np.zeros((1, 1), np.float32))
-        for number in progress(negatives, len(negatives), "ambience through the gate"):
-            samples = read_samples(dataset.clips[number].path, rate)
-            if len(samples) >= AMBIENCE_SECONDS * rate:
-                seconds[number] = len(samples) / rate
-                _, classified_windows = run_pipeline(samples, bundle, lambda _: silence)
-                windows += [(number, window) for window in classified_windows]
+        windows: list[tuple[int, _GatedWindow]] = []
+        paths = [dataset.clips[number].path for number in negatives]
+        results = cutter.workers.map(partial(_gate_maker, rate, length), paths)
+        for number, (duration, found) in zip(
+            negatives, progress(results, len(paths), "ambience through the gate"), strict=True
+        ):
+            seconds[number] = duration
+            windows += [(number, window) for window in found]
         return {
             "clip": np.array([number for number, _ in windows], np.int32),
-            "sound": np.array([window.span_start for _, window in windows], np.int64),
-            "start": np.array([window.start for _, window in windows], np.int64),
-            "rise_db": np.array([window.rise_db for _, window in windows], np.float64),
+            "sound": np.array([span_start for _, (span_start, _, _) in windows], np.int64),
+            "start": np.array([start for _, (_, start, _) in windows], np.int64),
+            "rise_db": np.array([rise_db for _, (_, _, rise_db) in windows], np.float64),
             "seconds": seconds,
         }
 
@@ -91,8 +95,23 @@ def gate_ambience(cutter: WindowCutter, cache: Cache) -> Ambience:
     )
 
 
+def _gate_maker(rate: int, length: int) -> Callable[[Path], tuple[float, list[_GatedWindow]]]:
+    """Return the function from a file to its seconds, 0 for one that is not ambience, and the gate's windows."""
+    bundle = _placeholder_bundle(rate, length)
+    silence = WindowScores(np.zeros(1, np.float32), np.zeros((1, 1), np.float32))
+
+    def gate(path: Path) -> tuple[float, list[_GatedWindow]]:
+        samples = read_samples(path, rate)
+        if len(samples) < AMBIENCE_SECONDS * rate:
+            return 0.0, []
+        _, windows = run_pipeline(samples, bundle, lambda _: silence)
+        return len(samples) / rate, [(window.span_start, window.start, window.rise_db) for window in windows]
+
+    return gate
+
+
 def run_pipeline(
-    samples: Samples, bundle: Bundle, classify: Classify
+    samples: Samples, bundle: Bundle, classify: Classify, classify_look: Classify | None = None
 ) -> tuple[list[Event], Sequence[ClassifiedWindow]]:
     """Run the device's pipeline over samples, with the settings of a fresh install.
 
@@ -100,13 +119,14 @@ def run_pipeline(
         samples: shape (n,), int16, at the bundle's sample rate.
         bundle: labels, features, thresholds.
         classify: scores a window of live sound, from its samples.
+        classify_look: scores an early look; None for `classify`.
 
     Returns:
         Event messages, with times in seconds since the first sample; and the classified windows.
     """
     recorder = _WindowRecorder()
-    events = Pipeline(Config(), bundle, classify, recorder).run(_blocks(samples, bundle.sample_rate))
-    return list(events), recorder.windows
+    pipeline = Pipeline(Config(), bundle, classify, recorder, classify_look=classify_look)
+    return list(pipeline.run(_blocks(samples, bundle.sample_rate))), recorder.windows
 
 
 class _WindowRecorder(Observer):

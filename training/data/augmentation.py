@@ -13,7 +13,8 @@ import scipy.signal
 import soxr
 from numpy.typing import NDArray
 
-from device.types import Samples, to_float, to_int16
+from device.types import Samples
+from device.util.samples import to_float, to_int16
 
 _FILTER_TAPS = 129
 """At 16 kHz this shapes the spectrum on a scale of about 125 Hz: the coloration of a microphone, not a melody."""

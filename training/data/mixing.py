@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from device.audio.files import read_samples
 from device.errors import InputError
-from device.types import FULL_SCALE, Samples, to_float
+from device.types import FULL_SCALE, Samples
+from device.util.samples import to_float
 from training.data.augmentation import crop_or_pad, random_filter
 from training.data.dataset import sound_files
 from training.data.progress import progress

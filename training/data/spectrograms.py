@@ -1,7 +1,8 @@
 """Spectrograms of a dataset: every window of its clips and of their augmented copies, kept in the cache."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from device.types import LogMel
 from training.data.array_cache import Arrays, Cache
 from training.data.augmentation import AugmentConfig
 from training.data.dataset import Dataset
+from training.data.parallel import THREADS, Workers
 from training.data.windows import SampleWindows, WindowCutter
 
 _STEP = 127.0
@@ -60,13 +62,16 @@ class SpectrogramMaker:
         dataset: clips to compute from.
         config: log-mels and copies.
         cache: stores the parts, by content of the clips.
+        workers: what windows are cut and transformed on.
     """
 
-    def __init__(self, dataset: Dataset, config: SpectrogramConfig, cache: Cache) -> None:
+    def __init__(self, dataset: Dataset, config: SpectrogramConfig, cache: Cache, workers: Workers = THREADS) -> None:
         self._config = config
         self._cache = cache
         features = config.features
-        self.cutter = WindowCutter(dataset, features.sample_rate, features.window_length, config.augment, config.seed)
+        self.cutter = WindowCutter(
+            dataset, features.sample_rate, features.window_length, config.augment, config.seed, workers
+        )
 
     @property
     def key(self) -> dict[str, object]:
@@ -81,7 +86,7 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            parts = self.cutter.each(0, self._quantized, "windows")
+            parts = self.cutter.each(0, self._make, "windows")
             numbers = [np.full(len(part), number, np.int32) for number, part in enumerate(parts)]
             return {"quantized": np.concatenate(parts), "clip": np.concatenate(numbers)}
 
@@ -98,7 +103,7 @@ class SpectrogramMaker:
         """
 
         def compute() -> Arrays:
-            parts = self.cutter.each(copy, self._quantized, f"copy {copy} of {self._config.copies}")
+            parts = self.cutter.each(copy, self._make, f"copy {copy} of {self._config.copies}")
             return {"quantized": np.concatenate(parts)}
 
         key = {**self.key, **self.cutter.copy_key(copy)}
@@ -112,18 +117,23 @@ class SpectrogramMaker:
 
     def of_samples(self, windows: SampleWindows, rows: NDArray[np.intp]) -> Spectrograms:
         """Return the spectrograms of some rows of other windows of the dataset."""
-        quantized = self._quantized(np.stack(list(windows.samples(rows)))) if rows.size else self._none
+        quantized = self._make()(np.stack(list(windows.samples(rows)))) if rows.size else self._none
         clip = windows.clip[rows]
         key = {"windows": dict(windows.key), "rows": rows.tolist(), "features": asdict(self._config.features)}
         return Spectrograms(quantized, clip, np.zeros_like(clip), key)
 
-    def _quantized(self, windows: NDArray[np.int16]) -> NDArray[np.int8]:
-        """Return the log-mels of windows, shape (n, window_length), as int8."""
-        return np.stack([quantize(log_mel(window, self._config.features)) for window in windows])
+    @property
+    def _make(self) -> Callable[[], Callable[[NDArray[np.int16]], NDArray[np.int8]]]:
+        return partial(_log_mel_maker, self._config.features)
 
     @property
     def _none(self) -> NDArray[np.int8]:
         return np.zeros((0, *self._config.features.shape), np.int8)
+
+
+def _log_mel_maker(features: FeatureConfig) -> Callable[[NDArray[np.int16]], NDArray[np.int8]]:
+    """Return the function from windows, shape (n, window_length), to their log-mels as int8."""
+    return lambda windows: np.stack([quantize(log_mel(window, features)) for window in windows])
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,31 @@
 """Windows of a dataset's clips and of their augmented copies, as samples."""
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.pipeline import clip_windows
+from device.model.clip_scoring import clip_windows
 from device.types import UNKNOWN, Samples
 from training.data.array_cache import file_digest
 from training.data.augmentation import AugmentConfig, augment
 from training.data.dataset import Clip, Dataset
+from training.data.parallel import THREADS, Workers, keep_latest
 from training.data.progress import progress
 
 AMBIENCE_SECONDS = 10.0
 """Duration from which a negative is ambience: a place, not a single sound. Ambience serves as background and to count
 false alarms."""
+
+_CLIPS_TOGETHER = 16
+"""Clips that a worker of another machine gets at once: about a second of work."""
 
 Result = TypeVar("Result")
 
@@ -50,14 +54,22 @@ class WindowCutter:
         window_length: samples in a window.
         config: ranges that the copies are drawn from.
         seed: seed of the copies.
+        workers: what `each` runs on.
     """
 
     def __init__(
-        self, dataset: Dataset, sample_rate: int, window_length: int, config: AugmentConfig, seed: int
+        self,
+        dataset: Dataset,
+        sample_rate: int,
+        window_length: int,
+        config: AugmentConfig,
+        seed: int,
+        workers: Workers = THREADS,
     ) -> None:
         self.dataset = dataset
         self.sample_rate = sample_rate
         self.window_length = window_length
+        self.workers = workers
         self._config = config
         self._seed = seed
 
@@ -83,44 +95,112 @@ class WindowCutter:
         for number, clip in enumerate(self.dataset.clips):
             yield from cut(number, clip)
 
-    def each(self, copy: int, work: Callable[[NDArray[np.int16]], Result], description: str) -> list[Result]:
-        """Apply a function to the windows of each clip on all cores, and return its results in order.
+    def each(
+        self, copy: int, make: Callable[[], Callable[[NDArray[np.int16]], Result]], description: str
+    ) -> list[Result]:
+        """Apply a function to the windows of each clip on all workers, and return its results in order.
 
         Decoding, resampling and transforms release Python's lock.
 
         Args:
             copy: number of the copy, from 1; 0 for the windows of the original clips.
-            work: called with the windows of a clip, shape (n, window_length); a copy has one.
+            make: creates the function, see `Workers.map`. It is called with the windows of a clip, shape
+                (n, window_length); a copy has one.
             description: text of the progress bar.
 
         Raises:
             InputError: a clip is unreadable or empty.
         """
-        cut, clips = self.cutter(copy), self.dataset.clips
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            results = pool.map(lambda number, clip: work(cut(number, clip)), range(len(clips)), clips)
-            return list(progress(results, len(clips), description))
+        clips = self.dataset.clips
+        work = partial(_cut_and_apply, self._cutting(copy), make)
+        results = self.workers.map(work, enumerate(clips), _CLIPS_TOGETHER)
+        return list(progress(results, len(clips), description))
 
     def cutter(self, copy: int) -> Callable[[int, Clip], NDArray[np.int16]]:
         """Return the function that cuts a clip, given with its number, to windows, shape (n, window_length)."""
-        if not copy:
+        return self._cutting(copy).cutter()
+
+    def _cutting(self, copy: int) -> "_Cutting":
+        folds: NDArray[np.int64] | None = None
+        negatives: tuple[tuple[int, Path], ...] = ()
+        if copy:
+            folds = self.dataset.background_folds(copy)
+            negatives = tuple((clip.fold, clip.path) for clip in self.dataset.core.clips if clip.label == UNKNOWN)
+        return _Cutting(self.sample_rate, self.window_length, self._config, (self._seed, copy), folds, negatives)
+
+
+@dataclass(frozen=True)
+class _Cutting:
+    """Cutting of one copy, which a worker of another machine can do.
+
+    Attributes:
+        seed: seed of the copies, and number of the copy.
+        folds: fold of each clip's background, shape (clips,); None for the windows of the original clips.
+        negatives: fold and file of each negative; those of at least 10 s are backgrounds.
+    """
+
+    sample_rate: int
+    window_length: int
+    config: AugmentConfig
+    seed: tuple[int, int]
+    folds: NDArray[np.int64] | None
+    negatives: tuple[tuple[int, Path], ...]
+
+    def cutter(self) -> Callable[[int, Clip], NDArray[np.int16]]:
+        """Return the function that cuts a clip, given with its number, to windows, shape (n, window_length)."""
+        if self.folds is None:
             return lambda _, clip: clip_windows(read_samples(clip.path, self.sample_rate), self.window_length)
-        backgrounds, folds = self._backgrounds, self.dataset.background_folds(copy)
+        backgrounds, folds = read_ambience(self.negatives, self.sample_rate), self.folds
 
         def augmented_window(number: int, clip: Clip) -> NDArray[np.int16]:
-            samples, rng = read_samples(clip.path, self.sample_rate), np.random.default_rng((self._seed, copy, number))
-            ambience = backgrounds[int(folds[number])]
-            return augment(samples, self.window_length, ambience, self._config, rng)[np.newaxis]
+            samples, rng = read_samples(clip.path, self.sample_rate), np.random.default_rng((*self.seed, number))
+            ambience = backgrounds.get(int(folds[number]), [])
+            return augment(samples, self.window_length, ambience, self.config, rng)[np.newaxis]
 
         return augmented_window
 
-    @cached_property
-    def _backgrounds(self) -> dict[int, list[Samples]]:
-        """Ambience of each fold."""
-        found: dict[int, list[Samples]] = defaultdict(list)
-        for clip in self.dataset.core.clips:
-            if clip.label == UNKNOWN:
-                samples = read_samples(clip.path, self.sample_rate)
-                if len(samples) >= AMBIENCE_SECONDS * self.sample_rate:
-                    found[clip.fold].append(samples)
-        return found
+
+def _cut_and_apply(
+    cutting: _Cutting, make: Callable[[], Callable[[NDArray[np.int16]], Result]]
+) -> Callable[[tuple[int, Clip]], Result]:
+    """Return the function that cuts a clip, given with its number, and applies the made function to its windows."""
+    cut, apply = cutting.cutter(), make()
+    return lambda numbered: apply(cut(*numbered))
+
+
+def read_ambience(negatives: tuple[tuple[int, Path], ...], rate: int) -> Mapping[int, list[Samples]]:
+    """Read the negatives of at least 10 s; the latest ones stay in memory.
+
+    Args:
+        negatives: fold and file of each.
+        rate: Hz.
+
+    Returns:
+        Samples of each recording, int16, by fold.
+
+    Raises:
+        InputError: a file is unreadable.
+    """
+    return _read_ambience(negatives, tuple(_content(path) for _, path in negatives), rate)
+
+
+@keep_latest
+def _read_ambience(
+    negatives: tuple[tuple[int, Path], ...], contents: tuple[object, ...], rate: int
+) -> Mapping[int, list[Samples]]:
+    del contents  # part of the key, in case that a file changes
+    found: dict[int, list[Samples]] = defaultdict(list)
+    for fold, path in negatives:
+        samples = read_samples(path, rate)
+        if len(samples) >= AMBIENCE_SECONDS * rate:
+            found[fold].append(samples)
+    return dict(found)
+
+
+def _content(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, which differ for other content; None for a missing one."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # `read_samples` reports the fault
+    return status.st_size, status.st_mtime_ns

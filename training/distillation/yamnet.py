@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from device.errors import InputError
 from device.model.classifier import interpreter_class
-from device.types import Samples, to_float
+from device.types import Samples
+from device.util.samples import to_float
 
 SAMPLE_RATE = 16000
 EMBEDDING = 1024

@@ -12,8 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
+from device.model.clip_scoring import clip_windows
 from device.model.features import FeatureConfig, log_mel
-from device.pipeline import clip_windows
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
 from training.evaluation import plots

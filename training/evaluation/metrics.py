@@ -1,7 +1,9 @@
 """Metrics of a network on a test fold, computed with the device's own code."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,19 +11,21 @@ from numpy.typing import NDArray
 
 from device.audio.files import read_samples
 from device.model.bundle import Bundle
+from device.model.clip_scoring import classify_clip
 from device.model.ensemble import Ensemble
 from device.model.manifest import Unknown
 from device.model.scoring import decide
-from device.pipeline import classify_clip
 from device.types import UNKNOWN
 from training.data.dataset import Clip, Dataset
-from training.data.parallel import parallel_map
+from training.data.parallel import THREADS, Workers
 from training.data.progress import progress
 from training.evaluation.pipeline_evaluation import PipelineResult, pipeline_figures
 from training.fitting.calibration import clip_means
 from training.fitting.head_trainer import label_indices
 
 _BINS = 15
+_CLIPS_TOGETHER = 8
+"""Clips that a worker of another machine gets at once."""
 _BY_FOLDS = (
     "leave one fold out; shrinkage, temperature, bias and odds of unknown, and thresholds are chosen on the other folds"
 )
@@ -61,7 +65,11 @@ class Predictions:
 
 
 def predict_fold(
-    clip: NDArray[np.int32], probabilities: NDArray[np.float32], bundle: Bundle, dataset: Dataset
+    clip: NDArray[np.int32],
+    probabilities: NDArray[np.float32],
+    bundle: Bundle,
+    dataset: Dataset,
+    workers: Workers = THREADS,
 ) -> Predictions:
     """Predict the clips of a fold with the float networks and the bundle.
 
@@ -72,22 +80,29 @@ def predict_fold(
         probabilities: probabilities of these windows by the float networks, shape (n, outputs).
         bundle: bundle of the same networks.
         dataset: dataset of the clips.
+        workers: what the bundle runs on.
     """
     clips, float_scores = clip_means(probabilities[:, : len(dataset.labels)], clip)
-    shipped_scores = classify_files([dataset.clips[number] for number in clips], bundle)
+    shipped_scores = classify_files([dataset.clips[number] for number in clips], bundle, workers)
     targets = label_indices(dataset)[clips]
     return Predictions(clips.astype(np.int64), targets, float_scores, shipped_scores, bundle.manifest.unknown)
 
 
-def classify_files(clips: Sequence[Clip], bundle: Bundle) -> NDArray[np.float32]:
+def classify_files(clips: Sequence[Clip], bundle: Bundle, workers: Workers = THREADS) -> NDArray[np.float32]:
     """Return scores of clips, shape (clips, labels), float32, like `earshot classify`."""
+    scores = workers.map(partial(_file_classifier, bundle), [clip.path for clip in clips], _CLIPS_TOGETHER)
+    return np.stack(list(progress(scores, len(clips), "clips through the bundle")))
 
-    def classify(ensemble: Ensemble, clip: Clip) -> NDArray[np.float32]:
-        samples = read_samples(clip.path, bundle.sample_rate)
+
+def _file_classifier(bundle: Bundle) -> Callable[[Path], NDArray[np.float32]]:
+    """Return the function from a file to its scores, shape (labels,)."""
+    ensemble = Ensemble(bundle)
+
+    def classify(path: Path) -> NDArray[np.float32]:
+        samples = read_samples(path, bundle.sample_rate)
         return classify_clip(samples, bundle.window_length, ensemble.classify_clip)[0]
 
-    scores = parallel_map(lambda: Ensemble(bundle), classify, clips)
-    return np.stack(list(progress(scores, len(clips), "clips through the bundle")))
+    return classify
 
 
 def accuracy_figures(predictions: Sequence[Predictions], dataset: Dataset) -> dict[str, Any]:

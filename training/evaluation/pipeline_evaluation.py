@@ -1,20 +1,21 @@
 """Evaluation of a bundle through `device.pipeline`: gate, windows, network, thresholds and events together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from device.model.bundle import Bundle
 from device.model.ensemble import Ensemble
-from device.pipeline import Classify
 from device.types import Event, Samples
 from training.data.ambience import run_pipeline
-from training.data.dataset import Dataset
-from training.data.parallel import parallel_map
+from training.data.dataset import Clip, Dataset
+from training.data.parallel import THREADS, Workers
 from training.data.progress import progress
-from training.evaluation.scenes import Scene, SceneConfig, draw_clips, make_scene, read_ambience
+from training.evaluation.scenes import Scene, SceneConfig, draw_clips, fold_negatives, make_scene, read_fold_ambience
 
 TOLERANCE_SECONDS = 2.0
 """Largest distance between an event's start and the clip, seconds."""
@@ -39,7 +40,9 @@ class PipelineResult:
     ambience_hours: float
 
 
-def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int) -> PipelineResult | None:
+def play_scenes(
+    bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig, seed: int, workers: Workers = THREADS
+) -> PipelineResult | None:
     """Run the pipeline over clips of a fold in ambience of the fold, then over the ambience alone, at its own level.
 
     Args:
@@ -48,30 +51,21 @@ def play_scenes(bundle: Bundle, dataset: Dataset, fold: int, config: SceneConfig
         fold: test fold.
         config: configuration of the scenes.
         seed: seed of their draw.
+        workers: what the pipeline runs on.
 
     Returns:
         None if the fold has no ambience, because scenes need it.
     """
     rate = bundle.sample_rate
-    ambience = read_ambience(dataset, fold, rate)
+    negatives = fold_negatives(dataset, fold)
+    ambience = read_fold_ambience(negatives, rate)
     if not ambience:
         return None
     clips = draw_clips(dataset, fold, config.clips_per_label, np.random.default_rng((seed, fold)))
 
-    def classifier() -> Classify:
-        return Ensemble(bundle).classify_live
-
-    def scene(classify: Classify, number: int) -> tuple[bool, bool]:
-        drawn_scene = make_scene(clips[number], ambience, config, rate, np.random.default_rng((seed, fold, number)))
-        events, windows = run_pipeline(drawn_scene.samples, bundle, classify)
-        return _score_scene(drawn_scene, events, [window.start + bundle.window_length for window in windows], bundle)
-
-    def false_events_in(classify: Classify, samples: Samples) -> list[str]:
-        return [event.label for event in run_pipeline(samples, bundle, classify)[0] if event.type == "start"]
-
-    scenes = parallel_map(classifier, scene, range(len(clips)))
+    scenes = workers.map(partial(_scene_player, bundle, negatives, config, (seed, fold)), enumerate(clips))
     outcomes = list(progress(scenes, len(clips), "clips through the pipeline"))
-    labels_by_recording = parallel_map(classifier, false_events_in, ambience)
+    labels_by_recording = workers.map(partial(_false_event_finder, bundle), ambience)
     results = progress(labels_by_recording, len(ambience), "ambience through the pipeline")
     false_events = [label for labels in results for label in labels]
     by_label = {label: [n for n, clip in enumerate(clips) if clip.label == label] for label in dataset.labels}
@@ -105,6 +99,33 @@ def pipeline_figures(results: Sequence[PipelineResult], labels: Sequence[str]) -
         "false_events_per_hour": round(len(false_events) / hours, 2) if hours else None,
         "ambience_hours": round(hours, 3),
     }
+
+
+def _scene_player(
+    bundle: Bundle, negatives: tuple[tuple[int, Path], ...], config: SceneConfig, seed: tuple[int, int]
+) -> Callable[[tuple[int, Clip]], tuple[bool, bool]]:
+    """Return the function from a clip, with its number, to whether it was classified, and whether it was detected."""
+    rate, ensemble = bundle.sample_rate, Ensemble(bundle)
+    ambience = read_fold_ambience(negatives, rate)
+
+    def play(numbered: tuple[int, Clip]) -> tuple[bool, bool]:
+        number, clip = numbered
+        scene = make_scene(clip, ambience, config, rate, np.random.default_rng((*seed, number)))
+        events, windows = run_pipeline(scene.samples, bundle, ensemble.classify_live, ensemble.classify_look)
+        return _score_scene(scene, events, [window.start + bundle.window_length for window in windows], bundle)
+
+    return play
+
+
+def _false_event_finder(bundle: Bundle) -> Callable[[Samples], list[str]]:
+    """Return the function from ambience to the labels of the events that began in it."""
+    ensemble = Ensemble(bundle)
+
+    def find(samples: Samples) -> list[str]:
+        events, _ = run_pipeline(samples, bundle, ensemble.classify_live, ensemble.classify_look)
+        return [event.label for event in events if event.type == "start"]
+
+    return find
 
 
 def _score_scene(

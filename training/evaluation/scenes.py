@@ -3,14 +3,16 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from device.audio.files import read_samples
-from device.types import UNKNOWN, Samples, to_float, to_int16
+from device.types import UNKNOWN, Samples
+from device.util.samples import to_float, to_int16
 from training.data.dataset import Clip, Dataset
-from training.data.windows import AMBIENCE_SECONDS
+from training.data.windows import read_ambience
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,14 @@ def draw_clips(dataset: Dataset, fold: int, count: int, rng: np.random.Generator
     ]
 
 
-def read_ambience(dataset: Dataset, fold: int, rate: int) -> list[Samples]:
-    """Read the fold's ambience: its negatives of at least 10 s, at `rate`, int16."""
-    negatives = (clip for clip in dataset.clips if clip.fold == fold and clip.label == UNKNOWN)
-    recordings = (read_samples(clip.path, rate) for clip in negatives)
-    return [samples for samples in recordings if len(samples) >= AMBIENCE_SECONDS * rate]
+def fold_negatives(dataset: Dataset, fold: int) -> tuple[tuple[int, Path], ...]:
+    """Return fold and file of each negative of a fold."""
+    return tuple((fold, clip.path) for clip in dataset.clips if clip.fold == fold and clip.label == UNKNOWN)
+
+
+def read_fold_ambience(negatives: tuple[tuple[int, Path], ...], rate: int) -> list[Samples]:
+    """Read the ambience of one fold: those of its negatives with at least 10 s, at `rate`, int16."""
+    return [samples for recordings in read_ambience(negatives, rate).values() for samples in recordings]
 
 
 def random_excerpt(recording: Samples, length: int, rng: np.random.Generator) -> Samples:

@@ -23,7 +23,8 @@ from device.model.manifest_network import INCEPTION, Head, NetworkManifest, Part
 from device.model.manifest_v1 import MODEL
 from device.model.scoring import decide
 from device.model.self_test import self_test
-from device.types import LogMel, Samples, to_int16
+from device.types import LogMel, Samples
+from device.util.samples import to_int16
 from training.data.array_cache import file_digest
 from training.data.parallel import parallel_map
 from training.fitting.thresholds import unknown_rule

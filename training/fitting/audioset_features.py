@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from device.errors import InputError
 from device.model.audioset_features import AudioSetFeatureConfig, audioset_log_mel
 from training.data.array_cache import Arrays, Cache, file_digest
 from training.data.augmentation import AugmentConfig
+from training.data.parallel import keep_latest
 from training.data.progress import progress
 from training.data.windows import SampleWindows, WindowCutter
 from training.fitting.backbone_features import Examples, QuantizationNoise
@@ -94,10 +96,8 @@ class AudioSetFeatures:
 
         def compute() -> Arrays:
             batches = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-            parts = [
-                self._run(np.stack(list(windows.samples(batch))))
-                for batch in progress(batches, len(batches), description)
-            ]
+            samples = (np.stack(list(windows.samples(batch))) for batch in batches)
+            parts = progress(self._cutter.workers.map(self._make, samples), len(batches), description)
             return {"features": np.concatenate([np.zeros((0, FEATURES), np.float16), *parts])}
 
         key = {**self._network_key, "windows": dict(windows.key), "rows": rows.tolist()}
@@ -114,7 +114,7 @@ class AudioSetFeatures:
     def _part(self, copy: int) -> Arrays:
         def compute() -> Arrays:
             description = f"AudioSet features, copy {copy}" if copy else "AudioSet features"
-            parts = self._cutter.each(copy, self._run, description)
+            parts = self._cutter.each(copy, self._make, description)
             numbers = [np.full(len(part), number, np.int32) for number, part in enumerate(parts)]
             return {"features": np.concatenate(parts), "clip": np.concatenate(numbers)}
 
@@ -130,17 +130,26 @@ class AudioSetFeatures:
         return {"weights": file_digest(self._config.weights), "features": asdict(self._config.features)}
 
     @cached_property
-    def _run(self) -> Callable[[NDArray[np.int16]], NDArray[np.float16]]:
-        """Function from windows, shape (n, window_length), to their features."""
-        tf = import_tensorflow()
-        config = self._config.features
-        network = build_mn04(load_arrays(self._config.weights), config.shape)
-        signature = [tf.TensorSpec((None, *config.shape, 1), tf.float32)]
-        graph = tf.function(lambda log_mels: tf.concat(network(log_mels, training=False), axis=1), signature)
+    def _make(self) -> Callable[[], Callable[[NDArray[np.int16]], NDArray[np.float16]]]:
+        """Maker of the function from windows, shape (n, window_length), to their features."""
+        return partial(_load_network, self._config.weights, file_digest(self._config.weights), self._config.features)
 
-        def run(windows: NDArray[np.int16]) -> NDArray[np.float16]:
-            log_mels = np.stack([audioset_log_mel(window, config) for window in windows])
-            features: NDArray[np.float16] = graph(log_mels[..., np.newaxis]).numpy().astype(np.float16)
-            return features
 
-        return run
+@keep_latest
+def _load_network(
+    weights: Path, content: str, config: AudioSetFeatureConfig
+) -> Callable[[NDArray[np.int16]], NDArray[np.float16]]:
+    """Build the network's function; `content` is the digest of the weights, for a worker of another machine."""
+    tf = import_tensorflow()
+    network = build_mn04(load_arrays(weights), config.shape)
+    if file_digest(weights) != content:
+        raise InputError(f"{weights}: other weights than on the machine that trains. Share one folder")
+    signature = [tf.TensorSpec((None, *config.shape, 1), tf.float32)]
+    graph = tf.function(lambda log_mels: tf.concat(network(log_mels, training=False), axis=1), signature)
+
+    def run(windows: NDArray[np.int16]) -> NDArray[np.float16]:
+        log_mels = np.stack([audioset_log_mel(window, config) for window in windows])
+        features: NDArray[np.float16] = graph(log_mels[..., np.newaxis]).numpy().astype(np.float16)
+        return features
+
+    return run

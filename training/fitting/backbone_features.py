@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.array_cache import Arrays, Cache
+from device.errors import InputError
+from training.data.array_cache import Arrays, Cache, digest
+from training.data.parallel import keep_latest
 from training.data.spectrograms import SpectrogramMaker, Spectrograms, draw_windows
 from training.data.windows import SampleWindows
 from training.models.backbone import BackboneConfig, build_backbone
-from training.models.head import extract_features
+from training.models.head import BatchFeatures, extract_features
 from training.quantization.feature_noise import quantization_errors
 
 EXPORT_WINDOWS = 800
@@ -102,16 +103,13 @@ class BackboneFeatures:
             windows: windows with a key.
             description: text of the progress bar.
         """
+        make = partial(_load_backbone, self.backbone, digest(self.backbone.key()), self._shape)
         features: NDArray[np.float16] = self._cache.arrays(
             "features",
             self._key_of(dict(windows.key)),
-            lambda: {"features": extract_features(self._network, windows, description)},
+            lambda: {"features": extract_features(make, windows, self._maker.cutter.workers, description)},
         )["features"]
         return features
-
-    @cached_property
-    def _network(self) -> Any:
-        return self._build()
 
     def _noise(self, features: NDArray[np.float16], clip: NDArray[np.int32]) -> QuantizationNoise:
         """Return the quantization error of the features of some windows.
@@ -123,7 +121,9 @@ class BackboneFeatures:
         def compute() -> Arrays:
             every_clip = np.ones(clip.max() + 1, bool)
             drawn = draw_windows(self._parts, every_clip, EXPORT_WINDOWS, self._seed)
-            errors = quantization_errors(self._build(), drawn.log_mels, features[drawn.rows])
+            errors = quantization_errors(
+                build_backbone(self.backbone, self._shape), drawn.log_mels, features[drawn.rows]
+            )
             return {"errors": errors, "clip": clip[drawn.rows]}
 
         return QuantizationNoise(**self._cache.arrays("rounding", self.key, compute))
@@ -131,6 +131,15 @@ class BackboneFeatures:
     def _key_of(self, windows: object) -> dict[str, object]:
         return {"windows": windows, "backbone": self.backbone.key()}
 
-    def _build(self) -> Any:
+    @property
+    def _shape(self) -> tuple[int, int]:
         _, mel_bands, frames = self._parts[0].quantized.shape
-        return build_backbone(self.backbone, (mel_bands, frames))
+        return mel_bands, frames
+
+
+@keep_latest
+def _load_backbone(backbone: BackboneConfig, content: str, shape: tuple[int, int]) -> BatchFeatures:
+    """Build a backbone's function; `content` is the digest of its key, for a worker of another machine."""
+    if digest(backbone.key()) != content:
+        raise InputError(f"{backbone.weights}: other weights than on the machine that trains. Share one folder")
+    return BatchFeatures(build_backbone(backbone, shape))

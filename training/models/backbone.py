@@ -85,6 +85,7 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
     keras = import_tensorflow().keras
     if config.name not in BACKBONES:
         raise ConfigError(f"backbone is {config.name}, must be one of {', '.join(BACKBONES)}")
+    rgb = load_rgb_backbone(config, shape)
     grayscale = _build(config, (*shape, 1))
     layers = {layer.name for layer in grayscale.layers} - {UNSUPPORTED_LAYER}
     if unknown := set(config.pooled) - layers:
@@ -92,7 +93,6 @@ def build_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
             f"{config.name} has no layer {', '.join(sorted(unknown))} to pool; it has among others "
             f"{', '.join(BACKBONES[config.name])}"
         )
-    rgb = load_rgb_backbone(config, shape)
     grayscale.set_weights(
         [
             kernel.sum(axis=2, keepdims=True) if kernel.shape != target.shape else kernel
@@ -126,8 +126,8 @@ def load_rgb_backbone(config: BackboneConfig, shape: tuple[int, int]) -> Any:
             raise UnavailableError(
                 "the ImageNet weights could not be downloaded. Connect to the internet, or set --weights to a file"
             ) from error
-    model = _build(config, (*shape, 3))
     path = _weights_file(config.weights)
+    model = _build(config, (*shape, 3))
     try:
         if path.suffix == ".npz":
             _load_first_layers(model, path)

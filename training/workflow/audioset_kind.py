@@ -11,6 +11,7 @@ from device.model.manifest_network import AUDIOSET
 from device.model.manifest_network import Head as HeadName
 from training.data.array_cache import Cache, file_digest
 from training.data.dataset import Dataset
+from training.data.parallel import THREADS, Workers
 from training.data.windows import WindowCutter
 from training.export.bundle_writer import NetworkPart
 from training.fitting.audioset_features import AudioSetConfig, AudioSetFeatures
@@ -37,15 +38,19 @@ class AudioSetKind(NetworkKind):
         config: weights, front end, copies and heads.
         seed: seed of the copies.
         cache: stores features and heads.
+        workers: what features are computed on.
     """
 
     name: ClassVar[str] = AUDIOSET
 
-    def __init__(self, dataset: Dataset, config: AudioSetConfig, seed: int, cache: Cache) -> None:
+    def __init__(
+        self, dataset: Dataset, config: AudioSetConfig, seed: int, cache: Cache, workers: Workers = THREADS
+    ) -> None:
         self._dataset = dataset
         self._config = config
         features = config.features
-        self.cutter = WindowCutter(dataset, features.sample_rate, features.window_length, config.augment, seed)
+        rate, length = features.sample_rate, features.window_length
+        self.cutter = WindowCutter(dataset, rate, length, config.augment, seed, workers)
         self._clips = AudioSetFeatures(config, self.cutter, (0,), cache)
         self._copies = AudioSetFeatures(config, self.cutter, range(1, config.copies + 1), cache)
         trainers = {"clip": HeadTrainer(dataset, lambda _: self._clips, config.clip_head, cache)}

@@ -13,6 +13,7 @@ from device.types import UNKNOWN, Samples
 from training.data.ambience import Ambience, gate_ambience
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
+from training.data.parallel import THREADS, Workers
 from training.data.spectrograms import SpectrogramConfig
 from training.data.windows import SampleWindows, WindowCutter
 from training.evaluation.scenes import SceneConfig
@@ -48,16 +49,23 @@ class ExperimentData:
         dataset: clips.
         config: configuration of each stage.
         cache: stores windows and features.
+        workers: what the long steps run on.
     """
 
-    def __init__(self, dataset: Dataset, config: ExperimentConfig, cache: Cache) -> None:
+    def __init__(self, dataset: Dataset, config: ExperimentConfig, cache: Cache, workers: Workers = THREADS) -> None:
         self.dataset = dataset
         self.config = config
         self.cache = cache
+        self.workers = workers
         features = config.spectrograms.features
         self.window_length = features.window_length
         self._cutter = WindowCutter(
-            dataset.core, features.sample_rate, features.window_length, BACKGROUND_COPIES, config.spectrograms.seed
+            dataset.core,
+            features.sample_rate,
+            features.window_length,
+            BACKGROUND_COPIES,
+            config.spectrograms.seed,
+            workers,
         )
 
     @property
@@ -79,7 +87,9 @@ class ExperimentData:
         """Inception on this dataset."""
         config = self.config
         head = replace(config.head, ambience_with_labels=AUDIOSET in config.networks)
-        return InceptionKind(self.dataset, config.spectrograms, config.backbone, head, config.fine_tune, self.cache)
+        return InceptionKind(
+            self.dataset, config.spectrograms, config.backbone, head, config.fine_tune, self.cache, self.workers
+        )
 
     @property
     def live_limits(self) -> LiveLimits:
@@ -110,7 +120,8 @@ class ExperimentData:
         if name == INCEPTION:
             return self.inception
         if name == AUDIOSET and self.config.audioset is not None:
-            return AudioSetKind(self.dataset, self.config.audioset, self.config.spectrograms.seed, self.cache)
+            seed = self.config.spectrograms.seed
+            return AudioSetKind(self.dataset, self.config.audioset, seed, self.cache, self.workers)
         raise ConfigError(f"no network {name}: choose {AUDIOSET} with its weights, {INCEPTION}, or both")
 
 

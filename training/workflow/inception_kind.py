@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from device.model.manifest_network import INCEPTION
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset
+from training.data.parallel import THREADS, Workers
 from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker, Spectrograms, WindowSample, draw_windows
 from training.export.bundle_writer import CALIBRATION_WINDOWS, NetworkPart
 from training.fitting.backbone_features import EXPORT_WINDOWS, BackboneFeatures, Examples
@@ -36,6 +37,7 @@ class InceptionKind(NetworkKind):
         head: candidates and costs of the head.
         fine_tuning: fine-tuning of the backbone.
         cache: stores windows, features and heads.
+        workers: what windows and features are computed on.
     """
 
     name: ClassVar[str] = INCEPTION
@@ -48,6 +50,7 @@ class InceptionKind(NetworkKind):
         head: HeadConfig,
         fine_tuning: FineTuneConfig,
         cache: Cache,
+        workers: Workers = THREADS,
     ) -> None:
         self._dataset = dataset.core
         self._spectrograms = spectrograms
@@ -55,7 +58,7 @@ class InceptionKind(NetworkKind):
         self._head = head
         self._fine_tuning = fine_tuning
         self._cache = cache
-        self.maker = SpectrogramMaker(self._dataset, spectrograms, cache)
+        self.maker = SpectrogramMaker(self._dataset, spectrograms, cache, workers)
         self._latest_features: BackboneFeatures | None = None
         super().__init__({"clip": HeadTrainer(self._dataset, self.features, head, cache)})
 

@@ -24,6 +24,7 @@ from device.model.bundle import Bundle, load_bundle
 from device.model.classifier import softmax
 from training.data.array_cache import Cache
 from training.data.dataset import Dataset, split_at_random
+from training.data.parallel import THREADS, Workers
 from training.distillation.targets import MixtureWindowsConfig
 from training.distillation.train_backbone import DistillationConfig
 from training.evaluation.html_report import NetworkCurves, write_report
@@ -49,15 +50,22 @@ class Run:
         output: folder, created if needed.
         command: command line, for the model card.
         cache: cache shared with another run; None for a new one in `output`.
+        workers: what features are extracted and networks are judged on.
     """
 
     def __init__(
-        self, dataset: Dataset, config: ExperimentConfig, output: Path, command: str, cache: Cache | None = None
+        self,
+        dataset: Dataset,
+        config: ExperimentConfig,
+        output: Path,
+        command: str,
+        cache: Cache | None = None,
+        workers: Workers = THREADS,
     ) -> None:
         self.dataset = dataset
         self.config = config
         self.output = output
-        self.data = ExperimentData(dataset, config, cache or Cache(output / "cache"))
+        self.data = ExperimentData(dataset, config, cache or Cache(output / "cache"), workers)
         self._command = command
 
     def prepare(self) -> dict[str, tuple[int, int]]:
@@ -107,7 +115,7 @@ class Run:
             self.config, spectrograms=spectrograms, backbone=backbone, fine_tune=FineTuneConfig(), audioset=audioset
         )
         dataset = split_at_random(self.dataset, spectrograms.seed)
-        return Run(dataset, config, self.output / "random", self._command, self.data.cache)
+        return Run(dataset, config, self.output / "random", self._command, self.data.cache, self.data.workers)
 
     def evaluate(self) -> dict[str, Any]:
         """Test networks on their test fold: float, as shipped, through the pipeline. Write and return evaluation.json.
@@ -125,9 +133,10 @@ class Run:
             folder = self.output / "folds" / str(fold)
             self._export(ensemble, folder, "0", {})
             bundle = load_bundle(folder)
-            predictions[fold] = predict_fold(*self._float_probabilities(ensemble, fold), bundle, self.dataset)
+            workers, probabilities = self.data.workers, self._float_probabilities(ensemble, fold)
+            predictions[fold] = predict_fold(*probabilities, bundle, self.dataset, workers)
             pipeline_results[fold] = (
-                None if self.dataset.leaks else play_scenes(bundle, self.dataset, fold, scenes, seed)
+                None if self.dataset.leaks else play_scenes(bundle, self.dataset, fold, scenes, seed, workers)
             )
         result = cross_validation(predictions, pipeline_results, self.dataset)
         result["scenes"] = str(scenes)

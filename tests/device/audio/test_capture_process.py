@@ -7,10 +7,10 @@ import pytest
 from hostile_source import capture_program
 from support import wait_until
 
+from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
-from device.audio.capture_worker import Recording, open_fault
+from device.audio.capture_worker import open_fault
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.packets import Packet
 from device.types import SourceLost
 from device.util.supervised_thread import THREADS
 
@@ -39,7 +39,7 @@ def program(step):
 def test_a_process_without_a_header_is_a_state(step):
     """Whatever the process writes, or if it dies, the microphone has a state and a message with a cure."""
     before = THREADS.failures
-    with CaptureProcess(program(step), 1) as capture:
+    with CaptureProcess(Capture(program(step)), 1) as capture:
         header = capture.header()
         assert header["state"] == "busy"
         assert "Run `earshot devices`" in header["message"]
@@ -51,7 +51,7 @@ def test_a_process_without_a_header_is_a_state(step):
 def test_a_process_that_cannot_be_started_is_a_state(monkeypatch, fault):
     """A machine without memory or file descriptors for a process is a state of the microphone."""
     monkeypatch.setattr("device.audio.capture_process.subprocess.Popen", lambda *_, **__: (_ for _ in ()).throw(fault))
-    with CaptureProcess(["x"], 1) as capture:
+    with CaptureProcess(Capture(["x"]), 1) as capture:
         header = capture.header()
     assert header["state"] == "busy"
     assert f"cannot be started ([Errno {fault.errno}] {fault.strerror})" in header["message"]
@@ -59,7 +59,7 @@ def test_a_process_that_cannot_be_started_is_a_state(monkeypatch, fault):
 
 def listen(command, monkeypatch, until):
     """Read a microphone with this capture process until a condition holds; return its items."""
-    monkeypatch.setattr("device.audio.microphone_source._RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
     items, stop = [], threading.Event()
     source = MicrophoneSource("auto", RATE, queue_seconds=10, stop=stop)
     source._command = command
@@ -102,18 +102,6 @@ def test_an_overflow_is_counted_and_published_as_lost_audio(monkeypatch):
     (gap,) = [later.position - earlier.end for earlier, later in pairwise(items) if later.position != earlier.end]
     assert source.lost_samples == gap
     assert gap / RATE == pytest.approx(1.2, abs=0.1)
-
-
-def test_portaudio_s_overflow_flag_reaches_the_packet():
-    """The flag, and a read that found no place in the queue, mark the next packet that is sent."""
-    recording = Recording(overflow_flag=2)
-    for number in range(80):
-        recording.add(b"%02d" % number, 2 if number == 1 else 0)
-    recording.add(b"xx", 0)
-    packets = [recording.packets.get_nowait() for _ in range(80)]
-    assert [packet.after_loss for packet in packets[:3]] == [False, True, False]
-    recording.add(b"yy", 0)
-    assert recording.packets.get_nowait() == Packet(b"yy", after_loss=True)
 
 
 def test_each_error_of_portaudio_has_its_cure():

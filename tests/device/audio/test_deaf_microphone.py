@@ -39,7 +39,7 @@ def listening(command, device="auto"):
 def silent_microphone(monkeypatch, tmp_path):
     """Return the command of a silent microphone that logs its arguments, and the function that returns them."""
     monkeypatch.setattr("device.audio.signal_diagnosis.PATIENCE_SECONDS", 5.0)
-    monkeypatch.setattr("device.audio.microphone_source._RETRY_SECONDS", (0.05,))
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
     log = f"open({str(tmp_path / 'log')!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')"
     command = capture_program(log, SILENCE, name="built-in", sample_rate=RATE, channels=1)
     return command, lambda: (tmp_path / "log").read_text().splitlines() if (tmp_path / "log").exists() else []

@@ -8,7 +8,7 @@ import soundfile
 from device.audio.file_source import FileSource
 from device.audio.files import read_samples, sound_files
 from device.errors import InputError
-from device.types import to_float
+from device.util.samples import to_float
 
 SECOND = (np.sin(2 * np.pi * 440 * np.arange(16000) / 16000) * 8000).astype(np.int16)
 

@@ -8,6 +8,7 @@ from hostile_source import RATE, READ, Ear, HostileSource
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device.audio.block_stream import BlockStream
 from device.audio.signal_diagnosis import SignalDiagnosis
 
 NOISE = np.random.default_rng(0).integers(-500, 500, (4 * RATE, 1)).astype(np.int16)
@@ -63,12 +64,17 @@ def carry_out(actions):
 
 
 def true_times(source, blocks):
-    """Return the true time of each block's first sample: blocks are cut from the delivered samples in order."""
+    """Return the true time of each block's first sample: blocks are cut from the delivered samples in order.
+
+    The end of the sound completes the last block with zeros.
+    """
     heard, samples = np.concatenate(source.heard_at), np.concatenate([chunk_samples(c) for c in source.chunks])
+    samples = np.append(samples, np.zeros_like(blocks[-1].samples))
     times, at = [], 0
     for block in blocks:
         while not np.array_equal(samples[at : at + len(block.samples)], block.samples):
             at += 1  # samples before a loss that filled no block
+            assert at < len(heard), f"the block at {block.position} was never delivered"
         times.append(heard[at])
         at += len(block.samples)
     return times
@@ -185,3 +191,15 @@ def test_a_noise_gate_makes_no_state_alternate(pauses):
     for _ in range(17):
         feed(NOISE)
     assert [state for state, _ in groupby(states)] == ["ok", "silent", "ok"]
+
+
+def test_only_the_last_block_of_a_read_ends_it():
+    """Each chunk's last block is marked, so that the blocks of a read are processed when the read is there."""
+    source = HostileSource()
+    source.play(NOISE)
+    stream = BlockStream(RATE, 1, RATE, 0)
+    for chunk in source.chunks:
+        *earlier, last = (block.ends_read for block in stream.feed(chunk))
+        assert last
+        assert not any(earlier)
+    assert [block.ends_read for block in stream.flush()] in ([], [True])

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from hostile_source import capture_program
 
+from device.audio.capture_kind import Capture
 from device.audio.level_meter import read_levels
 from device.cli.devices import describe_reading
 from device.cli.main import main
@@ -23,7 +24,7 @@ def readings(*steps, seconds=5, stop=None, **header):
     header = header or {"name": "fake", "sample_rate": RATE, "channels": 2}
     sound = f"def sound(wave): send(array.array('h', wave * {3 * RATE // 2}).tobytes())"
     command = capture_program("import array", sound, *steps, **header)
-    return list(read_levels(command, seconds, stop or threading.Event()))
+    return list(read_levels(Capture(command), seconds, stop or threading.Event()))
 
 
 def test_the_level_follows_the_sound():

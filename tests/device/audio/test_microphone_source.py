@@ -9,11 +9,15 @@ import soundfile
 from hostile_source import capture_program
 from support import wait_until
 
+from device.audio.capture_kind import Capture
+from device.audio.capture_process import CaptureProcess
 from device.audio.devices import input_devices
 from device.audio.microphone_source import MicrophoneSource
 from device.errors import UnavailableError
-from device.types import SourceLost, level_dbfs
+from device.types import SourceLost
+from device.util.samples import level_dbfs
 
+pytestmark = pytest.mark.slow
 RATE = 16000
 
 
@@ -184,6 +188,41 @@ def test_stereo_becomes_mono():
     with listening(command=program(write, "time.sleep(60)", channels=2)) as listener:
         wait_until(lambda: len(listener.blocks) == 10, 10, "the blocks")
     assert {sample for block in listener.blocks for sample in block.samples} == {2000}
+
+
+def test_while_nothing_sounds_reads_arrive_together(monkeypatch):
+    """The capture process is asked for two reads at a time in quiet, for one otherwise, and again after a new start."""
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
+    echo = "send(bytes([os.read(0, 1)[0], 0] * 480))"
+    source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=(stop := threading.Event()))
+    source._command, values = program(echo, echo), []  # it ends after two reads
+    for item in source:
+        if isinstance(item, SourceLost):
+            source.set_quiet(False)
+            source.set_quiet(True)
+            continue
+        values.append(int(item.samples[0]))
+        source.set_quiet(len(values) < 3)
+        if len(values) == 4:
+            stop.set()
+    assert values == [1, 2, 2, 1]
+    source.set_quiet(True)  # blocks that waited may be processed after the end of the capture
+    source.set_quiet(False)
+
+
+def test_a_capture_process_that_runs_already_is_read_first(monkeypatch):
+    """Its sound is not lost, from the start on; once it has ended, the microphone is opened as usual."""
+    monkeypatch.setattr("device.audio.captured_source._RETRY_SECONDS", (0.05,))
+    send = "send(bytes([{}, 0] * 480))"
+    stop = threading.Event()
+    with CaptureProcess(Capture(program(send.format(1), send.format(2))), 1) as capture:
+        source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=stop, capture=capture)
+        source._command, values = program(send.format(3)), []
+        for item in source:
+            values += [] if isinstance(item, SourceLost) else [int(item.samples[0])]
+            if len(values) == 3:
+                stop.set()
+    assert values == [1, 2, 3]
 
 
 @pytest.mark.parametrize("last", ["os._exit(1)", "os.kill(os.getpid(), 11)"])

@@ -10,7 +10,8 @@ from hostile_source import RATE, in_chunks, piped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device.audio.pipe_format import EncodingCheck, recognize
+from device.audio.encoding_check import EncodingCheck
+from device.audio.pipe_format import recognize
 from device.errors import InputError
 
 SOUND = np.random.default_rng(0).normal(0, 3000, 2 * RATE).astype("<i2")

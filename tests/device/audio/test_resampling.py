@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.audio.resampling import BlockSplitter, Resampler
-from device.types import to_float, to_int16
+from device.util.samples import to_float, to_int16
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100).astype(np.float32)[:, np.newaxis] / 2
 

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from device.audio.signal_diagnosis import SignalDiagnosis
+from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis
 
 RATE = 16000
 
@@ -33,3 +35,24 @@ NOISE = np.random.default_rng(0).integers(-500, 500, (1600, 1)).astype(np.int16)
 def test_each_fault_has_its_state(samples, options, state):
     """Zeros, a constant, clipping and a wrong rate each have their state; without a fault, or a sample, it is ok."""
     assert diagnose(samples, **options) == state
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    level=st.floats(0.3, 12.0),
+    offset=st.integers(-30000, 30000),
+    channels=st.integers(1, 2),
+    click=st.booleans(),
+)
+def test_silence_is_measured_as_exactly_as_with_integers(level, offset, channels, click):
+    """Near the bound of silence, with any offset and a click at the start, the state is that of exact arithmetic."""
+    generator = np.random.default_rng(round(level * 1000))
+    signal = (generator.normal(0, level, (5 * RATE, channels)) + offset).round().clip(-32700, 32700)
+    signal[0] = 32700 if click else signal[0]
+    variance = signal.mean(axis=1).var()
+    bound = 32768**2 * 10**-8.5
+    diagnosis = SignalDiagnosis(RATE, DIAGNOSIS_SECONDS)
+    for start in range(0, len(signal), 4000):
+        diagnosis.feed(signal[start : start + 4000].astype(np.int16), start / RATE)
+    if not 0.999 < variance / bound < 1.001:
+        assert diagnosis.state == ("ok" if variance > bound else "silent")

@@ -13,12 +13,14 @@ from support import free_port
 
 from device.audio.capture_process import capture_command, find_capture_process
 from device.cli import check as check_command
+from device.cli import check_source
 from device.cli.main import main
 from device.monitoring.system_metrics import Throttling
 from device.service.runtime import open_bundle
 
 CHECKS = ["config", "bundle", "speed", "storage", "clock", "heat", "sound access", "microphone", "broker"]
-STATES = ["status", "health", "listening", "sound", "threshold", "spectrogram", "unknown", "level"]
+LABEL_STATES = ["sound", "threshold", "cooldown", "enabled"]
+STATES = ["status", "health", "listening", "sounding", "today", *LABEL_STATES, "spectrogram", "unknown", "level"]
 PUBLISHED = ["event", "backlog", *STATES, "discovery"]
 TOPICS = [*(f"publish {kind}" for kind in PUBLISHED), "receive commands", "receive birth"]
 BUSY = {"state": "busy", "message": "microphone 'fake' cannot be opened. Close other programs that record from it"}
@@ -30,10 +32,10 @@ def microphone(monkeypatch):
 
     def set_header(header):
         program = [sys.executable, "-c", f"print({json.dumps(header)!r})"]
-        monkeypatch.setattr(check_command, "capture_command", lambda _device: program)
+        monkeypatch.setattr(check_source, "capture_command", lambda _device, _channels: program)
 
     # A daemon that runs on this machine would make a missing microphone no fault.
-    monkeypatch.setattr(check_command, "find_capture_process", lambda _device: None)
+    monkeypatch.setattr(check_source, "find_capture_process", lambda _device: None)
     set_header({"state": "missing", "message": "no microphone matches audio.device 'auto'. Plug it in"})
     return set_header
 
@@ -125,7 +127,7 @@ def test_a_microphone_in_use_by_the_daemon_is_no_fault(check, microphone, monkey
     """ALSA admits one program: the check passes if that is the daemon, and fails if it is another program."""
     microphone(BUSY | {"state": state})
     assert check()[1]["microphone"] == ("fault", f"{state}: {BUSY['message']}")
-    monkeypatch.setattr(check_command, "find_capture_process", lambda device: 4711 if device == "auto" else None)
+    monkeypatch.setattr(check_source, "find_capture_process", lambda device: 4711 if device == "auto" else None)
     state, message = check()[1]["microphone"]
     assert state == "ok"
     assert "in use by the daemon (process 4711)" in message
@@ -205,7 +207,7 @@ def test_heat_and_a_weak_supply_are_warnings(check, monkeypatch, celsius, thrott
 
 def test_sound_devices_without_access_are_a_fault(check, monkeypatch, tmp_path):
     """The cure is the group `audio`; sound devices that only play are ignored."""
-    monkeypatch.setattr(check_command, "_SOUND_DEVICES", tmp_path)
+    monkeypatch.setattr(check_source, "_SOUND_DEVICES", tmp_path)
     (tmp_path / "pcmC0D0p").touch()
     assert check()[1]["sound access"][0] == "skipped"
     (tmp_path / "pcmC1D0c").touch()

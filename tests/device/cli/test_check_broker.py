@@ -16,7 +16,8 @@ from device.config.models import Config, MqttConfig, WebConfig
 from device.outbox.queue import Outbox
 from device.util.clock import Stamp
 
-STATES = ["status", "health", "listening", "sound", "threshold", "spectrogram", "unknown", "level"]
+LABEL_STATES = ["sound", "threshold", "cooldown", "enabled"]
+STATES = ["status", "health", "listening", "sounding", "today", *LABEL_STATES, "spectrogram", "unknown", "level"]
 KINDS = ["event", "backlog", *STATES, "discovery"]
 NAMES = ["broker", *(f"publish {kind}" for kind in KINDS), "receive commands", "receive birth"]
 DISCOVERY = "homeassistant/device/earshot_balcony/config"

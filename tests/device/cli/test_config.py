@@ -92,6 +92,7 @@ def test_an_unknown_key_ends_with_exit_code_2(capsys):
         ("model.bundle", "path"),
         ("events.thresholds", "mapping of names to number, 0 to 1"),
         ("events.quiet_hours", "list of text"),
+        ("notify.rules", "list of sections of `key: value` lines"),
         ("mqtt.host", "text, at least 1 character"),
         ("mqtt.transport", "one of tcp, websockets"),
         ("mqtt.websocket_path", "text, matching ^/[!-~]*$"),

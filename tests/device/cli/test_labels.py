@@ -22,7 +22,7 @@ def labels(tmp_path, capsys):
 
 
 def test_labels_come_first_with_their_thresholds(labels):
-    """Labels are followed by all AudioSet classes, which become no events."""
+    """Labels are followed by all AudioSet classes, which become no events, and the alarm patterns."""
     code, lines, _ = labels()
     assert code == 0
     assert lines[:3] == [
@@ -30,7 +30,8 @@ def test_labels_come_first_with_their_thresholds(labels):
         "high (label, event from 0.5)",
         "Hum (AudioSet class, no event)",
     ]
-    assert len(lines) == 2 + 527
+    assert len(lines) == 2 + 527 + 2
+    assert lines[-2] == "smoke_alarm_t3 (alarm pattern, event from 0.8)"
 
 
 def test_thresholds_are_those_of_the_config(labels):
@@ -72,7 +73,7 @@ def test_an_unknown_label_in_the_config_is_reported(labels):
     assert "events.thresholds.owl" in error
 
 
-def test_a_bundle_of_format_1_has_labels_alone(format_1_path, capsys):
-    """Without the AudioSet network, only labels are listed."""
+def test_a_bundle_of_format_1_has_no_classes(format_1_path, capsys):
+    """Without the AudioSet network, labels and alarm patterns are listed."""
     assert main(["labels", "--set", f"model.bundle={format_1_path}"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 10
+    assert len(capsys.readouterr().out.splitlines()) == 10 + 2

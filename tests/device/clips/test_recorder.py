@@ -29,7 +29,10 @@ class RecorderHarness:
     def __init__(self, folder, sound=SOUND, **config):
         self.folder = ClipFolder(folder / "clips")
         config = ClipsConfig(enabled=True, **config)
-        self.recorder = Recorder(config, self.folder, FEATURES, LABELS, unknown_output=True)
+        self.saved = []
+        self.recorder = Recorder(
+            config, self.folder, FEATURES, LABELS, unknown_output=True, on_saved=lambda *clip: self.saved.append(clip)
+        )
         self.sound = sound
 
     def classify(self, *starts, scores=(0.95, 0.01)):
@@ -98,6 +101,7 @@ def test_possible_speech_is_saved_only_on_request(tmp_path, caplog, sound, score
         harness.classify(4.5, 5.5, scores=scores)
         harness.send_event(5, 8)
     assert bool(harness.folder.clips()) == is_saved
+    assert harness.saved == [(EVENT_ID, "siren")] * is_saved
     assert ("it may contain speech" in caplog.text) != is_saved
 
 

@@ -78,6 +78,13 @@ def test_a_discovery_prefix_that_breaks_topics_is_refused(tmp_path, prefix):
         ("events: {quiet_hours: [07:00-07:00]}", "is empty"),
         ("events: {quiet_hours: 22:00-07:00}", "must be a valid list"),
         ("events: {quiet_hours: [22:00]}", "events.quiet_hours"),
+        ("notify: {rules: [{hours: [22-7]}]}", 'notify.rules.0.hours: must be like "22:00-07:00"'),
+        ("notify: {rules: [{label: [siren]}]}", "notify.rules.0.label: no such key. Did you mean labels?"),
+        ("notify: {rules: [{labels: siren}]}", "notify.rules.0.labels: is 'siren', must be a valid list"),
+        ("notify: {rules: {labels: [siren]}}", "notify.rules: must be a valid list"),
+        ("notify: {rules: [siren]}", "notify.rules.0: must be a section of `key: value` lines"),
+        ('notify: {rules: [{labels: [""]}]}', "notify.rules.0.labels: must not be empty"),
+        ("notify: {services: [x]}", "Did you mean services_file"),
         ("mqtt: {password: secret}", "Did you mean password_file"),
     ],
 )

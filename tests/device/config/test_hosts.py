@@ -1,11 +1,13 @@
-"""Tests of the broker's name: a URL or a name with a port is one clear error with the keys to set."""
+"""Tests of addresses. The broker's name: a URL or a name with a port is one clear error with the keys to set."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from device.config.hosts import host_cure
+from device.config.hosts import host_cure, is_web_address
 from device.config.loader import load_config
+from device.config.models import HomeAssistantConfig
 from device.errors import ConfigError
 
 
@@ -60,3 +62,32 @@ def test_any_host_is_a_host_or_has_a_cure(host):
     """Any text is a host, or has a cure of one printable line."""
     cure = host_cure(host)
     assert cure is None or cure.isprintable()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["http://earshot.local:8470", "https://home.example/earshot/", "http://[fd00::7]:8470/", "http://192.168.1.7/"],
+)
+def test_the_address_of_a_page_is_accepted(value):
+    """A page has http or https, a host, and perhaps a port and a path."""
+    assert is_web_address(value)
+    assert HomeAssistantConfig(page_url=value).page_url == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "earshot.local:8470",
+        "ftp://earshot.local",
+        "http://",
+        "http://[x",
+        "http://a:b/",
+        "http://a b/",
+        "http://a\n",
+    ],
+)
+def test_another_address_of_a_page_is_refused(value):
+    """Home Assistant would refuse the whole device with such a link, so the config does, with an example."""
+    with pytest.raises(ValidationError, match=r"as in http://earshot\.local:8470"):
+        HomeAssistantConfig(page_url=value)

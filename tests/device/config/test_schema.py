@@ -17,6 +17,7 @@ SCHEMA_FILE = CHECKOUT_CONFIG.parent / "docs" / "schemas" / "config.schema.json"
 SETTINGS = list(settings())
 UNIT_OF_SUFFIX = {
     "_seconds": {"seconds"},
+    "_minutes": {"minutes"},
     "_days": {"days"},
     "_hz": {"Hz"},
     "_db": {"dB"},
@@ -115,9 +116,12 @@ def test_every_quantity_has_a_unit():
             assert unit in UNIT_OF_SUFFIX[suffix], name
 
 
-def test_a_key_of_a_mapping_is_found():
-    """The key of one label's threshold is described by `events.thresholds`."""
+def test_a_key_of_a_mapping_or_of_a_listed_section_is_found():
+    """The key of one label's threshold is described by `events.thresholds`, that of a rule by `notify.rules`."""
     assert find_setting("events.thresholds.siren").name == "events.thresholds"
+    assert find_setting("notify.rules.labels").name == "notify.rules"
+    with pytest.raises(InputError, match=r"no such key\. Did you mean notify\.rules\?"):
+        find_setting("notify.rules.label")
 
 
 @pytest.mark.parametrize(

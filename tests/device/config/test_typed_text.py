@@ -50,7 +50,7 @@ RETYPED = [
 NUMBERS = [
     (*key, "siren") if get_origin(key_type(key)) is dict else key
     for key in all_keys()
-    if re.search(r"\b(int|float)\b", str(key_type(key)))
+    if re.search(r"\b(int|float)\b", str(key_type(key))) and get_origin(key_type(key)) is not tuple
 ]
 BOOLEANS = [key for key in all_keys() if key_type(key) is bool]
 

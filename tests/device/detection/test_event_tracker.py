@@ -1,8 +1,10 @@
 import numpy as np
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import label_thresholds
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import LabelVocabulary, ScoredWindow, label_thresholds
+from device.detection.label_settings import LabelSetting
+from device.detection.vocabulary import LabelVocabulary, ScoredWindow
 from device.types import UNKNOWN, Span, Window
 
 LABELS = ("dog_bark", "siren")
@@ -148,6 +150,42 @@ def test_cooldown_applies_to_the_same_label_only():
     assert track_span(tracked, (0.9, 0.0), at=1400) == []
     assert len(track_span(tracked, (0.0, 0.9), at=1500)) == 2
     assert len(track_span(tracked, (0.9, 0.0), at=2000)) == 2
+
+
+def test_the_cooldown_of_a_label_can_be_changed():
+    """A label's own cool-down counts from its last end, also of an event before the change, and for no other label."""
+    tracked = tracker(cooldown_seconds=1)
+    (_, end), other = track_span(tracked, (0.9, 0.0), at=1000), track_span(tracked, (0.0, 0.9), at=1400)
+    assert len(other) == 2
+    tracked.settings.change("dog_bark", LabelSetting(0.5, cooldown=60))
+    assert track_span(tracked, (0.9, 0.0), at=round((end.end_time + 59) * RATE)) == []
+    assert len(track_span(tracked, (0.0, 0.9), at=round((end.end_time + 59) * RATE))) == 2
+    assert len(track_span(tracked, (0.9, 0.0), at=round((end.end_time + 60) * RATE))) == 2
+
+
+def test_a_label_that_is_switched_off_starts_no_event():
+    """Its windows are refused, and other labels start events; switched on, it starts one again."""
+    refused = []
+    tracked = tracker(refused.append)
+    tracked.settings.change("dog_bark", LabelSetting(0.5, cooldown=0, enabled=False))
+    assert track_span(tracked, (0.9, 0.0), (0.9, 0.0), at=1000) == []
+    assert [(each.reason, each.label) for each in refused] == [("switched_off", "dog_bark")] * 2
+    assert len(track_span(tracked, (0.0, 0.9), at=3000)) == 2
+    tracked.settings.change("dog_bark", LabelSetting(0.5, cooldown=0))
+    assert len(track_span(tracked, (0.9, 0.0), at=5000)) == 2
+
+
+def test_an_event_that_has_started_ends_as_usual_after_its_label_is_switched_off():
+    """The event continues while its label is detected, and ends once; no second one follows."""
+    tracked = tracker()
+    span = Span(1000, 1000, "level", is_open=True)
+    types = []
+    for number, score in enumerate((0.9, 0.9, 0.9, 0.0, 0.9)):
+        start = 950 + number * HOP
+        scored = ScoredWindow(Window(start, start + LENGTH, span, HOP), np.array((score, 0.0), np.float32), 30.0)
+        types.append([each.type for each in tracked.update(scored, -20.0, lambda p: p / RATE)])
+        tracked.settings.change("dog_bark", LabelSetting(0.5, cooldown=0, enabled=False))
+    assert types == [["start"], [], [], ["end"], []]
 
 
 def test_a_label_that_becomes_no_event_is_refused_with_a_reason():

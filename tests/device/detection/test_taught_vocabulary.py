@@ -4,8 +4,10 @@ import numpy as np
 from tiny_bundle import fake_bundle
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import event_names, make_vocabularies
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import ScoredWindow, event_names, make_vocabularies
+from device.detection.label_settings import LabelSetting
+from device.detection.vocabulary import ScoredWindow
 from device.model.taught import Detector, TaughtSounds
 from device.types import Span, Window
 
@@ -20,20 +22,32 @@ def detector(direction):
 TAUGHT = TaughtSounds({"bell": detector(BELL)}, {"low": detector(KETTLE)})
 
 
-def track(*windows, **config):
-    """Track one span with a window for each pair of label scores and embedding; return events and refusals."""
-    events = EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, **config})
-    refusals = []
+def seconds(position):
+    return position / RATE
+
+
+def scored(scores, embedding, start, *, is_early=False):
+    """Return a window of one span."""
+    window = Window(start, start + LENGTH, Span(1000, 1000, "level", is_open=True), HOP, is_early=is_early)
+    return ScoredWindow(window, np.array(scores, np.float32), 30.0, None, embedding)
+
+
+def make_tracker():
+    """Return a tracker that judges each window alone, and its refusals."""
+    events, refusals = EventsConfig(smoothing_windows=1, cooldown_seconds=0), []
     vocabularies = make_vocabularies(events, fake_bundle(), TAUGHT)
     tracker = EventTracker(
         events, vocabularies=vocabularies, sample_rate=RATE, on_refusal=refusals.append, taught=TAUGHT
     )
-    span, result = Span(1000, 1000, "level", is_open=True), []
+    return tracker, refusals
+
+
+def track(*windows):
+    """Track a window for each pair of label scores and embedding; return events and refusals."""
+    tracker, refusals = make_tracker()
+    result = []
     for number, (scores, embedding) in enumerate(windows):
-        start = 950 + number * HOP
-        window = Window(start, start + LENGTH, span, HOP)
-        scored = ScoredWindow(window, np.array(scores, np.float32), 30.0, None, embedding)
-        result += tracker.update(scored, -20.0, lambda p: p / RATE)
+        result += tracker.update(scored(scores, embedding, 950 + number * HOP), -20.0, seconds)
     return [(e.type, e.label, e.vocabulary) for e in result], [(r.label, r.reason) for r in refusals]
 
 
@@ -59,9 +73,31 @@ def test_another_label_of_an_excluded_sound_is_an_event():
 
 
 def test_taught_labels_are_names_with_a_threshold():
-    """They stand between the bundle's labels and the AudioSet classes, with the threshold 0.5."""
+    """They stand between the bundle's labels and the AudioSet classes, with the threshold 0.5 and other settings."""
     config = EventsConfig(audioset={"Typewriter": 0.4})
     names = event_names(config, fake_bundle(), TAUGHT)
-    assert [name.slug for name in names] == ["low", "high", "bell", "typewriter"]
-    _, taught, _ = make_vocabularies(config, fake_bundle(), TAUGHT)
-    assert list(taught.thresholds.values()) == [0.5]
+    assert [name.slug for name in names[:4]] == ["low", "high", "bell", "typewriter"]
+    assert {name.vocabulary for name in names[4:]} == {"pattern"}
+    vocabularies = make_vocabularies(config, fake_bundle(), TAUGHT)
+    assert list(vocabularies[1].thresholds.values()) == [0.5]
+    tracker = EventTracker(config, vocabularies=vocabularies, sample_rate=RATE, taught=TAUGHT)
+    assert tracker.settings.by_slug()["bell"] == LabelSetting(0.5, config.cooldown_seconds)
+
+
+def test_a_taught_label_can_be_switched_off():
+    """Its switch refuses it, as any other label."""
+    tracker, refusals = make_tracker()
+    tracker.settings.change("bell", LabelSetting(0.5, 0.0, enabled=False))
+    assert list(tracker.update(scored((0.05, 0.05), BELL, 950), -20.0, seconds)) == []
+    assert [(each.label, each.reason) for each in refusals] == [("bell", "switched_off")]
+
+
+def test_taught_sounds_get_no_early_answer():
+    """An early look starts no taught label, and no label of which some sounds are excluded; full windows do."""
+    tracker, _ = make_tracker()
+    for scores, label in (((0.05, 0.05), "bell"), ((0.999, 0.0), "low")):
+        assert list(tracker.look(scored(scores, BELL, 900, is_early=True), -20.0, seconds)) == []
+        assert label in [event.label for event in tracker.update(scored(scores, BELL, 950), -20.0, seconds)]
+    tracker, _ = make_tracker()
+    look = scored((0.0, 0.999), BELL, 900, is_early=True)
+    assert [event.label for event in tracker.look(look, -20.0, seconds)] == ["high"]

@@ -5,8 +5,10 @@ import pytest
 from tiny_bundle import CLASSES, fake_bundle
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import event_names, make_vocabularies
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import ScoredWindow, event_names, make_vocabularies
+from device.detection.label_settings import LabelSetting
+from device.detection.vocabulary import ScoredWindow
 from device.types import Span, Window
 
 RATE, LENGTH, HOP = 100, 300, 100
@@ -14,7 +16,8 @@ UNKNOWN_SOUND = (0.05, 0.05)
 
 
 def tracker(audioset, on_refusal=lambda _refusal: None, **config):
-    events = EventsConfig(**{"smoothing_windows": 1, "cooldown_seconds": 0, "audioset": audioset, **config})
+    defaults = {"smoothing_windows": 1, "cooldown_seconds": 0, "alarm_patterns": {}}
+    events = EventsConfig(audioset=audioset, **{**defaults, **config})
     vocabularies = make_vocabularies(events, fake_bundle())
     return EventTracker(events, vocabularies=vocabularies, sample_rate=RATE, on_refusal=on_refusal)
 
@@ -33,6 +36,10 @@ def track_span(tracked, *windows, at=1000):
         events += tracked.update(scored, -20.0, lambda p: p / RATE)
     closed = Span(at, at + LENGTH + (len(windows) - 1) * HOP - 50, "level", is_open=False)
     return events + list(tracked.close(closed, lambda p: p / RATE))
+
+
+def thresholds(tracked):
+    return {slug: setting.threshold for slug, setting in tracked.settings.by_slug().items()}
 
 
 def kinds(events):
@@ -106,14 +113,14 @@ def test_a_class_near_its_threshold_is_refused():
 def test_the_threshold_of_a_class_can_be_changed():
     """Thresholds are by slug, and a changed one applies from the next window on."""
     tracked = tracker({"Hum": 0.6})
-    assert tracked.thresholds == {"low": 0.5, "high": 0.5, "hum": 0.6}
-    tracked.set_threshold("hum", 0.2)
+    assert thresholds(tracked) == {"low": 0.5, "high": 0.5, "hum": 0.6}
+    tracked.settings.change("hum", LabelSetting(0.2, 0.0))
     assert len(track_span(tracked, (UNKNOWN_SOUND, {"Hum": 0.3}))) == 2
 
 
 def test_the_general_threshold_is_that_of_labels():
     """`events.threshold` applies to labels, because each class of the config has a threshold of its own."""
-    assert tracker({"Hum": 0.6}, threshold=0.9).thresholds == {"low": 0.9, "high": 0.9, "hum": 0.6}
+    assert thresholds(tracker({"Hum": 0.6}, threshold=0.9)) == {"low": 0.9, "high": 0.9, "hum": 0.6}
 
 
 def test_a_class_and_a_label_of_one_name_are_two_names():
@@ -122,7 +129,7 @@ def test_a_class_and_a_label_of_one_name_are_two_names():
         labels=["Hum", "class_4"],
         thresholds={name: {"threshold": 0.5, "false_alarms_per_hour": 0.0} for name in ("Hum", "class_4")},
     )
-    events = EventsConfig(audioset={"Hum": 0.5, "Class 4": 0.5, "Class 5": 0.5}, smoothing_windows=1)
+    events = EventsConfig(audioset={"Hum": 0.5, "Class 4": 0.5, "Class 5": 0.5}, alarm_patterns={}, smoothing_windows=1)
     assert [name.slug for name in event_names(events, bundle)] == [
         *("Hum", "class_4"),
         *("audioset_hum", "audioset_class_4", "class_5"),

@@ -9,15 +9,15 @@ from device.types import Span, Window
 WINDOW, HOP, PRE_ROLL, BLOCK = 100, 40, 20, 10
 
 
-def windows_for(spans, blocks, stretch=lambda: 1.0):
+def windows_for(spans, blocks, stretch=lambda: 1.0, looks=(), reason="level"):
     """Return windows and joined spans over `blocks` blocks; `spans` lists (start, end, hang-over end), in blocks."""
-    windower = Windower(WINDOW, HOP, PRE_ROLL, stretch)
+    windower = Windower(WINDOW, HOP, PRE_ROLL, stretch, looks)
     items = []
     for block in range(blocks):
         span = None
         for start, end, shut in spans:
             if start <= block <= shut:
-                span = Span(start * BLOCK, min(end, block + 1) * BLOCK, "level", is_open=block < shut)
+                span = Span(start * BLOCK, min(end, block + 1) * BLOCK, reason, is_open=block < shut)
         items += windower.update(span, (block + 1) * BLOCK)
     return items
 
@@ -66,6 +66,35 @@ def test_two_sounds_apart_are_two_spans():
     assert [type(item) for item in items] == [Window, Span, Window, Span]
 
 
+def test_early_looks_end_before_the_first_window():
+    """A look begins with the first window and ends at its distance from the onset; a sound in that window has none."""
+    looks = windows_for([(10, 11, 12), (14, 16, 18), (60, 80, 85)], 99, looks=(30, 60))
+    early = [(item.start, item.end) for item in looks if isinstance(item, Window) and item.is_early]
+    assert early == [(80, 130), (80, 160), (580, 630), (580, 660)]
+
+
+def test_a_probe_has_no_early_look():
+    """A probe opens the gate to a sound without an onset: an early look would cost time in quiet places."""
+    assert len(windows_for([(10, 13, 15)], 40, looks=(30,))) == 3
+    assert len(windows_for([(10, 13, 15)], 40, looks=(30,), reason="probe")) == 2
+
+
+def test_load_shedding_leaves_out_early_looks():
+    """The least stretch leaves out every look before any full window is left out."""
+    items = windows_for([(10, 40, 42)], 80, lambda: 1.01, looks=(30, 60))
+    assert not any(item.is_early for item in items[:-1])
+    assert len(items) == len(windows_for([(10, 40, 42)], 80))
+
+
+def test_a_gate_that_opens_late_has_the_last_complete_look():
+    """Of several looks that are complete when the gate opens, only the last is due; none beside a full window."""
+    for position, expected in ((150, [130]), (165, [160]), (200, [180])):
+        windower = Windower(WINDOW, HOP, PRE_ROLL, looks=(30, 60))
+        items = list(windower.update(Span(100, position, "level", is_open=True), position))
+        assert [item.end for item in items] == expected
+        assert items[0].is_early == (position < 200)
+
+
 def test_the_end_of_the_stream_ends_the_span():
     """At the end of the stream an incomplete window is yielded, and then its span."""
     windower = Windower(WINDOW, HOP, PRE_ROLL)
@@ -103,3 +132,6 @@ def test_windows_cover_every_span(gaps, factors):
         assert all(position in covered for position in range(start * BLOCK, end * BLOCK))
     assert sum(isinstance(item, Span) for item in items) <= len(spans)
     assert all(earlier.start < later.start for earlier, later in pairwise(windows))
+    with_looks = windows_for(spans, block + 30, looks=(30, 60))
+    full = [item for item in with_looks if isinstance(item, Span) or not item.is_early]
+    assert full == windows_for(spans, block + 30)

@@ -115,3 +115,14 @@ def test_the_networks_of_a_bundle_are_scored_together(tmp_path):
         assert result.log_mel.min() >= -1
         assert result.log_mel.max() == 1
     assert both.classify_clip(WINDOW).scores[0] > light.classify_clip(WINDOW).scores[0]
+
+
+@pytest.mark.parametrize(("first", "asked"), [([0.97, 0.01, 0.02], False), ([0.998, 0.001, 0.001], True)])
+def test_an_early_look_asks_the_second_network_about_a_sure_sound(first, asked):
+    """With prior odds of 100, the second network confirms a look only where the first one reaches the threshold."""
+    both = ensemble(first, [0.6, 0.2, 0.2], unknown={"output": True, "min_confidence": 0.0, "live_odds": 100.0})
+    look = both.classify_look(WINDOW)
+    assert both.networks["inception"].calls == asked
+    live = both.classify_live(WINDOW)  # a full window: asked in both cases
+    assert both.networks["inception"].calls == asked + 1
+    assert np.array_equal(look.scores, live.scores) == asked

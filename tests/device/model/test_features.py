@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from device.audio.files import read_samples
 from device.model.features import FeatureConfig, log_mel
-from device.types import level_dbfs, to_float
+from device.util.samples import level_dbfs, to_float
 
 CONFIG = FeatureConfig()
 

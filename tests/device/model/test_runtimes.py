@@ -11,7 +11,7 @@ from device.audio.files import read_samples
 from device.errors import UnavailableError
 from device.model import classifier
 from device.model.classifier import interpreter_class, runtime_name
-from device.pipeline import clip_windows
+from device.model.clip_scoring import clip_windows
 from device.service.runtime import open_bundle
 
 ROOT = Path(__file__).parents[3]

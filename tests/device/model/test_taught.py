@@ -43,7 +43,7 @@ def test_only_the_sounds_of_an_exclusion_are_excluded():
 
 def test_a_class_with_the_name_of_a_taught_label_has_another_slug():
     """The taught label keeps its topic; the AudioSet class gets the prefix."""
-    assert [name.slug for name in sound_names(["siren"], ["Doorbell"], ["doorbell"])] == [
+    assert [name.slug for name in sound_names(["siren"], ["Doorbell"], taught=["doorbell"])] == [
         "siren",
         "doorbell",
         "audioset_doorbell",

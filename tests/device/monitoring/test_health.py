@@ -45,6 +45,7 @@ def test_each_refusal_is_counted_by_its_reason():
         "maximum_duration": 0,
         "taught_not": 0,
         "quiet_hours": 0,
+        "switched_off": 0,
     }
     assert [each["time"][17:] for each in report["near_misses"]] == [
         f"{55 + number:02}.000Z" for number in range(5)
@@ -78,6 +79,7 @@ def test_inference_is_timed():
         ("cooling_down", "cooling down"),
         ("maximum_duration", "maximum_seconds"),
         ("quiet_hours", "events.quiet_hours"),
+        ("switched_off", "its switch is off"),
     ],
 )
 def test_the_trace_has_the_reason_of_a_refusal(caplog, reason, text):

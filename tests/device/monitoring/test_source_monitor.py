@@ -86,3 +86,13 @@ def test_nothing_passes_while_listening_is_off():
 def test_a_node_that_was_switched_off_starts_muted():
     """No block passes before the first command, either."""
     assert list(monitor(Source(Block([0] * 10, 0, 0.0)), is_listening=lambda: False)) == [SourceLost(0)]
+
+
+def test_the_blocks_of_a_read_are_reported_together(monkeypatch):
+    """Every block passes; liveness receives the last one of each read, which arrived at the same time."""
+    liveness, recorded = Liveness(), []
+    monkeypatch.setattr(liveness, "record", lambda item, _lost: recorded.append(item))
+    blocks = [Block(BLOCK, 480 * number, 0.0, ends_read=number % 3 == 2) for number in range(6)]
+    items = [*blocks, SourceLost(2880)]
+    assert list(monitor(Source(*items), liveness)) == items
+    assert recorded == [blocks[2], blocks[5], items[-1]]

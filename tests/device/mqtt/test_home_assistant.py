@@ -2,20 +2,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.model.sound_names import sound_names
-from device.mqtt.home_assistant import OptionalStates, device_id, discovery_message, discovery_topic
+from device.mqtt.home_assistant import DeviceInfo, device_id, discovery_message, discovery_topic
+from device.mqtt.home_assistant_entities import OptionalStates
 
 LABELS = ("siren", "dog_bark")
 PLAIN = OptionalStates(spectrogram=True)
 
 
-def message(labels=LABELS, classes=(), node_id="balcony", published=None, states=PLAIN, taught=()):
+def message(
+    labels=LABELS, classes=(), node_id="balcony", published=None, states=PLAIN, page_url=None, taught=(), **options
+):
     return discovery_message(
-        node_id,
-        sound_names(labels, classes, taught),
-        version="0.1.0",
-        bundle="urban@1",
+        DeviceInfo(node_id, "0.1.0", "urban@1", page_url),
+        sound_names(labels, classes, taught=taught),
         published=published or {},
         states=states,
+        **options,
     )
 
 
@@ -27,7 +29,15 @@ def keys_of(value):
 
 
 def test_a_node_is_a_device_with_all_its_entities():
-    """The discovery message contains all entities, with a state and a threshold for each label."""
+    """The discovery message contains all entities of the node and of each label."""
+    of_label = {
+        "sound": "binary_sensor",
+        "threshold": "number",
+        "cooldown": "number",
+        "enabled": "switch",
+        "count": "sensor",
+        "last_time": "sensor",
+    }
     platforms = {key: component["platform"] for key, component in message()["components"].items()}
     assert platforms == {
         "listening": "switch",
@@ -41,10 +51,9 @@ def test_a_node_is_a_device_with_all_its_entities():
         "confidence": "sensor",
         "level": "sensor",
         "spectrogram": "image",
-        "sound_siren": "binary_sensor",
-        "threshold_siren": "number",
-        "sound_dog_bark": "binary_sensor",
-        "threshold_dog_bark": "number",
+        "any_sound": "binary_sensor",
+        "sounds_today": "sensor",
+        **{f"{kind}_{label}": platform for label in LABELS for kind, platform in of_label.items()},
     }
 
 

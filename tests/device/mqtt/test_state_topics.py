@@ -6,6 +6,7 @@ from support import wait_until
 
 from device.config.models import HomeAssistantConfig, MqttConfig
 from device.model.sound_names import sound_names
+from device.mqtt.home_assistant_entities import OptionalStates
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_png
 from device.mqtt.state_topics import PublishedDiscovery, StateTopics
@@ -25,9 +26,12 @@ def publisher(mosquitto, tmp_path):
         yield publisher
 
 
-def states(publisher, folder, labels=LABELS, classes=(), encode_spectrogram=encode_png, unknown=False, **config):
+def states(
+    publisher, folder, labels=LABELS, classes=(), encode_spectrogram=encode_png, unknown=False, clips=False, **config
+):
     names = sound_names(labels, classes)
-    topics = StateTopics(publisher, "balcony", names, "urban@1", encode_spectrogram, unknown=unknown)
+    optional = OptionalStates(spectrogram=encode_spectrogram is not None, unknown=unknown, clips=clips)
+    topics = StateTopics(publisher, "balcony", names, "urban@1", encode_spectrogram, optional)
     store = JsonStore(folder / "home_assistant.json", PublishedDiscovery)
     topics.publish_discovery(HomeAssistantConfig(**config), store)
     return topics
@@ -51,6 +55,42 @@ def test_each_label_is_off_until_an_event_starts(peer, publisher, tmp_path):
     node.on_event(event("siren", end_time=1002.0))
     peer.until("earshot/balcony/sound/siren", b"OFF")
     assert peer.last("earshot/balcony/sound/dog_bark") == b"OFF"
+
+
+def test_any_sound_is_on_while_one_event_is(peer, publisher, tmp_path):
+    """`sounding` is ON from the first start of overlapping events to the last end."""
+    node = states(publisher, tmp_path)
+    peer.until("earshot/balcony/sounding", b"OFF")
+    for each, state in (
+        (event("siren"), b"ON"),
+        (event("dog_bark"), b"ON"),
+        (event("siren", 1002.0), b"ON"),
+        (event("dog_bark", 1003.0), b"OFF"),
+    ):
+        node.on_event(each)
+        peer.until(f"earshot/balcony/sound/{each.label}", b"OFF" if each.end_time else b"ON")
+        peer.until("earshot/balcony/sounding", state)
+
+
+def test_the_spectrogram_of_an_early_start_follows_with_its_full_window(peer, publisher, tmp_path):
+    """A look shows mostly what was before the sound: no picture of it, or of an earlier sound, is published."""
+
+    def window(level):
+        return ClassifiedWindow(
+            0, 0.0, np.zeros(9, np.int16), np.full((8, 4), level, np.float32), np.zeros(2, np.float32)
+        )
+
+    node = states(publisher, tmp_path)
+    node.on_window(window(-1.0))
+    node.on_look(window(0.0))
+    node.on_event(event("siren"))
+    peer.until("earshot/balcony/sound/siren", b"ON")
+    node.on_window(window(0.5))
+    peer.until("earshot/balcony/spectrogram", encode_png(window(0.5).log_mel))
+    node.on_window(window(1.0))
+    node.on_event(event("siren", end_time=1002.0))
+    peer.until("earshot/balcony/sound/siren", b"OFF")
+    assert peer.payloads("earshot/balcony/spectrogram") == [encode_png(window(0.5).log_mel)]
 
 
 def test_a_disabled_level_is_deleted(peer, publisher, tmp_path):
@@ -110,8 +150,8 @@ def test_an_audioset_class_has_a_state_while_it_is_configured(peer, publisher, t
     peer.until("earshot/balcony/sound/audioset_siren", b"ON")
     assert peer.last("earshot/balcony/sound/siren") == b"OFF"
     states(publisher, tmp_path, classes=("Doorbell",))
-    for topic in ("sound/audioset_siren", "threshold/audioset_siren"):
-        peer.until(f"earshot/balcony/{topic}", b"")
+    for state in ("sound", "threshold", "cooldown", "enabled"):
+        peer.until(f"earshot/balcony/{state}/audioset_siren", b"")
     assert peer.last("earshot/balcony/sound/doorbell") == b"OFF"
 
 
@@ -124,6 +164,17 @@ def test_a_node_can_be_removed_from_home_assistant(peer, publisher, tmp_path):
     wait_until(lambda: peer.last(TOPIC.replace("homeassistant", "ha")), 10, "the message under the new prefix")
     states(publisher, tmp_path, enabled=False)
     peer.until(TOPIC.replace("homeassistant", "ha"), b"")
+
+
+def test_the_last_clip_is_deleted_when_clips_are_disabled(peer, publisher, tmp_path):
+    """Without clips, the retained one of an earlier run and Home Assistant's correction are removed."""
+    states(publisher, tmp_path, clips=True)
+    peer.publish("earshot/balcony/clip/last", b"{}", retain=True).wait_for_publish(5)
+    wait_until(lambda: b"select" in (peer.last(TOPIC) or b""), 10, "the discovery message")
+    states(publisher, tmp_path)
+    peer.until("earshot/balcony/clip/last", b"")
+    wait_until(lambda: len(peer.payloads(TOPIC)) == 2, 10, "the second discovery message")
+    assert json.loads(peer.last(TOPIC))["components"]["correction"] == {"platform": "select"}
 
 
 UNKNOWN = "earshot/balcony/unknown/last"

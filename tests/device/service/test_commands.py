@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from device.service.commands import (
     CommandRefusedError,
     CorrectCommand,
+    LabelCommand,
     ListeningCommand,
     TeachCommand,
-    ThresholdCommand,
     UntaughtCommand,
     parse_command,
 )
@@ -37,10 +37,15 @@ def lesson(**fields):
     [
         ("listening", b"ON", ListeningCommand(True)),
         ("listening", b"OFF", ListeningCommand(False)),
-        ("threshold/siren", b"0.25", ThresholdCommand("siren", 0.25)),
-        ("threshold/siren", b"0", ThresholdCommand("siren", 0.0)),
-        ("threshold/dog_bark", b"1", ThresholdCommand("dog_bark", 1.0)),
-        ("threshold/siren", b"default", ThresholdCommand("siren", None)),
+        ("threshold/siren", b"0.25", LabelCommand("threshold", "siren", 0.25)),
+        ("threshold/siren", b"0", LabelCommand("threshold", "siren", 0.0)),
+        ("threshold/dog_bark", b"1", LabelCommand("threshold", "dog_bark", 1.0)),
+        ("threshold/siren", b"default", LabelCommand("threshold", "siren", None)),
+        ("cooldown/siren", b"600", LabelCommand("cooldown", "siren", 600.0)),
+        ("cooldown/siren", b"default", LabelCommand("cooldown", "siren", None)),
+        ("enabled/siren", b"ON", LabelCommand("enabled", "siren", True)),
+        ("enabled/siren", b"OFF", LabelCommand("enabled", "siren", False)),
+        ("enabled/siren", b"default", LabelCommand("enabled", "siren", None)),
         ("correct", correction(label="siren"), CorrectCommand(event_id=UUID(EVENT_ID), label="siren")),
         ("correct", correction(label="none"), CorrectCommand(event_id=UUID(EVENT_ID), label="none")),
         ("teach", lesson(label="bell"), TeachCommand(label="bell", event_ids=[UUID(EVENT_ID)])),
@@ -76,6 +81,12 @@ def test_a_valid_command_is_parsed(name, payload, command):
         ("threshold/siren", b"nan", "must be 0 to 1"),
         ("threshold/siren", b"-0.1", "must be 0 to 1"),
         ("threshold/siren", b"high", "must be 0 to 1"),
+        ("cooldown/siren", b"3601", "must be 0 to 3600, or default"),
+        ("cooldown/owl", b"1", "no such label"),
+        ("enabled/siren", b"1", "must be ON or OFF, or default"),
+        ("enabled/", b"ON", "no such label"),
+        ("listening/siren", b"ON", "no such command"),
+        ("correct/siren", b"ON", "no such command"),
         ("correct", b"siren", "Invalid JSON"),
         ("correct", b"{}", "event_id: Field required"),
         ("correct", b'{"event_id": "7", "label": "siren"}', "valid UUID"),
@@ -98,14 +109,15 @@ def test_an_invalid_command_is_refused_in_one_line(name, payload, message):
 
 
 @given(
-    name=st.sampled_from(["listening", "correct", "threshold/siren", "threshold/"]) | st.text(max_size=20),
+    name=st.sampled_from(["listening", "correct", "threshold/siren", "cooldown/siren", "enabled/siren", "threshold/"])
+    | st.text(max_size=20),
     payload=st.binary(max_size=40) | st.text(string.printable, max_size=40).map(str.encode),
 )
 def test_any_bytes_are_parsed_or_refused(name, payload):
-    """No name and payload raise another exception, and a parsed threshold is a probability."""
+    """No name and payload raise another exception, and a parsed setting is within its limits."""
     try:
         command = parse_command(name, payload, LABELS)
     except CommandRefusedError:
         return
-    if isinstance(command, ThresholdCommand) and command.threshold is not None:
-        assert 0 <= command.threshold <= 1
+    if isinstance(command, LabelCommand) and command.value is not None:
+        assert 0 <= command.value <= {"threshold": 1, "cooldown": 3600, "enabled": 1}[command.setting]

@@ -8,20 +8,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from device.detection.label_settings import LabelSetting, LabelSettings
 from device.errors import InputError
 from device.service.remote_control import RemoteControl, Switches
+from device.types import SoundName
 from device.util.json_store import JsonStore
 from device.util.token_bucket import TokenBucket
 
 DEFAULTS = {"siren": 0.5, "dog_bark": 0.7}
+COOLDOWN = 1.0
 EVENT_ID = "01a203db-acf5-764e-a16f-af94604912d3"
+STATES = {
+    "listening": "ON",
+    "threshold/siren": "0.5",
+    "cooldown/siren": "1",
+    "enabled/siren": "ON",
+    "threshold/dog_bark": "0.7",
+    "cooldown/dog_bark": "1",
+    "enabled/dog_bark": "ON",
+}
 
 
 class Node:
     """Remote control, with the thresholds, states and corrections that it sets.
 
     Attributes:
-        thresholds: thresholds of the pipeline.
+        settings: settings of the pipeline.
         states: published states.
         corrections: labels of corrected clips.
         lessons: taught names, and whether each is an exclusion.
@@ -29,12 +41,13 @@ class Node:
     """
 
     def __init__(self, folder):
-        self.thresholds, self.states, self.corrections, self.lessons = dict(DEFAULTS), {}, [], []
+        names = {SoundName(label, label, "bundle"): threshold for label, threshold in DEFAULTS.items()}
+        self.settings, self.states = LabelSettings(names, COOLDOWN), {}
+        self.corrections, self.lessons = [], []
         self.file = folder / "switches.json"
         self.remote_control = RemoteControl(
             JsonStore(self.file, Switches),
-            DEFAULTS,
-            set_threshold=self.thresholds.__setitem__,
+            self.settings,
             publish_state=self.states.__setitem__,
             correct=self.correct,
             teaching=self,
@@ -51,6 +64,10 @@ class Node:
             raise InputError("not taught")
         self.lessons.remove((name, False))
 
+    @property
+    def thresholds(self):
+        return {slug: setting.threshold for slug, setting in self.settings.by_slug().items()}
+
     def correct(self, event_id, label):
         if event_id != EVENT_ID:
             raise LookupError(f"no clip of the event {event_id}")
@@ -60,12 +77,12 @@ class Node:
         """Return copies of all that a command can change."""
         is_listening = self.remote_control.is_listening()
         made = list(self.corrections), list(self.lessons)
-        return dict(self.thresholds), dict(self.states), *made, is_listening, self.file.exists()
+        return self.settings.by_slug(), dict(self.states), *made, is_listening, self.file.exists()
 
 
 def test_all_states_are_published_at_the_start(tmp_path):
-    """Subscribers receive listening and each threshold before the first command."""
-    assert Node(tmp_path).states == {"listening": "ON", "threshold/siren": "0.5", "threshold/dog_bark": "0.7"}
+    """Subscribers receive listening and each setting of each label before the first command."""
+    assert Node(tmp_path).states == STATES
 
 
 def test_settings_hold_after_a_restart(tmp_path):
@@ -76,13 +93,29 @@ def test_settings_hold_after_a_restart(tmp_path):
     for each in (node, Node(tmp_path)):
         assert not each.remote_control.is_listening()
         assert each.thresholds == {"siren": 0.25, "dog_bark": 0.7}
-        assert each.states == {"listening": "OFF", "threshold/siren": "0.25", "threshold/dog_bark": "0.7"}
+        assert each.states == STATES | {"listening": "OFF", "threshold/siren": "0.25"}
     node.command("listening", b"ON")
     node.command("threshold/siren", b"default")
     for each in (node, Node(tmp_path)):
         assert each.remote_control.is_listening()
         assert each.thresholds == DEFAULTS
         assert each.states["threshold/siren"] == "0.5"
+
+
+@pytest.mark.parametrize(("setting", "payload", "value"), [("cooldown", b"90.5", 90.5), ("enabled", b"OFF", False)])
+def test_a_setting_of_a_label_holds_after_a_restart(tmp_path, setting, payload, value):
+    """A cool-down or switch changes for its label alone, is published, and holds until `default`."""
+    node = Node(tmp_path)
+    node.command("threshold/siren", b"0.25")
+    node.command(f"{setting}/siren", payload)
+    for each in (node, Node(tmp_path)):
+        assert getattr(each.settings.by_slug()["siren"], setting) == value
+        assert each.thresholds["siren"] == 0.25
+        assert each.settings.by_slug()["dog_bark"] == LabelSetting(0.7, COOLDOWN)
+        assert each.states == STATES | {"threshold/siren": "0.25", f"{setting}/siren": payload.decode()}
+    node.command(f"{setting}/siren", b"default")
+    for each in (node, Node(tmp_path)):
+        assert each.settings.by_slug()["siren"] == LabelSetting(0.25, COOLDOWN)
 
 
 def test_the_threshold_of_another_bundle_s_label_is_kept(tmp_path):
@@ -142,7 +175,8 @@ def test_a_refused_command_changes_nothing(tmp_path, caplog, name, payload, mess
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    name=st.sampled_from(["listening", "correct", "threshold/siren", "threshold/"]) | st.text(max_size=20),
+    name=st.sampled_from(["listening", "correct", "threshold/siren", "cooldown/siren", "enabled/siren", "threshold/"])
+    | st.text(max_size=20),
     payload=st.binary(max_size=40) | st.text(string.printable, max_size=40).map(str.encode),
 )
 def test_any_command_is_executed_or_refused(tmp_path, name, payload):

@@ -3,8 +3,8 @@
 import pytest
 from tiny_bundle import write_tiny_bundle
 
+from device.config.day_spans import DaySpans
 from device.config.loader import load_config
-from device.config.quiet_hours import QuietHours
 from device.errors import ConfigError
 from device.model.bundle import load_bundle
 from device.service.runtime import check_labels, load_settings, taught_version
@@ -72,7 +72,7 @@ def test_all_wrong_names_are_reported_at_once(tmp_path):
 def test_a_reload_uses_the_new_time_zone(tmp_path, berlin_time, monkeypatch):
     """Quiet hours go by the time zone that the machine has at the time of the last reload."""
     config = load_config(overrides=[f"model.bundle={write_tiny_bundle(tmp_path / 'bundle')}"], environment={})
-    noon_in_berlin, hours = berlin_time(2026, 7, 1, 12, 0), QuietHours(["12:00-13:00"])
+    noon_in_berlin, hours = berlin_time(2026, 7, 1, 12, 0), DaySpans(["12:00-13:00"])
     load_settings(config)
     assert hours.hold(noon_in_berlin)
     monkeypatch.setenv("TZ", "Asia/Tokyo")

@@ -120,7 +120,8 @@ def test_the_watchdog_is_not_fed_while_a_thread_is_missing():
 
 def test_all_threads_of_the_daemon_are_supervised():
     """No module of the daemon starts a thread of its own kind. The capture process ends with its thread."""
-    alone = {"device/util/supervised_thread.py", "device/audio/capture_worker.py"}
+    workers = ("capture_worker", "stream_worker", "worker")  # programs of their own, which end with their threads
+    alone = {"device/util/supervised_thread.py", *(f"device/audio/{name}.py" for name in workers)}
     for path in (ROOT / "device").rglob("*.py"):
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
         starts = {node.attr for node in calls} & {"Thread", "Timer", "loop_start", "ThreadPoolExecutor"}

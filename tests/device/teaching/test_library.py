@@ -1,5 +1,6 @@
 """Tests of teaching with the shipped bundle, synthesised sounds, and kept clips."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from tiny_bundle import write_tiny_bundle
 from device.clips.store import ClipFolder
 from device.errors import ConfigError, InputError
 from device.model.bundle import load_bundle
-from device.pipeline import clip_windows
+from device.model.clip_scoring import clip_windows
 from device.teaching.embedder import Embedder
 from device.teaching.library import ClipFile, TaughtLibrary, open_taught
+from device.teaching.taught_file import write_taught
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 FULL, LIGHT = (load_bundle(MODELS / name) for name in ("urbansound8k", "urbansound8k-light"))
@@ -172,3 +174,15 @@ def test_a_damaged_file_is_a_fault_and_detection_continues(tmp_path):
 @pytest.fixture
 def bundle_v1_or_inception(tmp_path):
     return load_bundle(write_tiny_bundle(tmp_path / "inception", networks=("inception",)))
+
+
+def test_an_alarm_pattern_is_not_taught(taught, tmp_path):
+    """It is detected by rule: no label has its name, no sound is excluded from it, and one of an export is a fault."""
+    library = TaughtLibrary(tmp_path, LIGHT)
+    for is_exclusion in (False, True):
+        with pytest.raises(InputError, match=r"smoke_alarm_t3: .*by rule"):
+            library.teach("smoke_alarm_t3", files([tmp_path / "beep.wav"]), is_exclusion=is_exclusion)
+    write_taught(library.path, [replace(taught[2], name="smoke_alarm_t3")])
+    opened = open_taught(tmp_path, LIGHT)
+    assert opened.labels == {}
+    assert "also an alarm pattern, which is used" in opened.faults[0]

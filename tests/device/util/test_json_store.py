@@ -1,4 +1,5 @@
 import logging
+import shutil
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,10 +60,18 @@ def test_a_damaged_file_is_renamed(tmp_path, caplog, content):
 
 
 def test_a_file_that_cannot_be_written_is_reported(tmp_path, caplog):
-    """The value applies to this run, and a warning reports that it is lost at the next start."""
-    (tmp_path / "file").touch()
-    lamp = JsonStore(tmp_path / "file" / "lamp.json", Lamp)
+    """The value applies to this run; one warning, until the file is written, reports that it will be lost."""
+    folder = tmp_path / "folder"
+    lamp = JsonStore(folder / "lamp.json", Lamp)
     with caplog.at_level(logging.WARNING):
-        lamp.update(is_on=True)
-    assert lamp.content.is_on
-    assert "lost at the next start" in caplog.text
+        for expected in (1, 2):
+            folder.touch()  # a file in place of the folder
+            lamp.update(is_on=True, colours={"red": expected})
+            lamp.update(is_on=False, colours={"red": 10 * expected})
+            assert lamp.content.colours == {"red": 10 * expected}
+            assert len(caplog.messages) == expected
+            folder.unlink()
+            lamp.update(colours={"red": 100 * expected})
+            assert JsonStore(folder / "lamp.json", Lamp).content == lamp.content
+            shutil.rmtree(folder)
+    assert "lost at the next start" in caplog.messages[0]

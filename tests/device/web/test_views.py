@@ -10,12 +10,16 @@ import pytest
 from history_events import end_message, write_history
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from device.history.reader import HistoryReader
+from device.model.bundle import load_bundle
+from device.mqtt import home_assistant_names
 from device.mqtt.subscriber import parse_message
+from device.notify.texts import ALL_TEXTS
+from device.util.catalogue import LANGUAGES, catalogue, translator
 from device.web import health_view, rendering
 from device.web.health_view import view_health
-from device.web.languages import LANGUAGES, catalogue, translator
 from device.web.live import MOST_VIEWERS, LiveStream, live_values
 from device.web.metrics import metrics
 from device.web.threshold_view import view_thresholds
@@ -140,31 +144,38 @@ def test_live_values_come_when_they_change(feed, monkeypatch):
     assert not stream.is_full
 
 
-def test_metrics_follow_the_text_format(feed):
-    """Each line is a comment or a value; events are counted by label, with quotes escaped."""
+def test_prometheus_reads_the_metrics(feed):
+    """Prometheus' own parser reads names, types, values and labels, with quotes and line breaks escaped."""
     feed.values["health"] = {"lost_audio_ms": 2500, "outbox": {"depth": 4}, "microphone": {"state": "ok"}}
-    feed.counted = {"siren": 3, 'a "b"\\': 1}
-    lines = metrics(feed).splitlines()
-    assert {"earshot_lost_audio_seconds_total 2.5", "earshot_outbox_depth 4", "earshot_microphone_ok 1"} <= set(lines)
-    assert 'earshot_events_total{label="siren"} 3' in lines
-    assert r'earshot_events_total{label="a \"b\"\\"} 1' in lines
+    labels = {"siren": 3, 'a "b"\\\n': 1}
+    feed.counted = labels
+    families = {family.name: family for family in text_string_to_metric_families(metrics(feed))}
+    samples = {sample.name: sample.value for family in families.values() for sample in family.samples}
+    assert samples["earshot_lost_audio_seconds_total"] == 2.5
+    assert (samples["earshot_outbox_depth"], samples["earshot_microphone_ok"], samples["earshot_online"]) == (4, 1, 1)
+    assert (families["earshot_outbox_depth"].type, families["earshot_lost_audio_seconds"].type) == ("gauge", "counter")
+    assert all(family.documentation for family in families.values())
+    assert {each.labels["label"]: each.value for each in families["earshot_events"].samples} == labels
     form = re.compile(r'# (HELP|TYPE) earshot_\w+ .+|earshot_\w+(\{label="([^"\\]|\\.)*"\})? [0-9.e+-]+')
-    assert all(form.fullmatch(line) for line in lines)
+    assert all(form.fullmatch(line) for line in metrics(feed).splitlines())
 
 
 def texts():
     """Return the texts of pages and code that are translated."""
     sources = [path.read_text() for path in (*WEB.glob("*.py"), *WEB.glob("templates/*.html"))]
     found = {text for source in sources for text in re.findall(r'\b_\(\s*"([^"]*)"', source)}
-    by_variable = {*rendering.ALL_TEXTS, *health_view.MICROPHONE.values(), *health_view.STRETCH.values()}
+    lists = (ALL_TEXTS, home_assistant_names.ALL_TEXTS, rendering.ALL_TEXTS)
+    tables = (health_view.MICROPHONE, health_view.STRETCH)
+    by_variable = {text for each in (*lists, *(table.values() for table in tables)) for text in each}
     return found | by_variable
 
 
 @pytest.mark.parametrize("language", [code for code in LANGUAGES if code != "en"])
-def test_a_catalogue_is_complete(language):
-    """Each text has a translation with the same fields, and each translation of a sentence has a text."""
+def test_a_catalogue_is_complete(language, bundle_path):
+    """Each text has a translation with the same fields; each translation has a text, a label or an AudioSet class."""
     translations = catalogue(language)
+    classes = set(load_bundle(bundle_path).audioset_classes)
     assert sorted(texts() - set(translations)) == []
-    assert [text for text in translations if text not in texts() and text[0].isupper()] == []
+    assert [text for text in translations if text not in texts() | classes and text[0].isupper()] == []
     for text, translation in translations.items():
         assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", translation))

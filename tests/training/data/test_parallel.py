@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from training.data.parallel import parallel_map
+from training.data.parallel import JOBS_PER_THREAD, THREADS, keep_latest, parallel_map
 
 
 def test_each_thread_has_its_own_tool_and_results_are_in_order(monkeypatch):
@@ -36,3 +36,30 @@ def test_an_exception_of_a_worker_is_raised():
 
     with pytest.raises(ZeroDivisionError):
         list(parallel_map(object, work, [1, 0, 2]))
+
+
+def test_items_are_read_as_they_are_needed(monkeypatch):
+    """Only a few items are in memory before their results are read: a dataset may be larger than the memory."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    read = []
+    items = (read.append(number) or number for number in range(1000))
+    results = THREADS.map(lambda: abs, items)
+    assert next(results) == 0
+    assert len(read) <= 2 * JOBS_PER_THREAD + 1
+    results.close()
+    assert len(read) < 1000
+
+
+def test_the_latest_result_is_kept_for_all_threads():
+    """A network is loaded once for all threads, and again for other weights."""
+    loaded = []
+
+    @keep_latest
+    def load(name: str) -> str:
+        loaded.append(name)
+        return name.upper()
+
+    assert list(parallel_map(lambda: None, lambda _, name: load(name), ["a"] * 10)) == ["A"] * 10
+    assert loaded == ["a"]
+    assert (load("b"), load("b"), load("a")) == ("B", "B", "A")
+    assert loaded == ["a", "b", "a"]

@@ -11,7 +11,7 @@ from fake_bundle import score_log_mel
 from support import make_bundle
 
 from device.model.features import FeatureConfig
-from device.types import level_dbfs
+from device.util.samples import level_dbfs
 from training.data.ambience import run_pipeline
 from training.data.dataset import Clip, Dataset
 from training.evaluation.pipeline_evaluation import PipelineResult, pipeline_figures, play_scenes
@@ -77,7 +77,7 @@ def test_a_short_recording_is_repeated():
 
 def use_network(monkeypatch, network):
     """Replace the networks of every bundle by a plain function: log-mel -> scores."""
-    ensemble = SimpleNamespace(classify_live=score_log_mel(FEATURES, network))
+    ensemble = SimpleNamespace(**dict.fromkeys(("classify_live", "classify_look"), score_log_mel(FEATURES, network)))
     monkeypatch.setattr("training.evaluation.pipeline_evaluation.Ensemble", lambda _: ensemble)
 
 

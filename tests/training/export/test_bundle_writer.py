@@ -12,6 +12,7 @@ from device.model.ensemble import Ensemble
 from device.model.scoring import Scorer, decide
 from device.model.self_test import self_test
 from training.export.bundle_writer import BundleInfo, export_bundle, golden_waveforms
+from training.models.backbone import build_backbone
 from training.models.head import LOGITS, attach_head, predict_logits
 from training.quantization import tflite
 from training.workflow import inception_kind
@@ -42,7 +43,10 @@ def test_a_bundle_that_disagrees_is_refused(trained, load_inception, tmp_path):
     network, fold, keras = load_inception(trained, "all")
     part = trained.data.inception.part(network, fold, [1, 3, 10])
     head = network.heads["clip"].head
-    scrambled = attach_head(trained_backbone(keras), type(head)(**{**vars(head), "weights": -head.weights}))
+    scrambled = attach_head(
+        build_backbone(trained.config.backbone, keras.input_shape[1:3]),
+        type(head)(**{**vars(head), "weights": -head.weights}),
+    )
     wrong = replace(
         part,
         content=tflite.convert(scrambled, part.log_mels[:20]),
@@ -58,13 +62,6 @@ def test_a_bundle_that_disagrees_is_refused(trained, load_inception, tmp_path):
         export_bundle({"inception": wrong}, info, folder)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["model.tflite"]
     assert (folder / "model.tflite").read_bytes() == b"old"
-
-
-def trained_backbone(keras):
-    """Return a new backbone with the random weights of the trained network."""
-    from training.models.backbone import BackboneConfig, build_backbone
-
-    return build_backbone(BackboneConfig("random", ("mixed0",)), keras.input_shape[1:3])
 
 
 def test_decide_is_the_devices_rule(trained):

@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from training.models.backbone import BackboneConfig, build_backbone
+from training.models.backbone import build_backbone
 from training.quantization.feature_noise import quantization_errors
 
 SHAPE = (75, 79)
 
 
-def test_quantization_errors_are_small_and_centred():
+def test_quantization_errors_are_small_and_centred(small_backbone):
     """Quantization errors have a mean of 0 and are small beside the variation of the features."""
-    backbone = build_backbone(BackboneConfig("random", ("mixed0", "mixed1")), SHAPE)
+    backbone = build_backbone(small_backbone("mixed0", "mixed1"), SHAPE)
     log_mels = np.random.default_rng(0).uniform(-1, 1, (40, *SHAPE)).astype(np.float32)
     log_mels *= np.linspace(0.1, 1.0, 40, dtype=np.float32)[:, np.newaxis, np.newaxis]
     features = np.concatenate([np.reshape(part, (40, -1)) for part in backbone(log_mels[..., None])], axis=1)

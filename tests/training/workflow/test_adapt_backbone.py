@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from device.errors import ConfigError, InputError
 from device.model.features import FeatureConfig
 from training.distillation.targets import MixtureWindowsConfig
 from training.distillation.train_backbone import DistillationConfig, stem_features
-from training.models.backbone import BackboneConfig, build_backbone, load_rgb_backbone, save_weights
+from training.models.backbone import build_backbone, load_rgb_backbone, save_weights
 from training.models.head import attach_head, predict_logits
+from training.models.tf import import_tensorflow
 from training.workflow import adapt_backbone as adapt
 from training.workflow.inception_kind import InceptionKind
 from training.workflow.run import Run
@@ -46,9 +46,11 @@ def test_weights_for_a_fold_are_trained_without_it(adaptation_run, sounds, teach
 @pytest.mark.parametrize(
     ("weights", "error", "message"), [("none.npz", InputError, r"none\.npz"), (".", ConfigError, "from one file")]
 )
-def test_unusable_weights_are_refused_before_the_embeddings(adaptation_run, tmp_path, weights, error, message):
+def test_unusable_weights_are_refused_before_the_embeddings(
+    adaptation_run, small_backbone, tmp_path, weights, error, message
+):
     """Missing weights, or a folder of weights, are refused before the embeddings, which take a quarter of an hour."""
-    config = replace(adaptation_run.config, backbone=BackboneConfig(str(tmp_path / weights), ("mixed0",)))
+    config = replace(adaptation_run.config, backbone=small_backbone("mixed0", weights=str(tmp_path / weights)))
     run = Run(adaptation_run.dataset, config, adaptation_run.output, "")
     with pytest.raises(error, match=message):
         run.adapt(tmp_path / "none.tflite", [tmp_path / "no sounds"], MIXTURES, DISTILLATION)
@@ -61,20 +63,18 @@ def test_wrong_sounds_are_refused_before_the_features(adaptation_run, teacher, t
         adaptation_run.adapt(teacher, [tmp_path], MIXTURES, DISTILLATION)
 
 
-def test_each_network_gets_the_weights_without_its_fold(adaptation_run, load_inception, tmp_path):
+def test_each_network_gets_the_weights_without_its_fold(adaptation_run, load_inception, small_backbone, tmp_path):
     """Each fold's network loads its own weights of a folder; a missing file is an error."""
     for number, name in enumerate(("fold-1", "fold-3", "fold-10", "backbone")):
-        tf.keras.utils.set_random_seed(number)
-        save_weights(
-            load_rgb_backbone(BackboneConfig("random", ("mixed0",)), SHAPE), "mixed0", tmp_path / f"{name}.npz"
-        )
-    config = replace(adaptation_run.config, backbone=BackboneConfig(str(tmp_path), ("mixed0",)))
+        import_tensorflow().keras.utils.set_random_seed(number)
+        save_weights(load_rgb_backbone(small_backbone("mixed0"), SHAPE), "mixed0", tmp_path / f"{name}.npz")
+    config = replace(adaptation_run.config, backbone=small_backbone("mixed0", weights=str(tmp_path)))
     run = Run(adaptation_run.dataset, config, adaptation_run.output, "")
     run.prepare()
     run.train()
     for fold, name in ((1, "fold-1"), (3, "fold-3"), (10, "fold-10"), (None, "backbone")):
         network, test_fold, keras = load_inception(run, f"fold-{fold}" if fold else "all")
-        expected = BackboneConfig(str(tmp_path / f"{name}.npz"), ("mixed0",))
+        expected = small_backbone("mixed0", weights=str(tmp_path / f"{name}.npz"))
         assert network.settings["backbone"] == expected.key()
         inception = run.data.inception
         drawn = inception.fold_windows(fold or 1)

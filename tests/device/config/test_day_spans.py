@@ -1,8 +1,8 @@
-"""Tests of quiet hours."""
+"""Tests of spans of the day."""
 
 import pytest
 
-from device.config.quiet_hours import QuietHours
+from device.config.day_spans import DaySpans
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ from device.config.quiet_hours import QuietHours
 )
 def test_quiet_hours_go_by_the_local_clock(berlin_time, spans, clock, quiet):
     """A span is quiet from its first minute to before its last, also over midnight, in summer and in winter."""
-    assert QuietHours(spans).hold(berlin_time(2026, 7, 1, *clock)) == quiet
-    assert QuietHours(spans).hold(berlin_time(2026, 12, 31, *clock)) == quiet
+    assert DaySpans(spans).hold(berlin_time(2026, 7, 1, *clock)) == quiet
+    assert DaySpans(spans).hold(berlin_time(2026, 12, 31, *clock)) == quiet
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_quiet_hours_go_by_the_local_clock(berlin_time, spans, clock, quiet):
 def test_an_invalid_span_is_refused(span):
     """A span that is not two different times of day is an error."""
     with pytest.raises(ValueError, match=r"must be like|is empty"):
-        QuietHours([span])
+        DaySpans([span])

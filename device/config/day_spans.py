@@ -1,4 +1,4 @@
-"""Quiet hours: spans of the day, by the local clock, in which no event starts."""
+"""Spans of the day, by the local clock: quiet hours, and the hours of a notification's rule."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from datetime import datetime
 _SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
-class QuietHours:
+class DaySpans:
     """Spans of every day, from the first minute to before the last one.
 
     A span continues over midnight if its last minute is earlier than its first.
@@ -38,5 +38,5 @@ def _minutes(span: str) -> tuple[int, int]:
     first_hour, first_minute, last_hour, last_minute = map(int, match.groups())
     start, end = 60 * first_hour + first_minute, 60 * last_hour + last_minute
     if start == end:
-        raise ValueError("is empty. To detect nothing at all, stop the daemon; to have no quiet hours, write []")
+        raise ValueError('is empty. For the whole day, write ["00:00-12:00", "12:00-00:00"]')
     return start, end

@@ -1,0 +1,194 @@
+"""Sources benchmark: memory, CPU time and lost sound of several instances on one machine, each with its own source.
+
+    python benchmarks/sources.py [--bundle DIR]... [--instances 1 4 16] [--seconds 90] [--cores 0,1]
+
+Each instance is `earshot run --input -` with a config file, a node id and a state directory of its own, as the template
+unit earshot@.service starts it. A player writes a WAV to all of them in real time, each from another place on. Live
+standard input never waits, so sound that an instance is too slow for is lost and counted, as with a microphone. Memory
+is the proportional set size (PSS): memory that several processes share is divided among them. "Own"
+is what an instance shares with no other process, and what its end would free.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import soundfile
+import soxr
+from paho.mqtt.enums import CallbackAPIVersion
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from support import Mosquitto, wait_until  # noqa: E402 - the tests' broker
+
+RATE = 16000
+SETTLING_SECONDS = 20.0
+"""Time that is not measured, s: start, self-test, discovery, the first windows."""
+STEP_SECONDS = 0.1
+"""Sound that the player writes at once, s."""
+
+
+@dataclass
+class Subscriber:
+    """Subscriber to all nodes: the latest health message and the number of event messages of each.
+
+    Attributes:
+        online: node ids that are online.
+        health: latest health message by node id.
+        events: number of event messages by node id.
+    """
+
+    port: int
+    health: dict[str, dict[str, object]] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    online: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.client = paho.Client(CallbackAPIVersion.VERSION2)
+        self.client.on_message = self._on_message
+        self.client.connect("127.0.0.1", self.port)
+        self.client.subscribe([(f"earshot/+/{kind}", 1) for kind in ("status", "health", "event")])
+        self.client.loop_start()
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        _, node, kind = message.topic.split("/")
+        if kind == "status":
+            self.online.add(node)
+        elif kind == "event":
+            self.events[node] = self.events.get(node, 0) + 1
+        else:
+            self.health[node] = json.loads(message.payload)
+
+
+@contextmanager
+def instance(number: int, folder: Path, options: argparse.Namespace, bundle: Path, port: int) -> Iterator[object]:
+    """Run one instance, with the settings of the template unit; yield its process."""
+    name = f"source-{number:02}"
+    config = folder / f"{name}.yaml"
+    config.write_text(f"model:\n  bundle: {bundle}\nmqtt:\n  port: {port}\n")
+    environment = {**os.environ, "STATE_DIRECTORY": str(folder / name), "EARSHOT_NODE_ID": name}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [
+        "taskset",
+        "-c",
+        options.cores,
+        sys.executable,
+        "-m",
+        "device",
+        "run",
+        "--quiet",
+        "--config",
+        str(config),
+    ]
+    command += ["--input", "-", "--input-rate", str(RATE)]
+    with (folder / f"{name}.log").open("w") as log:
+        daemon = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, stdout=log, env=environment, cwd=folder)
+    try:
+        yield daemon
+    finally:
+        assert daemon.stdin is not None
+        daemon.terminate()
+        daemon.stdin.close()
+        daemon.wait(timeout=60)
+
+
+def memory_mb(process: int) -> tuple[float, float]:
+    """Return PSS and own memory of a process, MB of 2**20 bytes."""
+    lines = [line.split() for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]]
+    kilobytes = {line[0]: int(line[1]) for line in lines}
+    return kilobytes["Pss:"] / 1024, (kilobytes["Private_Clean:"] + kilobytes["Private_Dirty:"]) / 1024
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time of all threads of a process, s."""
+    return sum(
+        int((thread / "schedstat").read_text().split()[0]) / 1e9 for thread in Path(f"/proc/{process}/task").iterdir()
+    )
+
+
+def play(recording: bytes, pipes: list[int], seconds: float) -> Iterator[float]:
+    """Write the recording to all pipes in real time, each from another place on; yield the seconds played."""
+    step = round(STEP_SECONDS * RATE) * 2
+    starts = [len(recording) // 2 * number // len(pipes) * 2 for number in range(len(pipes))]
+    twice = recording * 2
+    begun = time.monotonic()
+    for count in itertools.count(1):
+        for pipe, start in zip(pipes, starts, strict=True):
+            place = (start + count * step) % len(recording)
+            os.write(pipe, twice[place : place + step])
+        played = count * STEP_SECONDS
+        yield played
+        if played >= seconds:
+            return
+        time.sleep(max(0.0, begun + played - time.monotonic()))
+
+
+def measure(bundle: Path, count: int, recording: bytes, options: argparse.Namespace) -> dict[str, object]:
+    """Run instances, and return what they cost and lost."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        broker = Mosquitto(folder)
+        broker.start()
+        stack.callback(broker.close)
+        subscriber = Subscriber(broker.port)
+        stack.callback(subscriber.client.loop_stop)
+        daemons = [
+            stack.enter_context(instance(number, folder, options, bundle, broker.port)) for number in range(count)
+        ]
+        processes = [daemon.pid for daemon in daemons]
+        wait_until(lambda: len(subscriber.online) == count, 300, "the start of all instances")
+        total = SETTLING_SECONDS + options.seconds
+        before: list[float] = []
+        for played in play(recording, [daemon.stdin.fileno() for daemon in daemons], total):
+            if not before and played >= SETTLING_SECONDS:
+                before, begun = [cpu_seconds(process) for process in processes], time.monotonic()
+        elapsed = time.monotonic() - begun
+        used = [cpu_seconds(process) - earlier for process, earlier in zip(processes, before, strict=True)]
+        memory = [memory_mb(process) for process in processes]
+    health = subscriber.health.values()
+    return {
+        "bundle": bundle.name,
+        "instances": count,
+        "load_average": os.getloadavg()[0],
+        "pss_mb_each": round(sum(pss for pss, _ in memory) / count, 1),
+        "own_mb_each": round(sum(own for _, own in memory) / count, 1),
+        "pss_mb_together": round(sum(pss for pss, _ in memory)),
+        "cpu_ms_per_second_each": round(sum(used) / elapsed / count * 1e3, 1),
+        "cores_together": round(sum(used) / elapsed, 2),
+        "health_messages_of": len(subscriber.health),
+        "sound_seconds_reported": min((each["gate"]["listened_seconds"] for each in health), default=None),
+        "lost_audio_ms": sorted(each["lost_audio_ms"] for each in health),
+        "largest_stretch": max((each["stretch"]["factor"] for each in health), default=None),
+        "event_messages": sum(subscriber.events.values()),
+    }
+
+
+def main() -> None:
+    """Measure, and print one line of JSON for each bundle and number of instances."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, action="append", default=[], help="default: the light and the full one")
+    parser.add_argument("--instances", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--seconds", type=float, default=90, help="measured time, s; health is published each minute")
+    parser.add_argument("--cores", default="0,1", help="cores for all instances (default: 0,1)")
+    parser.add_argument("--recording", type=Path, default=ROOT / "deploy" / "demo" / "street.flac")
+    options = parser.parse_args()
+    samples, rate = soundfile.read(options.recording, dtype="int16")
+    recording = soxr.resample(samples, rate, RATE).tobytes()
+    for bundle in options.bundle or [ROOT / "models" / "urbansound8k-light", ROOT / "models" / "urbansound8k"]:
+        for count in options.instances:
+            print(json.dumps(measure(bundle.resolve(), count, recording, options)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Notifications to phones and other services, `earshot notify`: a process of its own, which subscribes."""
