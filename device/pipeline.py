@@ -12,14 +12,16 @@ import numpy as np
 from device.audio.ring_buffer import RingBuffer
 from device.config.models import Config
 from device.detection.alarm_events import AlarmEvents, Moment
+from device.detection.configured_names import make_vocabularies
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
 from device.detection.label_settings import LabelSettings
-from device.detection.vocabulary import ScoredWindow, make_vocabularies
+from device.detection.vocabulary import ScoredWindow
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
 from device.model.clip_scoring import Classify
 from device.model.scoring import likeliest_classes
+from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import (
     BLOCK_SECONDS,
     Block,
@@ -55,6 +57,7 @@ class Pipeline:
         observer: called for each block, classified window, refusal and event.
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
         classify_look: scores an early look, from its repeated samples; None for `classify`.
+        taught: detectors of taught sounds.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Pipeline:
         observer: Observer | None = None,
         stretch: Callable[[], float] = lambda: 1.0,
         classify_look: Classify | None = None,
+        taught: TaughtSounds = NOTHING_TAUGHT,
     ) -> None:
         self._window_length, self._classes = bundle.window_length, bundle.audioset_classes
         self._classify, self._classify_look = classify, classify_look or classify
@@ -84,9 +88,10 @@ class Pipeline:
         self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch, looks)
         self._tracker = EventTracker(
             config.events,
-            vocabularies=make_vocabularies(config.events, bundle),
+            vocabularies=make_vocabularies(config.events, bundle, taught),
             sample_rate=rate,
             on_refusal=self._report_refusal,
+            taught=taught,
         )
         self._alarms = AlarmEvents(rate, self._tracker.settings)
 
@@ -190,7 +195,7 @@ class Pipeline:
     def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
         """Classify a window or an early look, and update the event tracker with it."""
         window = self._classify_window(item, time_of(item.start))
-        scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset)
+        scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset, window.embedding)
         level = loudest_dbfs(window.samples, self._sample_rate)
         if item.is_early:
             self._observer.on_look(window)
@@ -205,7 +210,8 @@ class Pipeline:
         result = (self._classify_look if window.is_early else self._classify)(samples)
         rise_db = max((rise for at, rise in self._rises if window.start <= at < window.end), default=0.0)
         extent, onset = (window.start, start_time, samples), window.span.start
-        return ClassifiedWindow(*extent, result.log_mel, result.scores, onset, rise_db, result.audioset)
+        parts = result.audioset, result.embedding
+        return ClassifiedWindow(*extent, result.log_mel, result.scores, onset, rise_db, *parts)
 
     def _report_refusal(self, refusal: Refusal) -> None:
         """Report a refusal. For an unknown sound, add the AudioSet classes that its window resembles most."""

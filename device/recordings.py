@@ -14,7 +14,7 @@ from device.detection.windowing import Windower
 from device.model.bundle import Bundle
 from device.model.clip_scoring import Classify
 from device.model.scoring import Scorer
-from device.types import UNKNOWN, Block, GateReason, Probabilities, Samples, Span, Window
+from device.types import UNKNOWN, Block, GateReason, Probabilities, Samples, Span, Window, WindowScores
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Segment:
         scores: shape (labels,), float32, 0 to 1.
         audioset: probabilities of AudioSet's classes, shape (527,), float32; None without the AudioSet network.
         gate: what opened the gate; None for a window, which does not depend on the gate.
+        embeddings: embedding of each window, shape (length,), float32; None without the AudioSet network.
+        weights: weight of each window in the means.
     """
 
     start: int
@@ -34,6 +36,8 @@ class Segment:
     scores: Probabilities
     audioset: NDArray[np.float32] | None
     gate: GateReason | None = None
+    embeddings: tuple[NDArray[np.float32] | None, ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 def classify_windows(samples: Iterable[Samples], window_length: int, classify: Classify) -> Iterator[Segment]:
@@ -47,7 +51,7 @@ def classify_windows(samples: Iterable[Samples], window_length: int, classify: C
 
     def segment(window: Samples, start: int, end: int) -> Segment:
         result = classify(window)
-        return Segment(start, end, result.scores, result.audioset)
+        return Segment(start, end, result.scores, result.audioset, None, (result.embedding,), (1.0,))
 
     start, kept = 0, np.empty(0, np.int16)
     for part in samples:
@@ -83,7 +87,7 @@ class SoundClassifier:
         self._splitter, self._gate = BlockSplitter(rate), SoundGate(config.gate, rate)
         self._windower = Windower(length, length, pre_roll)
         self._ring = RingBuffer(2 * length + pre_roll + self._gate.lookback + self._splitter.block_length)
-        self._windows: list[tuple[Window, Probabilities, NDArray[np.float32] | None]] = []
+        self._windows: list[tuple[Window, WindowScores]] = []
         self._divided_at = 0
 
     def sounds(self, samples: Iterable[Samples]) -> Iterator[Segment]:
@@ -110,7 +114,7 @@ class SoundClassifier:
         for item in due:
             if isinstance(item, Window):
                 result = self._classify(self._ring.read(item.start, item.end))
-                self._windows.append((item, result.scores, result.audioset))
+                self._windows.append((item, result))
                 sound = self._sound(item.span, item.end)
                 if item.end - sound.start >= self._maximum:
                     yield from self._end(sound)
@@ -120,11 +124,13 @@ class SoundClassifier:
     def _sound(self, span: Span, end: int) -> Segment:
         """Return the sound so far. A window counts by the time for which it contains the sound."""
         start = max(span.start, self._divided_at)
-        weights = [max(min(each.end, end) - max(each.start, start), 1) for each, _, _ in self._windows]
-        scores = np.average([scores for _, scores, _ in self._windows], axis=0, weights=weights)
-        classes = [audioset for _, _, audioset in self._windows if audioset is not None]
+        weights = tuple(float(max(min(each.end, end) - max(each.start, start), 1)) for each, _ in self._windows)
+        results = [result for _, result in self._windows]
+        scores = np.average([result.scores for result in results], axis=0, weights=weights)
+        classes = [result.audioset for result in results if result.audioset is not None]
         audioset = np.average(classes, axis=0, weights=weights).astype(np.float32) if classes else None
-        return Segment(start, end, scores.astype(np.float32), audioset, span.reason)
+        embeddings = tuple(result.embedding for result in results)
+        return Segment(start, end, scores.astype(np.float32), audioset, span.reason, embeddings, weights)
 
     def _end(self, sound: Segment) -> Iterator[Segment]:
         self._windows.clear()

@@ -13,11 +13,19 @@ LogMel = NDArray[np.float32]
 Probabilities = NDArray[np.float32]
 """Shape (labels,), float32, in the order of the bundle's labels; sums to at most 1."""
 GateReason = Literal["vad", "level", "probe"]
-VocabularyName = Literal["bundle", "audioset", "pattern"]
-"""Origin of an event's name: a label of the bundle, a class of AudioSet, or an alarm pattern."""
+VocabularyName = Literal["bundle", "taught", "audioset", "pattern"]
+"""Origin of an event's name: a label of the bundle, a taught label, a class of AudioSet, or an alarm pattern."""
 AlarmPattern = Literal["smoke_alarm_t3", "carbon_monoxide_alarm_t4"]
 """Name of an alarm pattern, see `device.detection.alarm_pattern`."""
-RefusalReason = Literal["unknown", "below_threshold", "cooling_down", "maximum_duration", "quiet_hours", "switched_off"]
+RefusalReason = Literal[
+    "unknown",
+    "below_threshold",
+    "cooling_down",
+    "maximum_duration",
+    "quiet_hours",
+    "switched_off",
+    "taught_not",
+]
 
 FULL_SCALE = 32768.0
 BLOCK_SECONDS = 0.030
@@ -105,11 +113,13 @@ class WindowScores:
         scores: shape (labels,), float32, 0 to 1. What is missing to 1 is the probability of `unknown`.
         log_mel: log-mel of the first network, as a picture in [-1, 1].
         audioset: probabilities of AudioSet's classes, shape (527,), float32; None without the AudioSet network.
+        embedding: the AudioSet network's last layer before the heads, float32; None without that network.
     """
 
     scores: Probabilities
     log_mel: LogMel
     audioset: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +134,7 @@ class ClassifiedWindow:
         scores: shape (labels,), float32, 0 to 1, of this window alone, without the prior odds of live sound.
         span_start: position at which the gate opened.
         rise_db: highest rise above the noise floor within the window, dB.
-        audioset: see `WindowScores`.
+        audioset, embedding: see `WindowScores`.
     """
 
     start: int
@@ -135,6 +145,7 @@ class ClassifiedWindow:
     span_start: int = 0
     rise_db: float = 0.0
     audioset: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +153,7 @@ class SoundName:
     """Name of a sound that can become an event.
 
     Attributes:
-        label: label of the bundle, display name of an AudioSet class, or name of an alarm pattern.
+        label: label of the bundle, taught label, display name of an AudioSet class, or name of an alarm pattern.
         slug: form of `label` for topics and folders. For a label, the label itself.
         vocabulary: see `VocabularyName`.
     """
@@ -159,10 +170,10 @@ class Event:
     Attributes:
         type: "start" or "end".
         event_id: UUIDv7 shared by the start and the end.
-        label: one of the bundle's labels, the display name of an AudioSet class, or the name of an alarm pattern.
+        label: a label of the bundle, a taught label, the display name of an AudioSet class, or an alarm pattern.
         confidence: probability of `label`, 0 to 1; calibrated for a label of the bundle. For an alarm pattern, the
             share of the sound that the pattern explains.
-        scores: the same for each label of the bundle, for each configured AudioSet class, or for the alarm pattern.
+        scores: the same for each label of the vocabulary, each configured AudioSet class, or the alarm pattern.
         start_time: Unix seconds.
         end_time: Unix seconds; None in a start.
         level_dbfs: RMS level of the loudest 30 ms so far, dB relative to full scale, at most 0.

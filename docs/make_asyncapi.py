@@ -137,10 +137,12 @@ CHANNELS = (
         "correct",
         obeyed=True,
     ),
+    Channel("teach", _OWN + "command/teach", "Teach a label from the clips of events.", "teach", obeyed=True),
+    Channel("untaught", _OWN + "command/untaught", "Remove a taught label.", _CLASS, obeyed=True),
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",
-    "label": "one of the bundle's labels, or the slug of an AudioSet class of events.audioset, as in doorbell",
+    "label": "label of the bundle, taught label, or slug of an AudioSet class of events.audioset, as in doorbell",
 }
 
 

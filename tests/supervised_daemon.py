@@ -14,6 +14,7 @@ class SupervisedDaemon:
     Args:
         load: returns the settings of the next run.
         watchdog: time of systemd's watchdog, s; None without one.
+        version: returns the version of what is reloaded by itself; None for nothing.
 
     Attributes:
         messages: messages to systemd, in their order.
@@ -21,10 +22,10 @@ class SupervisedDaemon:
         silent_seconds: time without progress of each part, s; the test sets it.
     """
 
-    def __init__(self, load, watchdog=None):
+    def __init__(self, load, watchdog=None, version=None):
         self.messages, self.ran_with = [], []
         self.silent_seconds = {"listening": 0.0, "outbox": 0.0}
-        self.supervisor = Supervisor(load, self.messages.append, watchdog)
+        self.supervisor = Supervisor(load, self.messages.append, watchdog, version)
         self._thread = threading.Thread(target=self._run)
 
     def _run(self):

@@ -8,10 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 from support import Peer, wait_until
 from tiny_bundle import write_tiny_bundle
+
+from device.model.bundle import load_bundle
+from device.model.taught import Detector
+from device.teaching.taught_file import TAUGHT_FILE, ClipOrigin, Figures, TaughtSound, write_taught
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -53,14 +58,25 @@ def run(broker, state, recording, *arguments):
     subprocess.run(command, env={**os.environ, "STATE_DIRECTORY": str(state)}, check=True, timeout=120)
 
 
+def always_detected(bundle):
+    """Return a taught sound that every window contains."""
+    length = bundle.manifest.first.outputs["embedding"]
+    zeros, rows = np.zeros(length, np.float32), np.zeros((1, length), np.float16)
+    clips = ((ClipOrigin(name="ring.wav", path="/ring.wav", sha256=""), rows),)
+    figures = Figures(recognized=1, clips=1, false_alarms=0, ambience_minutes=0, kept_clips=0, kept_detected=0)
+    detector = Detector(zeros, zeros + 1, zeros, 5.0)
+    return TaughtSound("bell", False, bundle.manifest.first.sha256, rows, clips, detector, figures)
+
+
 def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recording, bundle_path, tmp_path):
-    """Each message of a run, a late one and two with AudioSet is valid; each channel is used; retained are kept."""
+    """Each message of four runs, late, taught and AudioSet ones among them, is valid; each channel is used."""
     (tmp_path / "home_assistant.json").write_text('{"components": {"sound_owl": "binary_sensor"}}')
     run(mosquitto, tmp_path, demo_recording)
     run(mosquitto, tmp_path, demo_recording, "--set", "mqtt.live_seconds=0.000001", "--set", "history.enabled=false")
     tiny = write_tiny_bundle(tmp_path / "tiny")
     run(mosquitto, tmp_path / "tiny_state", demo_recording, "--set", f"model.bundle={tiny}")
     settings = ("--set", f"model.bundle={tiny}", "--set", "events.audioset={Class 4: 0}", "--set", "clips.enabled=true")
+    write_taught(tmp_path / "tiny_state" / TAUGHT_FILE, [always_detected(load_bundle(tiny))])
     run(mosquitto, tmp_path / "tiny_state", demo_recording, *settings)
     wait_until(lambda: peer.payloads("earshot/test/status").count(b"offline") == 4, 10, "end")
     used, vocabularies = set(), set()
@@ -73,7 +89,7 @@ def test_all_messages_are_valid_under_the_contract(mosquitto, peer, demo_recordi
             event = json.loads(message.payload)
             assert event["replayed"] == (channel.name == "backlog")
             vocabularies.add(event["vocabulary"])
-    assert vocabularies == {"bundle", "audioset"}
+    assert vocabularies == {"bundle", "taught", "audioset"}
     assert used == {channel.name for channel in MAKE_ASYNCAPI.CHANNELS if not channel.obeyed}
     retained = {message.topic for message in peer.messages if channel_of(message.topic).retained}
     late = Peer(mosquitto)
@@ -86,7 +102,7 @@ def test_the_asyncapi_document_is_up_to_date():
     assert MAKE_ASYNCAPI.FILE.read_text(encoding="utf-8") == MAKE_ASYNCAPI.text()
 
 
-@pytest.mark.parametrize("name", ["event", "health", "level", "today", "clip", "correct", "discovery"])
+@pytest.mark.parametrize("name", ["event", "health", "level", "today", "clip", "correct", "teach", "discovery"])
 def test_the_schemas_are_valid(name):
     """Each is valid JSON Schema, and refuses unknown keys."""
     schema = MAKE_ASYNCAPI.schema(name)

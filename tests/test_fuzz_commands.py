@@ -11,17 +11,22 @@ import pytest
 from fuzz_strategies import ANYTHING, SCALARS, damages
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_bundle import fake_bundle
 
 from device.clips.store import ClipFolder
 from device.detection.label_settings import LabelSettings
+from device.model.taught import NOTHING_TAUGHT
 from device.service.commands import (
     CommandRefusedError,
     CorrectCommand,
     LabelCommand,
     ListeningCommand,
+    TeachCommand,
+    UntaughtCommand,
     parse_command,
 )
 from device.service.remote_control import RemoteControl, Switches
+from device.service.remote_teaching import RemoteTeaching
 from device.types import SoundName
 from device.util.json_store import JsonStore
 from device.util.token_bucket import TokenBucket
@@ -40,10 +45,29 @@ CORRECTIONS = st.dictionaries(
     st.sampled_from(["event_id", "label"]) | st.text(max_size=4), st.just(EVENT_ID) | LABELS | SCALARS, max_size=4
 )
 TOPICS = st.sampled_from(
-    ["listening", "threshold/siren", "cooldown/siren", "enabled/siren", "threshold/", "threshold", "correct", ""]
+    [
+        "listening",
+        "threshold/siren",
+        "cooldown/siren",
+        "enabled/siren",
+        "threshold/",
+        "threshold",
+        "correct",
+        "teach",
+        "untaught",
+        "",
+    ]
 )
 NAMES = TOPICS | st.tuples(TOPICS, st.text(max_size=10)).map("".join) | st.text(max_size=200)
-VALID = st.sampled_from([b"ON", b"OFF", b"0.25", json.dumps({"event_id": EVENT_ID, "label": "siren"}).encode()])
+VALID = st.sampled_from(
+    [
+        b"ON",
+        b"OFF",
+        b"0.25",
+        json.dumps({"event_id": EVENT_ID, "label": "siren"}).encode(),
+        json.dumps({"event_ids": [EVENT_ID], "label": "siren", "exclude": True}).encode(),
+    ]
+)
 PAYLOADS = (
     VALID
     | VALID.flatmap(damages)
@@ -71,8 +95,10 @@ def test_any_command_is_parsed_or_refused_in_one_line(name, payload):
     elif isinstance(command, CorrectCommand):
         assert "/" not in command.label
         assert command.label not in ("", ".", "..", "unknown")
+    elif isinstance(command, TeachCommand):
+        assert 1 <= len(command.event_ids) <= 20
     else:
-        assert isinstance(command, ListeningCommand)
+        assert isinstance(command, (ListeningCommand, UntaughtCommand))
 
 
 @given(commands=st.lists(st.tuples(NAMES, PAYLOADS), max_size=5))
@@ -88,6 +114,7 @@ def test_any_commands_are_executed_or_refused(memory_folder, commands, caplog_li
             labels,
             publish_state=states.__setitem__,
             correct=ClipFolder(memory_folder / "clips").relabel,
+            teaching=RemoteTeaching(memory_folder, fake_bundle(), ClipFolder(memory_folder / "clips"), NOTHING_TAUGHT),
         )
 
     remote_control = start()

@@ -50,8 +50,8 @@ function _shtab_earshot_using
   test "$_shtab_earshot_cmdpath" = "$argv"
 end
 
-set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen bench labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
-set -g _shtab_earshot_opts_with_value --bundle --by --config --from --heartbeat --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
+set -g _shtab_earshot_commands run classify gate events history level diary devices check forget listen bench teach untaught labels clips 'clips list' 'clips play' 'clips export' 'clips purge' web notify config 'config explain' 'config schema'
+set -g _shtab_earshot_opts_with_value --bundle --by --config --export --from --heartbeat --import --input --input-rate --label --meter --output --port --report --search --set --since --speed --spl --to --until -c
 
 complete -c earshot -e
 complete -c earshot -f
@@ -150,7 +150,23 @@ complete -c earshot -n '_shtab_earshot_using bench' -s c -l config -xka "(__fish
 complete -c earshot -n '_shtab_earshot_using bench' -s q -l quiet -d 'log warnings only'
 complete -c earshot -n '_shtab_earshot_using bench' -l set -x -d 'override a setting, as in mqtt.port=1884'
 complete -c earshot -n '_shtab_earshot_using bench' -l json -d 'print one JSON object per line'
-complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a labels -d 'List the bundle'"'"'s labels and the AudioSet classes, with their thresholds.'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a teach -d 'Teach a label from 3 to 20 clips, in seconds.'
+complete -c earshot -n '_shtab_earshot_using teach' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using teach' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using teach' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using teach' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using teach' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using teach' -l not -d 'teach what must not become its event'
+complete -c earshot -n '_shtab_earshot_using teach' -l export -xka "(__fish_complete_path (commandline -ct))" -d 'write all that was taught to a file'
+complete -c earshot -n '_shtab_earshot_using teach' -l import -xka "(__fish_complete_path (commandline -ct))" -d 'add an export'
+complete -c earshot -n '_shtab_earshot_using teach; and test $_shtab_earshot_npos -ge 1' -ka "(__fish_complete_path (commandline -ct))" -d 'sound files, or event ids of kept clips'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a untaught -d 'Remove a taught label.'
+complete -c earshot -n '_shtab_earshot_using untaught' -s h -l help -d 'show this help message and exit'
+complete -c earshot -n '_shtab_earshot_using untaught' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
+complete -c earshot -n '_shtab_earshot_using untaught' -s q -l quiet -d 'log warnings only'
+complete -c earshot -n '_shtab_earshot_using untaught' -l set -x -d 'override a setting, as in mqtt.port=1884'
+complete -c earshot -n '_shtab_earshot_using untaught' -l json -d 'print one JSON object per line'
+complete -c earshot -n '_shtab_earshot_using; and test $_shtab_earshot_npos -eq 0' -a labels -d 'List labels, taught labels, AudioSet classes and alarm patterns, with their thresholds.'
 complete -c earshot -n '_shtab_earshot_using labels' -s h -l help -d 'show this help message and exit'
 complete -c earshot -n '_shtab_earshot_using labels' -s c -l config -xka "(__fish_complete_path (commandline -ct))" -d 'config file (default: the installed one)'
 complete -c earshot -n '_shtab_earshot_using labels' -s q -l quiet -d 'log warnings only'

@@ -25,13 +25,14 @@ from device.cli.support_report import write_report
 from device.cli.terminal import Color, paint
 from device.config.loader import find_config, load_config
 from device.config.models import Config
-from device.config.paths import state_directory
+from device.config.paths import readable_state, state_directory
 from device.errors import EXIT_DONE, EXIT_UNAVAILABLE, EarshotError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import is_hot, temperature_celsius, throttling
 from device.service.runtime import check_labels, open_bundle, publishes_unknown
+from device.teaching.library import open_taught
 from device.util.clock import kernel_synced
 from device.util.units import MEGABYTE
 
@@ -116,8 +117,11 @@ class DaemonChecks:
     def _check_bundle(self) -> str:
         config = self._require_config()
         self._bundle = bundle, _ = open_bundle(config.model.bundle, config.model.threads)
-        check_labels(config, bundle)
-        return f"{bundle} passes its self-test; labels: {', '.join(bundle.labels)}"
+        taught = open_taught(readable_state(), bundle)
+        check_labels(config, bundle, taught)
+        if taught.faults:
+            raise DegradedError("; ".join(taught.faults))
+        return f"{bundle} passes its self-test; labels: {', '.join((*bundle.labels, *taught.labels))}"
 
     def _check_speed(self) -> str:
         """Compare the time for a window, scored by all networks, with the hop."""

@@ -59,7 +59,7 @@ def _duration_seconds(clip: Clip) -> float | None:
 
 
 def _play(arguments: argparse.Namespace, folder: ClipFolder) -> None:
-    clip = _find(folder, arguments.event_id)
+    clip = find_clip(folder, arguments.event_id)
     with open_sound(clip.path) as file:
         rate = file.samplerate
     samples = read_samples(clip.path, rate)
@@ -90,7 +90,7 @@ def _purge(arguments: argparse.Namespace, folder: ClipFolder) -> None:
     print(f"{folder.delete_clips(corrected=arguments.corrected)} clips deleted")
 
 
-def _find(folder: ClipFolder, end_of_id: str) -> Clip:
+def find_clip(folder: ClipFolder, end_of_id: str) -> Clip:
     """Return the one clip with an event id that ends so."""
     found = [clip for clip in folder.clips() if clip.event_id.endswith(end_of_id)]
     if len(found) != 1:

@@ -70,6 +70,14 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("earshot labels --search bell", "find a name"),
         ("earshot labels --json", "print one JSON object for each name"),
     ),
+    "earshot teach": (
+        ("earshot teach doorbell ring1.wav ring2.wav ring3.wav", "teach a label from three recordings"),
+        ("earshot teach doorbell af94604912d3 0c19d5a1b7e2", "teach it further, from clips kept for two events"),
+        ("earshot teach --not siren kettle*.wav", "teach that this kettle is no siren"),
+        ("earshot teach --export taught.npz", "write all that was taught to a file"),
+        ("earshot teach --import taught.npz", "add what another device has exported"),
+    ),
+    "earshot untaught": (("earshot untaught doorbell", "remove the label `doorbell`"),),
     "earshot clips": (
         ("earshot clips list", "list the clips with their event ids"),
         ("earshot clips play af94604912d3", "play a clip"),

@@ -1,20 +1,28 @@
-"""`earshot labels`: labels, AudioSet's classes and alarm patterns, with the thresholds of those that become events."""
+"""`earshot labels`: labels, taught ones, AudioSet's classes and alarm patterns, with the thresholds of events."""
 
 import argparse
 from dataclasses import dataclass
 from typing import get_args
 
-from device.cli.output import print_json
+from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
-from device.detection.vocabulary import make_vocabularies
+from device.config.paths import readable_state
+from device.detection.configured_names import make_vocabularies
 from device.errors import EXIT_DONE, InputError
 from device.model.bundle import Bundle, load_bundle
+from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.service.runtime import check_labels
+from device.teaching.library import open_taught
 from device.types import AlarmPattern, VocabularyName
 from device.util.text import plain_term, quoted, similar_names
 
-_KINDS: dict[VocabularyName, str] = {"bundle": "label", "audioset": "AudioSet class", "pattern": "alarm pattern"}
+_KINDS: dict[VocabularyName, str] = {
+    "bundle": "label",
+    "taught": "taught label",
+    "audioset": "AudioSet class",
+    "pattern": "alarm pattern",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,8 @@ class _Name:
 
     Attributes:
         label: the label, or AudioSet's display name.
-        vocabulary: `bundle` for a label, `audioset` for a class, `pattern` for an alarm pattern.
+        vocabulary: `bundle` for a label, `taught` for a taught one, `audioset` for a class, `pattern` for an alarm
+            pattern.
         threshold: confidence from which it becomes an event, 0 to 1; None if it becomes none.
     """
 
@@ -40,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     config = load_config(arguments.config, overrides=arguments.set)
     bundle = load_bundle(config.model.bundle)
-    check_labels(config, bundle)
-    names = _names(config, bundle)
+    taught = open_taught(readable_state(), bundle)
+    check_labels(config, bundle, taught)
+    names = _names(config, bundle, taught)
     if arguments.search is not None:
         names = _search(names, arguments.search)
     for name in names:
@@ -51,12 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
             kind = _KINDS[name.vocabulary]
             effect = "no event" if name.threshold is None else f"event from {name.threshold:g}"
             print(f"{name.label} ({kind}, {effect})")
+    for fault in taught.faults:
+        print_note(fault)
     return EXIT_DONE
 
 
-def _names(config: Config, bundle: Bundle) -> list[_Name]:
+def _names(config: Config, bundle: Bundle, taught: TaughtSounds) -> list[_Name]:
     labels, *_ = make_vocabularies(config.events, bundle)
     names = [_Name(name.label, "bundle", threshold) for name, threshold in labels.thresholds.items()]
+    names += [_Name(label, "taught", TAUGHT_THRESHOLD) for label in taught.labels]
     thresholds = config.events.audioset
     names += [_Name(name, "audioset", thresholds.get(name)) for name in bundle.audioset_classes or ()]
     patterns: tuple[AlarmPattern, ...] = get_args(AlarmPattern)

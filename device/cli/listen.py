@@ -18,10 +18,11 @@ from device.audio.factory import SourceOptions, make_source
 from device.cli.listen_view import ListenView
 from device.cli.terminal import uses_color
 from device.config.loader import load_config
+from device.config.paths import readable_state
 from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
 from device.pipeline import Pipeline
-from device.service.runtime import check_labels, open_bundle
+from device.service.runtime import check_labels, load_taught, open_bundle
 from device.types import Block, SourceLost
 from device.util.samples import level_dbfs
 
@@ -74,11 +75,13 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     screen = Screen()
     config = load_config(arguments.config, overrides=arguments.set)
     bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
-    check_labels(config, bundle)
+    taught = load_taught(readable_state(), bundle, ensemble)
+    check_labels(config, bundle, taught)
     scorer = Scorer(bundle.manifest)
     view = ListenView(arguments.input, bundle.labels, lambda scores: scorer.live_scores(scores[np.newaxis]))
-    view.classes, view.color = bundle.audioset_classes, uses_color()
-    pipeline = Pipeline(config, bundle, ensemble.classify_live, view, classify_look=ensemble.classify_look)
+    view.classes, view.color, view.taught = bundle.audioset_classes, uses_color(), taught
+    classify, classify_look = ensemble.classify_live, ensemble.classify_look
+    pipeline = Pipeline(config, bundle, classify, view, classify_look=classify_look, taught=taught)
     view.thresholds = {slug: each.threshold for slug, each in pipeline.settings.by_slug().items()}
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from device.cli.bars import MINIMUM_DBFS, bar, level_bar
 from device.model.scoring import likeliest_classes
+from device.model.taught import NOTHING_TAUGHT
 from device.mqtt.spectrogram_image import palette
 from device.types import ClassifiedWindow, Event, GateReason, LogMel, Observer, Probabilities
 
@@ -36,6 +37,7 @@ class ListenView(Observer):
     Attributes:
         thresholds: confidence from which each label becomes an event.
         classes: names of AudioSet's classes; None for a bundle without the AudioSet network.
+        taught: detectors of taught labels, whose probabilities stand beside the scores.
         color: whether the spectrogram has colours; otherwise it has characters from dark to bright.
     """
 
@@ -47,6 +49,7 @@ class ListenView(Observer):
         self._live_scores = live_scores
         self.thresholds: Mapping[str, float] = dict.fromkeys(labels, 1.0)
         self.classes: Sequence[str] | None = None
+        self.taught = NOTHING_TAUGHT
         self.color = True
         self._audioset: tuple[tuple[str, float], ...] = ()
         self._message = "no sound was received yet"
@@ -54,7 +57,7 @@ class ListenView(Observer):
         self._gate: GateReason | None = None
         self._gate_seconds = 0.0
         self._log_mel: LogMel | None = None
-        self._scores: Probabilities = np.zeros(len(labels), np.float32)
+        self._scores: dict[str, float] = dict.fromkeys(labels, 0.0)
         self._events: deque[str] = deque(maxlen=_LAST_EVENTS)
 
     def on_source_state(self, _state: str, message: str) -> None:
@@ -72,7 +75,10 @@ class ListenView(Observer):
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """See `Observer`."""
-        self._log_mel, self._scores = window.log_mel, self._live_scores(window.scores)
+        scores = zip(self._labels, self._live_scores(window.scores).tolist(), strict=True)
+        self._log_mel, self._scores = window.log_mel, dict(scores)
+        if self.taught.labels:
+            self._scores |= self.taught.probabilities([window.embedding])
         self._audioset = likeliest_classes(self.classes, window.audioset, _TOP_CLASSES)
 
     def on_event(self, event: Event) -> None:
@@ -94,8 +100,8 @@ class ListenView(Observer):
             f"level  {level_bar(level, width)} {level:4.0f} dBFS",
             f"gate   {gate} for {self._gate_seconds:.1f} s",
         ]
-        top = sorted(range(len(self._labels)), key=lambda number: -self._scores[number])[:_TOP_LABELS]
-        foot = [*(self._label_line(self._labels[number], float(self._scores[number]), width) for number in top), ""]
+        top = sorted(self._scores, key=lambda label: -self._scores[label])[:_TOP_LABELS]
+        foot = [*(self._label_line(label, self._scores[label], width) for label in top), ""]
         foot += self._events or ["no event yet"]
         if self._audioset and len(head) + len(foot) + 1 < rows:
             names = (f"{name} {probability:.0%}" for name, probability in self._audioset)

@@ -8,11 +8,8 @@ from typing import Any
 
 from device.cli import argument_types
 from device.cli.examples import examples
+from device.cli.subcommands import FILES, FOLDERS, Subcommands, complete
 from device.util.local_time import TIME_FORMS
-
-_FILES = {"bash": "_shtab_compgen_files", "zsh": "_files", "fish": "(__fish_complete_path (commandline -ct))"}
-"""Completion of file names, in the form of shtab (deploy/make_completion.py)."""
-_FOLDERS = {"bash": "_shtab_compgen_dirs", "zsh": "_files -/", "fish": "(__fish_complete_directories)"}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -24,11 +21,11 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"earshot {version('earshot')}")
-    commands = _Subcommands(parser, "earshot", "command", [_common()])
+    commands = Subcommands(parser, "earshot", "command", [_common()])
     _add_run(commands)
     _add_classify(commands)
     gate = commands.add("gate", "print the spans of a sound file in which the gate is open", _setting(), _as_json())
-    _complete(gate.add_argument("file", type=Path, metavar="FILE"), _FILES)
+    complete(gate.add_argument("file", type=Path, metavar="FILE"), FILES)
     commands.add("events", "print the events of all nodes as they are published", _setting(), _as_json())
     _add_history(commands)
     _add_level(commands)
@@ -47,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     report = check.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a ZIP file for a report of a problem, without secrets"
     )
-    _complete(report, _FILES)
+    complete(report, FILES)
     text = "delete a node that no longer exists, at the broker and in Home Assistant"
     forget = commands.add("forget", text, _setting())
     forget.add_argument(
@@ -56,7 +53,8 @@ def make_parser() -> argparse.ArgumentParser:
     listen = commands.add("listen", "show level, gate, spectrogram and top labels live", _setting())
     _add_input(listen)
     commands.add("bench", "measure what listening costs on this machine, as a table to send in", _setting(), _as_json())
-    text = "list the bundle's labels and the AudioSet classes, with their thresholds"
+    _add_teach(commands)
+    text = "list labels, taught labels, AudioSet classes and alarm patterns, with their thresholds"
     labels = commands.add("labels", text, _setting(), _as_json())
     labels.add_argument("--search", metavar="WORD", help="only names that contain this text")
     _add_clips(commands)
@@ -67,46 +65,13 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Subcommands:
-    """Subcommands of a parser.
-
-    Args:
-        parser: the parser to which they belong.
-        name: the words of the command so far, as in "earshot clips".
-        dest: attribute of the arguments that contains the name of the subcommand.
-        parents: parsers whose options every subcommand has.
-    """
-
-    def __init__(self, parser: Any, name: str, dest: str, parents: list[Any]) -> None:
-        self._parsers = parser.add_subparsers(dest=dest, metavar=dest.upper(), required=True)
-        self._name = name
-        self._parents = parents
-
-    def add(self, name: str, text: str, *parents: Any) -> Any:
-        """Add a subcommand, with its examples, and return its parser.
-
-        Args:
-            name: its name.
-            text: what it does, as an imperative without a full stop.
-            parents: parsers with further options.
-        """
-        return self._parsers.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=examples(f"{self._name} {name}"),
-            parents=[*self._parents, *parents],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-
 def _common() -> argparse.ArgumentParser:
     """Make the options that all commands have."""
     common = argparse.ArgumentParser(add_help=False)
     config = common.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="config file (default: the installed one)"
     )
-    _complete(config, _FILES)
+    complete(config, FILES)
     common.set_defaults(log_level=logging.INFO)
     common.add_argument(
         "-q", "--quiet", dest="log_level", action="store_const", const=logging.WARNING, help="log warnings only"
@@ -132,10 +97,10 @@ def _add_input(parser: Any) -> None:
     argument = parser.add_argument(
         "--input", default="mic", metavar="mic|FILE|DIR|-", help="source of the sound (default: mic)"
     )
-    _complete(argument, _FILES)
+    complete(argument, FILES)
 
 
-def _add_run(commands: _Subcommands) -> None:
+def _add_run(commands: Subcommands) -> None:
     run = commands.add("run", "run the daemon: detect sounds and publish events", _setting())
     _add_input(run)
     run.add_argument(
@@ -150,19 +115,19 @@ def _add_run(commands: _Subcommands) -> None:
     run.add_argument("--exit-at-end", action="store_true", help="exit when the recording is over")
     run.add_argument("--trace", action="store_true", help="log each label that became no event, with the reason")
     text = "touch FILE while all parts make progress, and end when they hang: a watchdog without systemd"
-    _complete(run.add_argument("--heartbeat", type=Path, metavar="FILE", help=text), _FILES)
+    complete(run.add_argument("--heartbeat", type=Path, metavar="FILE", help=text), FILES)
 
 
-def _add_classify(commands: _Subcommands) -> None:
+def _add_classify(commands: Subcommands) -> None:
     text = "classify sound files: each sound of a file that is longer than 10 s"
     classify = commands.add("classify", text, _setting(), _as_json())
-    _complete(classify.add_argument("files", nargs="+", type=Path, metavar="FILE"), _FILES)
+    complete(classify.add_argument("files", nargs="+", type=Path, metavar="FILE"), FILES)
     bundle = classify.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the config's)")
-    _complete(bundle, _FOLDERS)
+    complete(bundle, FOLDERS)
     classify.add_argument("--windows", action="store_true", help="classify each window of 3 s, in place of each sound")
 
 
-def _add_history(commands: _Subcommands) -> None:
+def _add_history(commands: Subcommands) -> None:
     history = commands.add("history", "list past events, or count them by hour or day")
     history.add_argument(
         "--since", type=argument_types.time_of, default="24h", metavar="TIME", help=f"{TIME_FORMS} (default: 24h)"
@@ -179,18 +144,18 @@ def _add_history(commands: _Subcommands) -> None:
     form.add_argument("--csv", action="store_true", help="print a table for a spreadsheet")
 
 
-def _add_level(commands: _Subcommands) -> None:
+def _add_level(commands: Subcommands) -> None:
     text = "measure the sound level of the microphone or of a file, or calibrate the microphone"
     level = commands.add("level", text, _setting(), _as_json())
     file = level.add_argument(
         "file", nargs="?", metavar="FILE|calibrate", help="sound file, or the word calibrate (default: the microphone)"
     )
-    _complete(file, _FILES)
+    complete(file, FILES)
     level.add_argument("--spl", type=argument_types.decibels, metavar="DB", help="level of the calibrator, as in 94")
     _add_input(level)
 
 
-def _add_diary(commands: _Subcommands) -> None:
+def _add_diary(commands: Subcommands) -> None:
     text = "write a noise diary: what sounded when, how long and how loud, against limits"
     diary = commands.add("diary", text, _setting(), _as_json())
     diary.add_argument(
@@ -210,37 +175,45 @@ def _add_diary(commands: _Subcommands) -> None:
     output = diary.add_argument(
         "--output", type=Path, default="diary", metavar="DIR", help="folder of the page and the tables (default: diary)"
     )
-    _complete(output, _FOLDERS)
+    complete(output, FOLDERS)
 
 
-def _add_clips(commands: _Subcommands) -> None:
+def _add_teach(commands: Subcommands) -> None:
+    teach = commands.add("teach", "teach a label from 3 to 20 clips, in seconds", _setting(), _as_json())
+    teach.add_argument("label", nargs="?", metavar="LABEL", help="name of the label, as in doorbell")
+    files = teach.add_argument("files", nargs="*", metavar="FILE", help="sound files, or event ids of kept clips")
+    teach.add_argument("--not", dest="exclude", action="store_true", help="teach what must not become its event")
+    export = teach.add_argument("--export", type=Path, metavar="FILE", help="write all that was taught to a file")
+    source = teach.add_argument("--import", dest="source", type=Path, metavar="FILE", help="add an export")
+    for argument in (files, export, source):
+        complete(argument, FILES)
+    untaught = commands.add("untaught", "remove a taught label", _setting(), _as_json())
+    untaught.add_argument("label", metavar="LABEL", help="taught label, as `earshot labels` lists it")
+
+
+def _add_clips(commands: Subcommands) -> None:
     clips = commands.add("clips", "list, play, export or purge the clips of events")
-    actions = _Subcommands(clips, "earshot clips", "action", [])
+    actions = Subcommands(clips, "earshot clips", "action", [])
     actions.add("list", "print the clips, oldest first", _as_json())
     play = actions.add("play", "play a clip on this machine's loudspeaker")
     play.add_argument("event_id", help="event id, as `list` prints it; its last characters are enough")
     export = actions.add("export", "copy the corrected clips to a folder, for earshot-train")
-    _complete(export.add_argument("target", type=Path, metavar="DIR"), _FOLDERS)
+    complete(export.add_argument("target", type=Path, metavar="DIR"), FOLDERS)
     purge = actions.add("purge", "delete the clips without a correction")
     purge.add_argument("--corrected", action="store_true", help="delete corrected clips as well")
 
 
-def _add_notify(commands: _Subcommands) -> None:
+def _add_notify(commands: Subcommands) -> None:
     notify = commands.add("notify", "send notifications of events to phones and other services", _setting(), _as_json())
     mode = notify.add_mutually_exclusive_group()
     mode.add_argument("--test", action="store_true", help="send a test message to each service, and print the result")
     mode.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
 
 
-def _add_config(commands: _Subcommands) -> None:
+def _add_config(commands: Subcommands) -> None:
     config = commands.add("config", "explain the settings, print their JSON Schema")
-    actions = _Subcommands(config, "earshot config", "action", [])
+    actions = Subcommands(config, "earshot config", "action", [])
     text = "describe a key: type, range, unit, default, how to override it"
     explain = actions.add("explain", text, _as_json())
     explain.add_argument("key", nargs="?", metavar="KEY", help="key or section, as in mqtt.port (default: all keys)")
     actions.add("schema", "print the JSON Schema of config.yaml, as in docs/schemas")
-
-
-def _complete(argument: argparse.Action, completion: dict[str, str]) -> None:
-    """Set the completion of an argument's values in a shell."""
-    argument.complete = completion  # type: ignore[attr-defined]  # shtab reads it

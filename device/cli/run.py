@@ -41,7 +41,7 @@ def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProces
     from device.monitoring.health import TRACE
     from device.service import daemon
     from device.service.heartbeat import HEARTBEAT_SECONDS, Heartbeat
-    from device.service.runtime import RunSettings, load_settings
+    from device.service.runtime import RunSettings, load_settings, taught_version
     from device.service.supervisor import Supervisor
     from device.service.systemd import systemd_notify, watchdog_seconds
 
@@ -62,9 +62,10 @@ def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProces
     notify, watchdog = systemd_notify(), watchdog_seconds()
     if notify is None and arguments.heartbeat is not None:
         notify, watchdog = Heartbeat(arguments.heartbeat), HEARTBEAT_SECONDS
-    with Supervisor(load, notify, watchdog) as supervisor:
+    version = taught_version if options.name == MICROPHONE else None  # other sources cannot be opened twice
+    with Supervisor(load, notify, watchdog, version) as supervisor:
         on_signal(supervisor.stop)
-        if notify is not None and options.name == MICROPHONE:  # other sources cannot be opened twice
+        if notify is not None and options.name == MICROPHONE:
             signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
         daemon.serve(supervisor, options, capture)
     return EXIT_DONE

@@ -1,6 +1,7 @@
 """Event tracker: from scores to events, by thresholds, `unknown`, maximum duration, cool-down and quiet hours."""
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -9,8 +10,10 @@ from uuid6 import uuid7
 from device.config.day_spans import DaySpans
 from device.config.models import EventsConfig
 from device.detection.active_event import ActiveEvent, Moment
+from device.detection.configured_names import pattern_thresholds
 from device.detection.label_settings import LabelSettings
-from device.detection.vocabulary import ScoredWindow, Vocabulary, pattern_thresholds
+from device.detection.vocabulary import ScoredWindow, Vocabulary
+from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
 
 
@@ -26,6 +29,7 @@ class EventTracker:
         vocabularies: names that can become events, with their thresholds and rules.
         sample_rate: Hz, of positions.
         on_refusal: called for each label that becomes no event.
+        taught: detectors of the sounds that must not become the event of a name.
 
     Attributes:
         settings: threshold, cool-down and switch of each name, of alarm patterns as well. A change applies from the
@@ -39,6 +43,7 @@ class EventTracker:
         vocabularies: Sequence[Vocabulary],
         sample_rate: int,
         on_refusal: Callable[[Refusal], None] = lambda _refusal: None,
+        taught: TaughtSounds = NOTHING_TAUGHT,
     ) -> None:
         self._vocabularies = vocabularies
         self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
@@ -46,6 +51,7 @@ class EventTracker:
         self.settings = LabelSettings(thresholds | pattern_thresholds(config), config.cooldown_seconds)
         self._thresholds = self.settings.thresholds
         self._on_refusal = on_refusal
+        self._taught = taught
         self._sample_rate = sample_rate
         self._recent: deque[ScoredWindow] = deque(maxlen=config.smoothing_windows)
         self._quiet_hours = DaySpans(config.quiet_hours)
@@ -69,6 +75,7 @@ class EventTracker:
             for vocabulary, judgement in moment.judgements.items():
                 for name, reason in vocabulary.refusals(judgement, self._thresholds):
                     self._refuse(name, reason, moment)
+        self._exclude(moment)
         yield from self._continue_events(moment)
         yield from self._start_events(moment)
 
@@ -76,7 +83,8 @@ class EventTracker:
         """Judge an early look alone; yield the starts of the names that it is sure of.
 
         The first full window of the sound judges without it: it continues such an event, or ends it where the look
-        ended. A name of which the look is not sure is no refusal, because the full window follows.
+        ended. A name of which the look is not sure is no refusal, because the full window follows. A name with an
+        exclusion gets no early answer: the exclusion was learned from full windows.
 
         Args:
             scored: the look with its scores.
@@ -86,6 +94,7 @@ class EventTracker:
         thresholds = {
             name: vocabulary.early_threshold(self._thresholds[name]) for name, vocabulary in self._vocabulary_of.items()
         }
+        thresholds |= {name: math.inf for name in thresholds if name.slug in self._taught.exclusions}
         moment = self._judge([scored], thresholds, level_dbfs, time_of)
         yield from self._start_events(moment)
 
@@ -117,6 +126,13 @@ class EventTracker:
         self._exhausted.clear()
         for name, active in list(self._active.items()):
             yield self._end(name, min(active.detected_until, span.end), time_of)
+
+    def _exclude(self, moment: Moment) -> None:
+        """Refuse the detected names whose sound the user taught not to be theirs."""
+        detected = {name.slug: name for name in moment.detected}
+        for slug in self._taught.excluded(detected, [scored.embedding for scored in self._recent]):
+            moment.detected.remove(detected[slug])
+            self._refuse(detected[slug], "taught_not", moment)
 
     def _note_pause(self, window: Window) -> None:
         """Judge a window apart from the earlier ones if the sound paused between them, within a long hang-over."""

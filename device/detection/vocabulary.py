@@ -1,4 +1,4 @@
-"""Vocabularies of the event tracker: the bundle's labels and the configured AudioSet classes, each with its rule."""
+"""Vocabularies of the event tracker: the bundle's labels, taught labels, and AudioSet classes, each with its rule."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from device.config.models import EventsConfig
-from device.model.bundle import Bundle
 from device.model.scoring import Scorer, independent_windows
 from device.model.sound_names import sound_names
+from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.types import UNKNOWN, Probabilities, RefusalReason, SoundName, Window
 
 EARLY_MARGIN, EARLY_MARGIN_ALONE = 1.5, 2.5
@@ -29,12 +28,14 @@ class ScoredWindow:
         scores: shape (labels,), 0 to 1, without the prior odds of live sound.
         rise_db: highest rise above the noise floor in the window, dB.
         audioset: probabilities of AudioSet's classes, shape (527,), float32; None without the AudioSet network.
+        embedding: the AudioSet network's last layer before the heads, float32; None without that network.
     """
 
     window: Window
     scores: Probabilities
     rise_db: float
     audioset: NDArray[np.float32] | None = None
+    embedding: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,37 @@ class LabelVocabulary(Vocabulary):
         return odds / (1.0 - threshold + odds)
 
 
+class TaughtVocabulary(Vocabulary):
+    """Labels that the user taught. They compete with one another, and with no other name.
+
+    Args:
+        taught: detectors of the labels.
+    """
+
+    def __init__(self, taught: TaughtSounds) -> None:
+        self._taught = taught
+        self._names = sound_names((), taught=taught.labels)
+        super().__init__(dict.fromkeys(self._names, TAUGHT_THRESHOLD))
+
+    def judge(self, windows: Collection[ScoredWindow]) -> Judgement:
+        """See `Vocabulary`. The confidence is the mean of the windows' probabilities."""
+        return Judgement(self._confidences(windows))
+
+    def score(self, window: ScoredWindow, name: SoundName) -> float:
+        """See `Vocabulary`."""
+        return self._confidences([window])[name]
+
+    def refusals(
+        self, judgement: Judgement, thresholds: Mapping[SoundName, float]
+    ) -> Iterator[tuple[SoundName, RefusalReason]]:
+        """Yield the labels with at least half of their thresholds."""
+        return _near_thresholds(judgement, thresholds)
+
+    def _confidences(self, windows: Collection[ScoredWindow]) -> dict[SoundName, float]:
+        confidences = self._taught.probabilities([scored.embedding for scored in windows])
+        return {name: confidences[name.label] for name in self._names}
+
+
 class AudioSetVocabulary(Vocabulary):
     """AudioSet classes of the config. Each is independent of the others, of the labels and of `unknown`.
 
@@ -169,53 +201,18 @@ class AudioSetVocabulary(Vocabulary):
     def refusals(
         self, judgement: Judgement, thresholds: Mapping[SoundName, float]
     ) -> Iterator[tuple[SoundName, RefusalReason]]:
-        """Yield the classes with at least half of their thresholds. Every sound is below most thresholds."""
-        for name, confidence in judgement.confidences.items():
-            if confidence >= thresholds[name] / 2:
-                yield name, "below_threshold"
+        """Yield the classes with at least half of their thresholds."""
+        return _near_thresholds(judgement, thresholds)
 
 
-def label_thresholds(config: EventsConfig, defaults: Mapping[str, float]) -> dict[str, float]:
-    """Return the threshold of each label: its own of the config, else the general one of the config, else the bundle's.
-
-    Args:
-        config: thresholds of the user.
-        defaults: the bundle's threshold of each label.
-    """
-    return {label: _first_set(config.thresholds.get(label), config.threshold, defaults[label]) for label in defaults}
-
-
-def event_names(config: EventsConfig, bundle: Bundle) -> tuple[SoundName, ...]:
-    """Return all names that can become events: labels of the bundle, then AudioSet classes and alarm patterns."""
-    return sound_names(bundle.labels, config.audioset, config.alarm_patterns)
-
-
-def pattern_thresholds(config: EventsConfig) -> dict[SoundName, float]:
-    """Return the agreement from which each alarm pattern of the config becomes an event, see `AlarmEvents`."""
-    names = sound_names((), (), config.alarm_patterns)
-    return dict(zip(names, config.alarm_patterns.values(), strict=True))
-
-
-def make_vocabularies(config: EventsConfig, bundle: Bundle) -> tuple[Vocabulary, ...]:
-    """Make the vocabularies of a bundle. `check_labels` has checked the names of the config.
-
-    Args:
-        config: thresholds, and the AudioSet classes.
-        bundle: labels with their thresholds, and the rules for live scores and `unknown`.
-    """
-    defaults = {label: bundle.manifest.thresholds[label].threshold for label in bundle.labels}
-    early_margin = EARLY_MARGIN if len(bundle.manifest.networks) > 1 else EARLY_MARGIN_ALONE
-    labels = LabelVocabulary(Scorer(bundle.manifest), label_thresholds(config, defaults), early_margin)
-    classes = [name for name in event_names(config, bundle) if name.vocabulary == "audioset"]
-    if not classes:
-        return (labels,)
-    audioset = {name: config.audioset[name.label] for name in classes}
-    return labels, AudioSetVocabulary(audioset, bundle.audioset_classes or ())
+def _near_thresholds(
+    judgement: Judgement, thresholds: Mapping[SoundName, float]
+) -> Iterator[tuple[SoundName, RefusalReason]]:
+    """Yield the names with at least half of their thresholds. Every sound is below most thresholds."""
+    for name, confidence in judgement.confidences.items():
+        if confidence >= thresholds[name] / 2:
+            yield name, "below_threshold"
 
 
 def _rounded(names: Iterable[SoundName], scores: NDArray[np.floating[Any]]) -> dict[SoundName, float]:
     return {name: round(float(score), 4) for name, score in zip(names, scores, strict=True)}
-
-
-def _first_set(*values: float | None) -> float:
-    return next(value for value in values if value is not None)

@@ -65,6 +65,10 @@ class BaseNetwork(ABC):
         """Compute the probabilities of AudioSet's classes, shape (527,), float32; None without that part."""
         return sigmoid(self.part(outputs, "audioset")) if self.manifest.classes is not None else None
 
+    def embedding(self, outputs: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the last layer before the heads, shape (length of the part,), float32; None without that part."""
+        return self.part(outputs, "embedding") if "embedding" in self.manifest.outputs else None
+
 
 class Network(BaseNetwork):
     """TFLite network, loaded into memory. Used from one thread.

@@ -93,7 +93,8 @@ class Ensemble:
             answers = [other.probabilities(other.outputs(other.log_mel(samples)), head) for _, other in others]
             weights = [scoring.weights[each] for each in (name, *(other_name for other_name, _ in others))]
             probabilities = fuse([probabilities, *answers], weights)
-        return WindowScores(probabilities[: self._labels], _picture(log_mel, first), first.audioset(outputs))
+        picture = _picture(log_mel, first)
+        return WindowScores(probabilities[: self._labels], picture, first.audioset(outputs), first.embedding(outputs))
 
 
 def asks_others(probabilities: Probabilities, labels: int, scoring: ClipScoring | LiveScoring) -> bool:

@@ -1,4 +1,4 @@
-"""Names of the sounds that can become events: labels, then AudioSet classes, then alarm patterns, with their slugs."""
+"""Names of the sounds that can become events: labels, taught labels, AudioSet classes, alarm patterns; with slugs."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ AUDIOSET_PREFIX = "audioset_"
 
 
 def sound_names(
-    labels: Iterable[str], classes: Iterable[str] = (), patterns: Iterable[str] = ()
+    labels: Iterable[str], classes: Iterable[str] = (), patterns: Iterable[str] = (), *, taught: Iterable[str] = ()
 ) -> tuple[SoundName, ...]:
-    """Return the names of labels, AudioSet classes and alarm patterns, each with its own slug.
+    """Return the names of labels, taught labels, AudioSet classes and alarm patterns, each with its own slug.
 
     The slug of a class depends on the labels alone, so a topic never changes with the other classes of the config.
     AudioSet's 527 display names have 527 slugs.
@@ -21,10 +21,11 @@ def sound_names(
         labels: of the bundle.
         classes: display names of AudioSet classes.
         patterns: names of alarm patterns.
+        taught: labels that the user taught, none of which is a label of the bundle or an alarm pattern.
     """
-    labels = tuple(labels)
-    taken = {form for label in labels for form in (label.casefold(), slug(label))}
     names = [SoundName(label, label, "bundle") for label in labels]
+    names += [SoundName(label, label, "taught") for label in taught]
+    taken = {form for name in names for form in (name.label.casefold(), slug(name.label))}
     for name in classes:
         class_slug = slug(name)
         while class_slug in taken:

@@ -30,6 +30,7 @@ _REASONS: dict[RefusalReason, str] = {
     "maximum_duration": "it has lasted for events.maximum_seconds",
     "quiet_hours": "events.quiet_hours",
     "switched_off": "its switch is off",
+    "taught_not": "it was taught not to be this sound (`earshot teach --not`)",
 }
 
 

@@ -77,7 +77,7 @@ def discovery_message(
 
     Args:
         info: the device.
-        names: labels of its bundle, and the AudioSet classes that become events.
+        names: labels of its bundle, taught labels, AudioSet classes and alarm patterns that become events.
         published: components of earlier messages, key -> platform. A component that no longer exists is published
             with its platform alone, which removes it from Home Assistant.
         states: published states that depend on the settings.

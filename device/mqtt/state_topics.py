@@ -56,7 +56,7 @@ class StateTopics(Observer):
     Args:
         publisher: publishes the retained messages.
         node_id: of this device.
-        names: labels of the bundle, and the AudioSet classes that become events.
+        names: labels of the bundle, taught labels, and the AudioSet classes that become events.
         bundle: name@version.
         encode_spectrogram: returns the PNG of a log-mel; None if no spectrograms are published.
         states: states that depend on the settings.

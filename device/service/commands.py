@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, get_args
+from typing import Annotated, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,7 +23,7 @@ NONE = "none"
 
 _NEW_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
 """Names for a label that the bundle does not have; it becomes a folder."""
-_COMMANDS = ("listening", *(f"{setting}/<label>" for setting in get_args(SettingName)), "correct")
+_COMMANDS = ("listening", *(f"{setting}/<label>" for setting in get_args(SettingName)), "correct", "teach", "untaught")
 _LARGEST = {"threshold": 1, "cooldown": LONGEST_SECONDS}
 """Largest value of a setting that is a number."""
 _NAME_LENGTH = 60
@@ -47,7 +47,7 @@ class LabelCommand:
 
     Attributes:
         setting: threshold (0 to 1), cooldown (s) or enabled.
-        label: label of the bundle, or slug of an AudioSet class.
+        label: label of the bundle, taught label, slug of an AudioSet class, or alarm pattern.
         value: the new value; None for the default.
     """
 
@@ -65,7 +65,24 @@ class CorrectCommand(BaseModel):
     label: Annotated[str, Field(min_length=1, max_length=64)]
 
 
-Command = ListeningCommand | LabelCommand | CorrectCommand
+class TeachCommand(BaseModel):
+    """`command/teach`: the sound of some events, as a new label, or as what must not become an event of a name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    label: Annotated[str, Field(min_length=1, max_length=64)]
+    event_ids: Annotated[list[Annotated[UUID, Field(strict=False)]], Field(min_length=1, max_length=20)]
+    exclude: bool = False
+
+
+@dataclass(frozen=True)
+class UntaughtCommand:
+    """`command/untaught`: a taught label that is removed."""
+
+    label: str
+
+
+Command = ListeningCommand | LabelCommand | CorrectCommand | TeachCommand | UntaughtCommand
 
 
 def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command:
@@ -74,7 +91,7 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
     Args:
         name: the topic after `command/`.
         payload: the message.
-        labels: labels of the bundle, and slugs of the configured AudioSet classes.
+        labels: slugs of all names that can become events.
 
     Raises:
         CommandRefusedError: it is no valid command.
@@ -91,6 +108,10 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
             return _parse_setting(kind, label, text, labels)
         case "correct" if name == kind:
             return _parse_correct(text, labels)
+        case "teach" if name == kind:
+            return _parse_object(TeachCommand, text, '{"label": "...", "event_ids": ["...", "...", "..."]}')
+        case "untaught" if name == kind:
+            return UntaughtCommand(text[:_NAME_LENGTH])
     raise CommandRefusedError(f"no such command. {did_you_mean(name[:_NAME_LENGTH], _COMMANDS)}")
 
 
@@ -116,13 +137,20 @@ def _parse_setting(setting: SettingName, label: str, text: str, labels: Collecti
     return LabelCommand(setting, label, value)
 
 
-def _parse_correct(text: str, labels: Collection[str]) -> CorrectCommand:
+_Object = TypeVar("_Object", CorrectCommand, TeachCommand)
+
+
+def _parse_object(kind: type[_Object], text: str, example: str) -> _Object:
     try:
-        command = CorrectCommand.model_validate_json(text)
+        return kind.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(map(str, fault["loc"])) or "it"
-        raise CommandRefusedError(f'{key}: {fault["msg"]}. Send {{"event_id": "...", "label": "..."}}') from error
+        raise CommandRefusedError(f"{key}: {fault['msg']}. Send {example}") from error
+
+
+def _parse_correct(text: str, labels: Collection[str]) -> CorrectCommand:
+    command = _parse_object(CorrectCommand, text, '{"event_id": "...", "label": "..."}')
     if command.label == UNKNOWN:
         raise CommandRefusedError(f"label: is {UNKNOWN!r}, which is no label. Send {NONE!r} for none of the labels")
     if command.label not in labels and not _NEW_LABEL.fullmatch(command.label):

@@ -14,7 +14,7 @@ from device.clips.recorder import Recorder
 from device.clips.store import ClipFolder
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.detection.vocabulary import event_names
+from device.detection.configured_names import event_names
 from device.errors import UnavailableError
 from device.history.table import HISTORY_FILE
 from device.history.writer import HistoryWriter
@@ -41,6 +41,7 @@ from device.service.health_message import publish_health
 from device.service.last_clip import LastClip
 from device.service.observers import Observers, QuietReads, log_event
 from device.service.remote_control import RemoteControl, Switches
+from device.service.remote_teaching import RemoteTeaching
 from device.service.runtime import RunSettings, publishes_unknown
 from device.service.sound_level import SoundLevels
 from device.service.status_reporter import RunStatus, status_line
@@ -86,7 +87,7 @@ def _run(
 
     A block goes from `source` through `monitored` into the pipeline; its events go to the publisher.
     """
-    config, bundle = settings.config, settings.bundle
+    config, bundle, taught = settings.config, settings.bundle, settings.taught
     rate = bundle.sample_rate
     source = make_source(options, config.audio, rate, stop, health.on_source_state, capture)
     load_shedding = LoadShedding(
@@ -98,15 +99,17 @@ def _run(
     )
     history = _history(config)
     levels = SoundLevels(config, rate, state_directory())
+    clips = ClipFolder(state_directory() / "clips")
+    teaching = RemoteTeaching(state_directory(), bundle, clips, taught)
     with (
         source,
         levels,
         history or nullcontext(),
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
-        _day_counts(publisher, config, bundle) as day_counts,
+        _day_counts(publisher, config, settings) as day_counts,
         HealthReporter(
-            lambda: publish_health(health, liveness, load_shedding, publisher, history, config.node, bundle),
+            lambda: publish_health(health, liveness, load_shedding, publisher, history, teaching, settings),
             health.changed,
         ),
         supervisor.reporting(
@@ -116,23 +119,23 @@ def _run(
             )
         ),
     ):
-        clips = ClipFolder(state_directory() / "clips")
         last_clip = LastClip(config.node, clips, publisher.publish_state, enabled=config.clips.enabled)
         recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
-        states = _state_topics(publisher, config, bundle, levels)
+        states = _state_topics(publisher, config, settings, levels)
         quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
         observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
         classify, classify_look = (
             InferenceTimer(score, health.record_inference, load_shedding.record_inference)
             for score in (settings.ensemble.classify_live, settings.ensemble.classify_look)
         )
-        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, classify_look)
+        pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, classify_look, taught)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
             pipeline.settings,
             publish_state=publisher.publish_state,
             correct=last_clip.correct,
+            teaching=teaching,
         )
         publisher.subscribe_commands(remote_control.execute)
         known_node = JsonStore(state_directory() / "node.json", KnownNode)
@@ -166,10 +169,11 @@ def _run(
             stop.wait()
 
 
-def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: SoundLevels) -> StateTopics:
+def _state_topics(publisher: Publisher, config: Config, settings: RunSettings, levels: SoundLevels) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
+    bundle = settings.bundle
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
-    names = event_names(config.events, bundle)
+    names = event_names(config.events, bundle, settings.taught)
     states = OptionalStates(
         spectrogram=encode_spectrogram is not None,
         unknown=publishes_unknown(config, bundle),
@@ -182,10 +186,11 @@ def _state_topics(publisher: Publisher, config: Config, bundle: Bundle, levels: 
     return topics
 
 
-def _day_counts(publisher: Publisher, config: Config, bundle: Bundle) -> DayCounts:
+def _day_counts(publisher: Publisher, config: Config, settings: RunSettings) -> DayCounts:
     """Make the observer that counts the events of the day."""
     store = JsonStore(state_directory() / TODAY_FILE, Day)
-    return DayCounts(config.node, event_names(config.events, bundle), store, publisher.publish_state)
+    names = event_names(config.events, settings.bundle, settings.taught)
+    return DayCounts(config.node, names, store, publisher.publish_state)
 
 
 def _history(config: Config) -> HistoryWriter | None:

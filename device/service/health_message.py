@@ -3,13 +3,14 @@
 from dataclasses import asdict
 
 from device.history.writer import HistoryWriter
-from device.model.bundle import Bundle
 from device.monitoring.health import Health
 from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
 from device.mqtt.messages import SCHEMA, encode
 from device.mqtt.publisher import Publisher
+from device.service.remote_teaching import RemoteTeaching
+from device.service.runtime import RunSettings
 from device.util.supervised_thread import THREADS
 
 
@@ -19,8 +20,8 @@ def publish_health(
     load_shedding: LoadShedding,
     publisher: Publisher,
     history: HistoryWriter | None,
-    node_id: str,
-    bundle: Bundle,
+    teaching: RemoteTeaching,
+    settings: RunSettings,
 ) -> None:
     """Publish what all parts of the daemon report, and send again what the broker has refused.
 
@@ -30,11 +31,12 @@ def publish_health(
     ago = status.acknowledged_seconds_ago
     message = {
         "schema": SCHEMA,
-        "node_id": node_id,
+        "node_id": settings.config.node,
         **health.report(),
         "lost_audio_ms": round(liveness.lost_seconds * 1000),
         "outbox": {**asdict(status.outbox), "acknowledged_seconds_ago": ago and round(ago, 1)},
         "history": history and asdict(history.status()),
+        "taught": teaching.report(),
         "broker": {"connections": status.connections, "last_fault": status.last_fault, "faults": list(status.faults)},
         "commands_dropped": status.commands_dropped,
         "threads": {"failures": THREADS.failures, "missing": THREADS.missing()},
@@ -42,7 +44,7 @@ def publish_health(
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),
         "memory_mb": memory_mb(),
-        "versions": {**versions(), "bundle": str(bundle)},
+        "versions": {**versions(), "bundle": str(settings.bundle)},
     }
     publisher.retry_refused()
     publisher.publish_state("health", encode(message), encode(message | {"near_misses": []}))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from device.config.models import Probability, Seconds
 from device.detection.label_settings import LabelSetting, LabelSettings, SettingName
+from device.errors import EarshotError
 from device.service.commands import (
     CHECK,
     OFF,
@@ -18,10 +19,13 @@ from device.service.commands import (
     CorrectCommand,
     LabelCommand,
     ListeningCommand,
+    TeachCommand,
+    UntaughtCommand,
     parse_command,
 )
+from device.service.remote_teaching import RemoteTeaching
 from device.util.json_store import JsonStore
-from device.util.text import quoted
+from device.util.text import did_you_mean, quoted
 from device.util.token_bucket import TokenBucket
 
 _LOGGER = logging.getLogger(__name__)
@@ -53,11 +57,12 @@ class RemoteControl:
 
     Args:
         switches: settings of earlier runs; they are applied at once.
-        settings: settings of each of the bundle's labels and each configured AudioSet class, as in config.yaml and the
-            bundle; commands change them.
+        settings: settings of each name that can become an event, as in config.yaml, bundle and lessons; commands
+            change them.
         publish_state: publishes a retained state: name, value.
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
             with a sentence, if there is no clip.
+        teaching: executes the commands that teach.
     """
 
     def __init__(
@@ -67,12 +72,14 @@ class RemoteControl:
         *,
         publish_state: Callable[[str, str], None],
         correct: Callable[[str, str], None],
+        teaching: RemoteTeaching,
     ) -> None:
         self._switches = switches
         self._settings = settings
         self._defaults = settings.by_slug()
         self._publish_state = publish_state
         self._correct = correct
+        self._teaching = teaching
         self._allowance = TokenBucket(_BURST, _PER_SECOND)
         self._refused, self._logged_at = 0, float("-inf")
         self._apply_switches()
@@ -105,6 +112,10 @@ class RemoteControl:
                 self._store_setting(setting, label, value)
             case CorrectCommand() as command:
                 self._file_clip(command)
+            case TeachCommand() as command:
+                self._teach(command)
+            case UntaughtCommand(label):
+                self._forget(label)
 
     def _set_listening(self, listening: bool) -> None:
         state = ON if listening else OFF
@@ -129,6 +140,21 @@ class RemoteControl:
             raise CommandRefusedError(str(error.args[0])) from error
         except OSError as error:
             raise CommandRefusedError(f"the clip cannot be filed ({error.strerror})") from error
+
+    def _teach(self, command: TeachCommand) -> None:
+        if command.exclude and command.label not in self._defaults:
+            raise CommandRefusedError(f"no such label. {did_you_mean(command.label[:64], self._defaults)}")
+        event_ids = [str(event_id) for event_id in command.event_ids]
+        try:
+            self._teaching.teach(command.label, event_ids, is_exclusion=command.exclude)
+        except (EarshotError, LookupError) as error:
+            raise CommandRefusedError(str(error.args[0])) from error
+
+    def _forget(self, label: str) -> None:
+        try:
+            self._teaching.forget(label)
+        except EarshotError as error:
+            raise CommandRefusedError(str(error)) from error
 
     def _stored_setting(self, label: str) -> LabelSetting:
         """Return the settings of a label: those of commands, else the defaults."""

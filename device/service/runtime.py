@@ -1,5 +1,6 @@
 """Settings of a run: config, bundle, networks and password, loaded and checked before the run begins."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,13 +9,20 @@ from pathlib import Path
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from device.config.models import Config
+from device.config.paths import state_directory
 from device.config.secrets import read_password, read_stream_url
 from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
 from device.model.ensemble import Ensemble
 from device.model.self_test import self_test
+from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.mqtt.client_factory import make_client
+from device.teaching.library import open_taught
+from device.teaching.taught_file import TAUGHT_FILE
 from device.util.text import did_you_mean, one_line, quoted, similar_names, slug
+
+SERVICE_HINT = "A daemon that listens to a microphone uses it within 10 s, by a reload"
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,14 @@ class RunSettings:
         bundle: the verified bundle.
         ensemble: networks of the bundle.
         password: password for the broker; None without one.
+        taught: detectors of taught sounds.
     """
 
     config: Config
     bundle: Bundle
     ensemble: Ensemble
     password: str | None
+    taught: TaughtSounds = NOTHING_TAUGHT
 
 
 def load_settings(config: Config) -> RunSettings:
@@ -42,12 +52,13 @@ def load_settings(config: Config) -> RunSettings:
     """
     time.tzset()  # the C library keeps the time zone of the first use, and quiet hours go by the local clock
     bundle, ensemble = open_bundle(config.model.bundle, config.model.threads)
-    check_labels(config, bundle)
+    taught = load_taught(state_directory(), bundle, ensemble)
+    check_labels(config, bundle, taught)
     password = read_password(config.mqtt)
     if config.audio.source == "stream":
         read_stream_url(config.audio)
     make_client(config.mqtt, password, config.node, MQTTProtocolVersion.MQTTv5)  # loads the certificates
-    return RunSettings(config, bundle, ensemble, password)
+    return RunSettings(config, bundle, ensemble, password, taught)
 
 
 def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
@@ -66,29 +77,54 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
     return bundle, ensemble
 
 
+def load_taught(state: Path, bundle: Bundle, ensemble: Ensemble) -> TaughtSounds:
+    """Return the detectors of taught sounds; their faults are logged.
+
+    Args:
+        state: state directory.
+        bundle: as loaded.
+        ensemble: its networks.
+    """
+    taught = open_taught(state, bundle, ensemble.networks[bundle.manifest.scoring.order[0]])
+    for fault in taught.faults:
+        _LOGGER.warning("%s", fault)
+    return taught
+
+
+def taught_version() -> object:
+    """Return the version of the file of taught sounds; None without one."""
+    try:
+        state = (state_directory() / TAUGHT_FILE).stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
 def publishes_unknown(config: Config, bundle: Bundle) -> bool:
     """Return whether the AudioSet class of the last unknown sound is published."""
     return config.mqtt.unknown and bundle.audioset_classes is not None
 
 
-def check_labels(config: Config, bundle: Bundle) -> None:
+def check_labels(config: Config, bundle: Bundle, taught: TaughtSounds = NOTHING_TAUGHT) -> None:
     """Check that the bundle has each label of `events.thresholds` and each class of `events.audioset`.
 
     Raises:
         ConfigError: the bundle does not have some of them; one line for each.
     """
-    faults = [*_label_faults(config, bundle), *_class_faults(config, bundle)]
+    faults = [*_label_faults(config, bundle, taught), *_class_faults(config, bundle)]
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def _label_faults(config: Config, bundle: Bundle) -> Iterator[str]:
+def _label_faults(config: Config, bundle: Bundle, taught: TaughtSounds) -> Iterator[str]:
     classes = {form: name for name in bundle.audioset_classes or () for form in (name, slug(name))}
     for label in config.events.thresholds:
         if label in bundle.labels:
             continue
         where = f"events.thresholds.{one_line(label)}"
-        if label in classes:
+        if label in taught.labels:
+            yield f"{where}: is a taught label. Set its threshold with command/threshold/{label} or in Home Assistant"
+        elif label in classes:
             yield f"{where}: is an AudioSet class. Set its threshold in events.audioset, as {quoted(classes[label])}"
         else:
             yield f"{where}: the bundle {bundle} has no such label. {did_you_mean(label, bundle.labels)}"

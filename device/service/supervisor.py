@@ -34,10 +34,19 @@ class Supervisor(Generic[Settings]):
         notify: sends a message in the format of sd_notify(3); None without systemd.
         watchdog_seconds: time without `WATCHDOG=1` after which systemd restarts the daemon, s; None without a watchdog.
             A part without progress for half of it counts as hung.
+        version: returns the version of what may change while the daemon runs; a new one is a request to reload.
     """
 
-    def __init__(self, load: Callable[[], Settings], notify: Notify | None, watchdog_seconds: float | None) -> None:
-        self._load = load
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        notify: Notify | None,
+        watchdog_seconds: float | None,
+        version: Callable[[], object] | None = None,
+    ) -> None:
+        self._load_settings = load
+        self._version = version
+        self._loaded_version: object = None
         self._notify = notify
         self._reporter = StatusReporter(notify, watchdog_seconds / 2 if watchdog_seconds else None)
         self._period = min(_STATUS_SECONDS, watchdog_seconds / 4 if watchdog_seconds else _STATUS_SECONDS)
@@ -64,6 +73,7 @@ class Supervisor(Generic[Settings]):
                 raise UnavailableError(
                     f"$NOTIFY_SOCKET: cannot be notified ({error}). Unset it where systemd does not run the daemon"
                 ) from error
+        if self._notify is not None or self._version is not None:
             self._thread.start()
         return self
 
@@ -109,6 +119,11 @@ class Supervisor(Generic[Settings]):
             self._halt = halt = threading.Event()
         return None if settings is None or self._stopping else (settings, halt)
 
+    def _load(self) -> Settings:
+        if self._version is not None:
+            self._loaded_version = self._version()
+        return self._load_settings()
+
     # The methods below run on the supervisor's thread.
 
     def _work(self) -> None:
@@ -116,8 +131,15 @@ class Supervisor(Generic[Settings]):
             try:
                 job = self._inbox.get(timeout=self._period)
             except Empty:
-                job = self._report
+                job = self._watch
             job()
+
+    def _watch(self) -> None:
+        """Reload if there is a new version, else report."""
+        if self._version is not None and self._version() != self._loaded_version:
+            self._reload()
+        else:
+            self._report()
 
     def _report(self) -> None:
         if (run := self._run) is not None:

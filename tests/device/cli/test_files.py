@@ -42,7 +42,7 @@ def test_a_long_recording_has_a_line_for_each_sound(bundle, street, capsys):
     """A recording of more than 10 s has a line for each sound, with its times beside the keys of a clip."""
     assert main(["classify", street, "--json", "--bundle", bundle]) == 0
     lines = objects(capsys)
-    keys = ["file", "start_seconds", "end_seconds", "label", "confidence", "scores", "audioset"]
+    keys = ["file", "start_seconds", "end_seconds", "label", "confidence", "scores", "taught", "audioset"]
     assert [list(line) for line in lines] == [keys, keys]
     assert [line["start_seconds"] for line in lines] == [pytest.approx(5, abs=0.3), pytest.approx(13, abs=0.3)]
     assert main(["classify", street, "--bundle", bundle]) == 0
@@ -52,7 +52,7 @@ def test_a_long_recording_has_a_line_for_each_sound(bundle, street, capsys):
 def test_a_file_of_ten_seconds_is_one_clip(bundle, street, tmp_path, capsys):
     """A file of at most 10 s has one line, whatever is in it."""
     samples, _ = soundfile.read(street)
-    for length, keys in ((10 * RATE, 5), (10 * RATE + 1, 7)):
+    for length, keys in ((10 * RATE, 6), (10 * RATE + 1, 8)):
         soundfile.write(tmp_path / "a.wav", samples[:length], RATE)
         assert main(["classify", str(tmp_path / "a.wav"), "--json", "--bundle", bundle]) == 0
         assert [len(line) for line in objects(capsys)] == [keys]

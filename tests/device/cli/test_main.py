@@ -47,7 +47,7 @@ def test_classify_prints_one_json_object_a_file(bundle_path, tone_file, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     result = json.loads(lines[0])
-    assert list(result) == ["file", "label", "confidence", "scores", "audioset"]
+    assert list(result) == ["file", "label", "confidence", "scores", "taught", "audioset"]
     assert result["file"] == str(tone_file)
     assert len(result["scores"]) == 10
     assert result["confidence"] == max(result["scores"].values())
@@ -59,7 +59,7 @@ def test_classify_lists_audioset_classes(tone_file, tmp_path, capsys):
     folder = write_tiny_bundle(tmp_path / "bundle")
     assert main(["classify", str(tone_file), "--json", "--bundle", str(folder)]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert list(result) == ["file", "label", "confidence", "scores", "audioset"]
+    assert list(result) == ["file", "label", "confidence", "scores", "taught", "audioset"]
     assert list(result["scores"]) == ["low", "high"]
     probabilities = list(result["audioset"].values())
     assert len(probabilities) == 5

@@ -8,8 +8,8 @@ import pytest
 from device.config.models import EventsConfig
 from device.detection.alarm_events import AlarmEvents, Moment
 from device.detection.alarm_pattern import T3, T4, Cadence
+from device.detection.configured_names import pattern_thresholds
 from device.detection.label_settings import LabelSetting, LabelSettings
-from device.detection.vocabulary import pattern_thresholds
 from device.util.samples import to_int16
 
 RATE = 16000

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tiny_bundle import fake_bundle
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import make_vocabularies
 from device.detection.event_tracker import EventTracker
-from device.detection.vocabulary import AudioSetVocabulary, LabelVocabulary, ScoredWindow, make_vocabularies
+from device.detection.vocabulary import AudioSetVocabulary, LabelVocabulary, ScoredWindow
 from device.types import UNKNOWN, SoundName, Span, Window
 
 LABELS = ("dog_bark", "siren")

@@ -1,9 +1,10 @@
 import numpy as np
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import label_thresholds
 from device.detection.event_tracker import EventTracker
 from device.detection.label_settings import LabelSetting
-from device.detection.vocabulary import LabelVocabulary, ScoredWindow, label_thresholds
+from device.detection.vocabulary import LabelVocabulary, ScoredWindow
 from device.types import UNKNOWN, Span, Window
 
 LABELS = ("dog_bark", "siren")

@@ -5,9 +5,10 @@ import pytest
 from tiny_bundle import CLASSES, fake_bundle
 
 from device.config.models import EventsConfig
+from device.detection.configured_names import event_names, make_vocabularies
 from device.detection.event_tracker import EventTracker
 from device.detection.label_settings import LabelSetting
-from device.detection.vocabulary import ScoredWindow, event_names, make_vocabularies
+from device.detection.vocabulary import ScoredWindow
 from device.types import Span, Window
 
 RATE, LENGTH, HOP = 100, 300, 100

@@ -43,6 +43,7 @@ def test_each_refusal_is_counted_by_its_reason():
         "unknown": 1,
         "cooling_down": 0,
         "maximum_duration": 0,
+        "taught_not": 0,
         "quiet_hours": 0,
         "switched_off": 0,
     }

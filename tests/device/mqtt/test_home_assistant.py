@@ -9,10 +9,12 @@ LABELS = ("siren", "dog_bark")
 PLAIN = OptionalStates(spectrogram=True)
 
 
-def message(labels=LABELS, classes=(), node_id="balcony", published=None, states=PLAIN, page_url=None, **options):
+def message(
+    labels=LABELS, classes=(), node_id="balcony", published=None, states=PLAIN, page_url=None, taught=(), **options
+):
     return discovery_message(
         DeviceInfo(node_id, "0.1.0", "urban@1", page_url),
-        sound_names(labels, classes),
+        sound_names(labels, classes, taught=taught),
         published=published or {},
         states=states,
         **options,
@@ -109,6 +111,14 @@ def test_audioset_classes_have_entities_with_their_display_names():
     assert components["sound_siren"]["name"] == "Siren"
     ids = [component["default_entity_id"] for component in components.values()]
     assert len(set(ids)) == len(ids)
+
+
+def test_a_taught_label_has_entities_as_a_label_has():
+    """It has a state, a threshold, and a type of the event entity."""
+    components = message(taught=("front_door",))["components"]
+    assert components["sound_front_door"]["name"] == "Front door"
+    assert components["threshold_front_door"]["command_topic"] == "earshot/balcony/command/threshold/front_door"
+    assert components["event"]["event_types"] == ["siren", "dog_bark", "front_door"]
 
 
 def test_an_audioset_class_that_is_no_longer_configured_is_removed():

@@ -13,6 +13,8 @@ from device.service.commands import (
     CorrectCommand,
     LabelCommand,
     ListeningCommand,
+    TeachCommand,
+    UntaughtCommand,
     parse_command,
 )
 
@@ -23,6 +25,11 @@ EVENT_ID = "01a203db-acf5-764e-a16f-af94604912d3"
 def correction(**fields):
     """Return the payload of `correct`."""
     return json.dumps({"event_id": EVENT_ID, **fields}).encode()
+
+
+def lesson(**fields):
+    """Return the payload of `teach`."""
+    return json.dumps({"event_ids": [EVENT_ID], **fields}).encode()
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,13 @@ def correction(**fields):
         ("enabled/siren", b"default", LabelCommand("enabled", "siren", None)),
         ("correct", correction(label="siren"), CorrectCommand(event_id=UUID(EVENT_ID), label="siren")),
         ("correct", correction(label="none"), CorrectCommand(event_id=UUID(EVENT_ID), label="none")),
+        ("teach", lesson(label="bell"), TeachCommand(label="bell", event_ids=[UUID(EVENT_ID)])),
+        (
+            "teach",
+            lesson(label="siren", exclude=True),
+            TeachCommand(label="siren", event_ids=[UUID(EVENT_ID)], exclude=True),
+        ),
+        ("untaught", b"bell", UntaughtCommand("bell")),
         ("correct", correction(label="Door bell_2"), CorrectCommand(event_id=UUID(EVENT_ID), label="Door bell_2")),
     ],
 )
@@ -56,6 +70,9 @@ def test_a_valid_command_is_parsed(name, payload, command):
         ("listening", b"", "must be ON or OFF"),
         ("listening", b"\xff\xfe", "not UTF-8"),
         ("listning", b"ON", "no such command. Did you mean listening?"),
+        ("teach", b"{}", 'label: Field required. Send {"label": "...", "event_ids"'),
+        ("teach", b'{"label": "bell", "event_ids": []}', "event_ids: List should have at least 1 item"),
+        ("teach", b'{"label": "bell", "event_ids": ["x"]}', "event_ids.0: Input should be a valid UUID"),
         ("", b"ON", "no such command"),
         ("x" * 1000, b"", "no such command"),
         ("threshold", b"0.5", "no such label"),

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.detection.label_settings import LabelSetting, LabelSettings
+from device.errors import InputError
 from device.service.remote_control import RemoteControl, Switches
 from device.types import SoundName
 from device.util.json_store import JsonStore
@@ -35,20 +36,33 @@ class Node:
         settings: settings of the pipeline.
         states: published states.
         corrections: labels of corrected clips.
+        lessons: taught names, and whether each is an exclusion.
         file: settings of earlier commands.
     """
 
     def __init__(self, folder):
         names = {SoundName(label, label, "bundle"): threshold for label, threshold in DEFAULTS.items()}
-        self.settings, self.states, self.corrections = LabelSettings(names, COOLDOWN), {}, []
+        self.settings, self.states = LabelSettings(names, COOLDOWN), {}
+        self.corrections, self.lessons = [], []
         self.file = folder / "switches.json"
         self.remote_control = RemoteControl(
             JsonStore(self.file, Switches),
             self.settings,
             publish_state=self.states.__setitem__,
             correct=self.correct,
+            teaching=self,
         )
         self.command = self.remote_control.execute
+
+    def teach(self, name, event_ids, *, is_exclusion):
+        if event_ids != [EVENT_ID]:
+            raise InputError(f"{len(event_ids)} clips are too few")
+        self.lessons.append((name, is_exclusion))
+
+    def forget(self, name):
+        if (name, False) not in self.lessons:
+            raise InputError("not taught")
+        self.lessons.remove((name, False))
 
     @property
     def thresholds(self):
@@ -62,7 +76,8 @@ class Node:
     def everything(self):
         """Return copies of all that a command can change."""
         is_listening = self.remote_control.is_listening()
-        return self.settings.by_slug(), dict(self.states), list(self.corrections), is_listening, self.file.exists()
+        made = list(self.corrections), list(self.lessons)
+        return self.settings.by_slug(), dict(self.states), *made, is_listening, self.file.exists()
 
 
 def test_all_states_are_published_at_the_start(tmp_path):
@@ -119,6 +134,16 @@ def test_a_clip_is_corrected(tmp_path):
     assert node.corrections == ["siren"]
 
 
+def test_a_label_is_taught_and_removed(tmp_path):
+    """`teach` passes label, event ids and the kind of lesson on; `untaught` removes a label."""
+    node = Node(tmp_path)
+    node.command("teach", json.dumps({"label": "owl", "event_ids": [EVENT_ID]}).encode())
+    node.command("teach", json.dumps({"label": "siren", "event_ids": [EVENT_ID], "exclude": True}).encode())
+    assert node.lessons == [("owl", False), ("siren", True)]
+    node.command("untaught", b"owl")
+    assert node.lessons == [("siren", True)]
+
+
 @pytest.mark.parametrize(
     ("name", "payload", "message"),
     [
@@ -128,6 +153,9 @@ def test_a_clip_is_corrected(tmp_path):
         ("threshold/sirens", b"0.5", "no such label. Did you mean siren?"),
         ("threshold/siren", b"nan", "must be 0 to 1"),
         ("correct", b"{}", "event_id: Field required"),
+        ("teach", json.dumps({"label": "owl", "event_ids": [EVENT_ID] * 2}).encode(), "2 clips are too few"),
+        ("teach", json.dumps({"label": "owl", "event_ids": [EVENT_ID], "exclude": True}).encode(), "no such label"),
+        ("untaught", b"owl\n", "not taught"),
         ("correct", b'{"event_id": "01a203db-acf5-764e-a16f-000000000000", "label": "siren"}', "no clip of the event"),
         ("correct", b"[" * 60000, "JSON"),
     ],

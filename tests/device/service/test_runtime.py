@@ -7,7 +7,8 @@ from device.config.day_spans import DaySpans
 from device.config.loader import load_config
 from device.errors import ConfigError
 from device.model.bundle import load_bundle
-from device.service.runtime import check_labels, load_settings
+from device.service.runtime import check_labels, load_settings, taught_version
+from device.teaching.taught_file import TAUGHT_FILE, write_taught
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,25 @@ def test_a_reload_uses_the_new_time_zone(tmp_path, berlin_time, monkeypatch):
     load_settings(config)
     assert not hours.hold(noon_in_berlin)
     assert hours.hold(noon_in_berlin - 7 * 3600)
+
+
+def test_a_changed_file_of_taught_sounds_is_a_new_version(tmp_path, monkeypatch):
+    """Each write is another version, also one of the same size, and so is the removal of the file."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    versions = [taught_version()]
+    for _ in range(2):
+        write_taught(tmp_path / TAUGHT_FILE, [])
+        versions.append(taught_version())
+    (tmp_path / TAUGHT_FILE).unlink()
+    assert versions[0] is None is taught_version()
+    assert len(set(versions)) == 3
+
+
+def test_a_damaged_file_of_taught_sounds_ends_no_run(tmp_path, monkeypatch, caplog):
+    """The settings are loaded without taught labels, and the fault is logged with its cure."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    (tmp_path / TAUGHT_FILE).write_bytes(b"PK")
+    loaded = load_settings(load_config(overrides=[f"model.bundle={write_tiny_bundle(tmp_path / 'tiny')}"]))
+    assert not loaded.taught.labels
+    assert loaded.taught.faults == tuple(caplog.messages)
+    assert "delete the file and teach again" in caplog.text

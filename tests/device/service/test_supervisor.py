@@ -66,3 +66,23 @@ def test_a_stop_during_a_reload_prevents_the_next_run():
         daemon.supervisor.stop()
         finish_loading.set()
     assert daemon.ran_with == ["one"]
+
+
+def test_a_new_version_is_reloaded_by_itself():
+    """What changed on disk is loaded once, without a request; a refused version is not tried again and again."""
+    versions, loaded = ["one"], []
+
+    def load():
+        loaded.append(versions[-1])
+        if versions[-1] == "bad":
+            raise ConfigError("fault")
+        return versions[-1]
+
+    with SupervisedDaemon(load, watchdog=0.2, version=lambda: versions[-1]) as daemon:
+        versions.append("two")
+        daemon.wait_for_message("STATUS=runs with two")
+        versions.append("bad")
+        daemon.wait_for_message("STATUS=runs with two. NOT RELOADED: fault")
+        versions.append("three")
+        daemon.wait_for_message("STATUS=runs with three")
+    assert loaded == ["one", "two", "bad", "three"]

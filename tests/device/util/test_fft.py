@@ -36,9 +36,7 @@ def test_the_inverse_is_scipys(shape, monkeypatch):
 
 def test_the_daemon_imports_nothing_large_that_it_does_not_need():
     """The daemon's modules load neither SciPy's packages nor the runtime's tools."""
-    program = (
-        "import sys, device.cli.run as run; run.daemon; import device.model.classifier as c; c.interpreter_class(); "
-    )
+    program = "import sys, device.cli.run, device.service.daemon; import device.model.classifier as c; c.interpreter_class(); "
     program += "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
