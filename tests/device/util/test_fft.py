@@ -36,8 +36,8 @@ def test_the_inverse_is_scipys(shape, monkeypatch):
 
 def test_the_daemon_imports_nothing_large_that_it_does_not_need():
     """The daemon's modules load neither SciPy's packages nor the runtime's tools."""
-    program = "import sys, device.cli.run, device.service.daemon; import device.model.classifier as c; c.interpreter_class(); "
-    program += "print(*sys.modules)"
+    program = "import sys, device.cli.run, device.service.daemon; "
+    program += "import device.model.classifier as c; c.interpreter_class(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "device.model.features" in loaded
