@@ -3,7 +3,6 @@
 import json
 import time
 from pathlib import Path
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,21 +17,23 @@ from device.config.models import Config
 from device.errors import UnavailableError
 from device.history.reader import HistoryReader
 from device.history.table import HISTORY_FILE
+from device.level.table import LEVELS_FILE
 from device.service.commands import CommandRefusedError, parse_command
 from device.util.catalogue import LANGUAGES, translator
 from device.util.text import slug
 from device.web.day_view import parse_day, view_day
 from device.web.event_view import clip_spectrogram, find_clip, is_event_id, view_event
+from device.web.forms import last, read_form
 from device.web.health_view import view_health
 from device.web.languages import COOKIE as LANGUAGE_COOKIE
+from device.web.level_view import view_levels
 from device.web.live import LiveResponse, LiveStream
 from device.web.metrics import CONTENT_TYPE, metrics
 from device.web.node_feed import NodeFeed
 from device.web.rendering import Renderer
-from device.web.security import COOKIE, Access, Guard
+from device.web.security import YEAR_SECONDS, Access, Guard, set_session
+from device.web.teach_view import teaching_command, view_teaching
 from device.web.threshold_view import view_thresholds
-
-_YEAR_SECONDS = 365 * 86400
 
 
 class Page:
@@ -50,6 +51,7 @@ class Page:
         self._access = Access(config.web, token)
         self._renderer = Renderer(config, self._access)
         self._history = state / HISTORY_FILE
+        self._levels = state / LEVELS_FILE
         self._clips = ClipFolder(state / "clips")
         self._feed = feed
         self._live = LiveStream(feed)
@@ -66,6 +68,8 @@ class Page:
                 Route("/health", self.health),
                 Route("/thresholds", self.thresholds),
                 Route("/thresholds", self.set_threshold, methods=["POST"]),
+                Route("/teach", self.teaching),
+                Route("/teach", self.teach, methods=["POST"]),
                 Route("/live", self.live),
                 Route("/metrics", self.metrics),
                 Route("/login", self.login),
@@ -80,12 +84,12 @@ class Page:
         return application
 
     def day(self, request: Request) -> Response:
-        """Show one day: timeline, counts, events."""
+        """Show one day: timeline, sound level, counts, events."""
         query = request.query_params
         if query.get("language") in LANGUAGES:
             response = RedirectResponse("./", 303)
             response.set_cookie(
-                LANGUAGE_COOKIE, query["language"], max_age=_YEAR_SECONDS, path=None, httponly=True, samesite="lax"
+                LANGUAGE_COOKIE, query["language"], max_age=YEAR_SECONDS, path=None, httponly=True, samesite="lax"
             )
             return response
         try:
@@ -94,7 +98,8 @@ class Page:
             raise HTTPException(404) from error
         with HistoryReader(self._history) as reader:
             view = view_day(reader, day, query.get("label", ""), max(0, page))
-        return self._renderer.page(request, "day.html", view=view)
+        levels = view_levels(self._levels, day, self._config.level)
+        return self._renderer.page(request, "day.html", view=view, levels=levels)
 
     def event(self, request: Request) -> Response:
         """Show one event."""
@@ -135,7 +140,7 @@ class Page:
     async def correct(self, request: Request) -> Response:
         """Send the correction of an event's label to the daemon."""
         event_id = self._event_id(request)
-        label = (await _form(request)).get("label", "").strip()
+        label = last(await read_form(request), "label").strip()
         await self._send("correct", json.dumps({"event_id": event_id, "label": label}))
         return RedirectResponse(f"../{event_id}?sent=1", 303)
 
@@ -161,10 +166,21 @@ class Page:
 
     async def set_threshold(self, request: Request) -> Response:
         """Send a threshold to the daemon."""
-        form = await _form(request)
-        value = "default" if "default" in form else form.get("value", "")
-        await self._send(f"threshold/{form.get('slug', '')}", value)
+        form = await read_form(request)
+        value = "default" if "default" in form else last(form, "value")
+        await self._send(f"threshold/{last(form, 'slug')}", value)
         return RedirectResponse("thresholds?sent=1", 303)
+
+    def teaching(self, request: Request) -> Response:
+        """Show the clips that can teach a label, and the taught labels."""
+        sent = request.query_params.get("sent") == "1"
+        view = view_teaching(self._clips, self._feed.message("health"))
+        return self._renderer.page(request, "teach.html", view=view, sent=sent)
+
+    async def teach(self, request: Request) -> Response:
+        """Send a lesson, or the removal of a taught label, to the daemon."""
+        await self._send(*teaching_command(await read_form(request)))
+        return RedirectResponse("teach?sent=1", 303)
 
     async def live(self, request: Request) -> Response:
         """Send live values for as long as the viewer stays."""
@@ -180,26 +196,16 @@ class Page:
 
     async def log_in(self, request: Request) -> Response:
         """Set the session's cookie, if the token is right."""
-        if not self._access.accepts_token((await _form(request)).get("token", "").strip()):
+        if not self._access.accepts_token(last(await read_form(request), "token").strip()):
             return self._renderer.page(request, "login.html", status=403, is_wrong=True)
         response = RedirectResponse("./", 303)
-        is_encrypted = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
-        # Without a path, a browser uses the folder of this address, which contains the prefix of a reverse proxy.
-        response.set_cookie(
-            COOKIE,
-            self._access.session(),
-            max_age=_YEAR_SECONDS,
-            path=None,
-            secure=is_encrypted,
-            httponly=True,
-            samesite="strict",
-        )
+        set_session(response, request, self._access.session())
         return response
 
-    async def log_out(self, _request: Request) -> Response:
+    async def log_out(self, request: Request) -> Response:
         """Delete the session's cookie."""
         response = RedirectResponse("./", 303)
-        response.set_cookie(COOKIE, "", max_age=0, path=None, httponly=True, samesite="strict")
+        set_session(response, request, "")
         return response
 
     def static(self, request: Request) -> Response:
@@ -233,12 +239,3 @@ class Page:
 
     def _unavailable(self, request: Request, error: Exception) -> Response:
         return self._renderer.page(request, "error.html", status=503, code=503, detail=str(error))
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form, as a browser sends it: the last value of each."""
-    try:
-        text = (await request.body()).decode("utf-8")
-        return {key: values[-1] for key, values in parse_qs(text, max_num_fields=20).items()}
-    except ValueError as error:
-        raise HTTPException(400, "the form cannot be read. Send it as application/x-www-form-urlencoded") from error

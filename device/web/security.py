@@ -21,6 +21,8 @@ from device.config.hosts import is_address
 from device.config.models import WebConfig
 
 COOKIE: Final = "earshot_session"
+YEAR_SECONDS: Final = 365 * 86400
+"""Time for which a browser keeps a cookie, s."""
 _METHODS: Final = ("GET", "HEAD", "POST")
 _BODY_BYTES: Final = 10_000
 """Largest body of a request, bytes. Forms are much smaller."""
@@ -219,3 +221,18 @@ def _host_name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def set_session(response: Response, request: HTTPConnection, session: str) -> None:
+    """Set the session's cookie; an empty one ends the session."""
+    is_encrypted = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
+    # Without a path, a browser uses the folder of this address, which contains the prefix of a reverse proxy.
+    response.set_cookie(
+        COOKIE,
+        session,
+        max_age=YEAR_SECONDS if session else 0,
+        path=None,
+        secure=is_encrypted,
+        httponly=True,
+        samesite="strict",
+    )

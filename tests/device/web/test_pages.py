@@ -154,7 +154,7 @@ def test_a_threshold_is_set(client, feed, bearer):
 def test_pages_have_structure(client, clip, token, language):
     """Each page has one heading of the first rank, names for its fields and pictures, and no id twice."""
     client.post("/login", data={"token": token}, headers=OWN)
-    for address in (DAY, "/", f"/events/{clip}", "/thresholds", "/health", "/login", "/nothing"):
+    for address in (DAY, "/", f"/events/{clip}", "/thresholds", "/teach", "/health", "/login", "/nothing"):
         structure = Structure(client.get(address, headers={"Accept-Language": language}).text)
         assert structure.all("html") == [{"lang": language}]
         assert len(structure.all("h1")) == len(structure.all("main")) == 1
