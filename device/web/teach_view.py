@@ -54,7 +54,9 @@ def view_teaching(folder: ClipFolder, health: dict[str, Any]) -> TeachingView:
             TeachingClip(clip.event_id, clip.label, f"{local(clip.start_time):%Y-%m-%d %H:%M}")
             for clip in folder.clips()[: -CLIPS_SHOWN - 1 : -1]
         ],
-        *(taught.get(key, []) for key in ("labels", "exclusions", "faults")),
+        taught.get("labels", []),
+        taught.get("exclusions", []),
+        taught.get("faults", []),
         taught.get("last_refusal"),
     )
 

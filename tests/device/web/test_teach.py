@@ -31,7 +31,7 @@ def test_clips_can_be_chosen(client, clip, feed, bearer):
     """The page lists the clips with their time and label, what was taught, and why the last lesson was refused."""
     feed.values["health"] = {"taught": TAUGHT}
     page = client.get("/teach", headers=bearer)
-    assert f'<input type="checkbox" name="clip" value="{clip}">' in page.text
+    assert f'name="clip" value="{clip}">' in page.text
     assert "2026-11-22 07:30 dog bark" in page.text
     assert "The last lesson was refused: it resembles a siren" in page.text
     assert "Remove doorbell" in page.text
