@@ -3,6 +3,8 @@
 # demo's recording, and prints figures and verdicts. NEXT_IMAGE replaces it in the check of an upgrade.
 # Needs podman or docker (ENGINE), mosquitto and mosquitto-clients; no test of the suite runs it. RUN_OPTIONS are further
 # options of `run`, as in "--cgroups=disabled". Exit codes: 0 all checks passed, 1 one failed.
+# Functions are called by name, through check and wait_for; some texts are for a shell in the container.
+# shellcheck disable=SC2317,SC2016
 set -euo pipefail
 project=$(cd "$(dirname "$0")/../.." && pwd)
 image=${1:-earshot} next=${2:-${1:-earshot}} engine=${ENGINE:-podman} port=18831
@@ -39,7 +41,7 @@ start_broker() {
 }
 stop_broker() {
     [ -n "${broker:-}" ] || return 0
-    kill "$broker" 2>/dev/null && wait "$broker" 2>/dev/null || true
+    if kill "$broker" 2>/dev/null; then wait "$broker" 2>/dev/null || true; fi
     broker=
 }
 subscribe() {
@@ -52,7 +54,7 @@ sequences() { grep -o '"sequence": *[0-9]*' "$work/received" | grep -o '[0-9]*' 
 wait_for() { # wait_for SECONDS COMMAND...
     local end=$((SECONDS + $1))
     shift
-    until "$@"; do [ $SECONDS -lt "$end" ] || return; sleep 0.2; done
+    until "$@"; do [ "$SECONDS" -lt "$end" ] || return; sleep 0.2; done
 }
 start() { "$engine" run --detach --name earshot-trial "${confined[@]}" "$@" >/dev/null; }
 remove() { "$engine" rm -f earshot-trial >/dev/null; }

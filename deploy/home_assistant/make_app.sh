@@ -9,7 +9,10 @@
 set -euo pipefail
 umask 022
 project=$(cd "$(dirname "$0")/../.." && pwd)
-[ $# -ge 1 ] && [ $# -le 2 ] || { echo "make_app.sh: one or two arguments: FOLDER [IMAGE]" >&2; exit 2; }
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+    echo "make_app.sh: one or two arguments: FOLDER [IMAGE]" >&2
+    exit 2
+fi
 [ ! -e "$1/earshot" ] || { echo "make_app.sh: $1/earshot exists. Remove it first" >&2; exit 2; }
 image=${2:-}
 

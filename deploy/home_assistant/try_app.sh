@@ -4,6 +4,8 @@
 # the ingress's address. All of these are of this script, on loopback; no Home Assistant is needed.
 # Needs root, podman or docker (ENGINE), mosquitto, pulseaudio, curl and Python; no test of the suite runs it.
 # RUN_OPTIONS are further options of `run`. Exit codes: 0 all checks passed, 1 one failed.
+# Functions are called by name, through check and wait_for; some texts are for a shell in the container.
+# shellcheck disable=SC2317,SC2016
 set -euo pipefail
 image=${1:-earshot-app} engine=${ENGINE:-podman} port=18832 ingress=172.30.32.2 address=172.30.33.5
 project=$(cd "$(dirname "$0")/../.." && pwd)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -134,9 +135,20 @@ def become_earshot(arguments: Any) -> NoReturn:
 
 def run_both(daemon_command: list[str], page_command: list[str], arguments: list[str]) -> int:
     """Run the daemon and the page until the daemon ends; return its exit code. SIGTERM and SIGINT end the daemon."""
+    daemons: list[subprocess.Popen[bytes]] = []
+    is_stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        is_stopping.set()
+        for each in daemons:
+            each.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # before the daemon starts, because the signal may come at once
+        signal.signal(number, stop)
     daemon = subprocess.Popen([*daemon_command, *arguments])
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.terminate())
+    daemons.append(daemon)
+    if is_stopping.is_set():  # it came between the two lines
+        daemon.terminate()
     page = subprocess.Popen([*page_command, *arguments])
     while (ended := os.wait())[0] != daemon.pid:
         if ended[0] == page.pid:
