@@ -35,6 +35,7 @@ WITHOUT_UNIT = {
     "load.maximum_stretch",
     "events.threshold",
     "events.thresholds",
+    "events.alarm_patterns",
     "events.audioset",
     "mqtt.port",
     "web.port",
