@@ -58,9 +58,10 @@ def test_settings_survive_a_restart(mosquitto, peer, demo_recording, bundle_path
         peer.until(TOPICS + "listening", b"OFF")
         assert process.wait(120) == 0
     assert received_events(peer) == []
-    peer.until(TOPICS + "status", b"offline")  # else the next line may be true of the run before
+    peer.until(TOPICS + "status", b"offline")
+    peer.messages.clear()
     with daemon(mosquitto, tmp_path, demo_recording):
-        peer.until(TOPICS + "status", b"online")
+        peer.until(TOPICS + "listening", b"OFF")  # not only `online`, which precedes the subscription to commands
         send_command(peer, "listening", "ON")
         peer.until(TOPICS + "listening", b"ON")
 
