@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
-import soxr
 from numpy.typing import NDArray
 
+from device.audio.files import find_sounds, read_samples
 from device.config.models import Config
 from device.detection.alarm_pattern import T3, T4, Cadence
 from device.model.bundle import load_bundle
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block, Event, Samples, WindowScores
-from device.util.samples import to_int16
+from device.types import Event, Samples, WindowScores
+from device.util.samples import to_float, to_int16
+from training.data.ambience import blocks_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
@@ -69,16 +69,17 @@ def detect(samples: Samples, config: Config) -> list[Event]:
     """Return the starts of alarm events in samples, shape (n,), int16."""
     scores = WindowScores(np.zeros(len(BUNDLE.labels), np.float32), np.zeros((1, 1), np.float32))
     pipeline = Pipeline(config, BUNDLE, lambda _samples: scores)
-    length = round(BLOCK_SECONDS * RATE)
-    blocks = (Block(samples[at : at + length], at, at / RATE) for at in range(0, len(samples) - length + 1, length))
-    return [event for event in pipeline.run(blocks) if event.vocabulary == "pattern" and event.type == "start"]
+    return [
+        event
+        for event in pipeline.run(blocks_of(samples, RATE))
+        if event.vocabulary == "pattern" and event.type == "start"
+    ]
 
 
 def recordings(folder: Path) -> Iterator[tuple[Path, NDArray[np.float32]]]:
     """Yield each sound file with its samples, shape (n,), mono, at `RATE`."""
-    for path in sorted(each for each in folder.rglob("*") if each.suffix in {".ogg", ".wav", ".flac"}):
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        yield path, soxr.resample(samples.mean(axis=1), rate, RATE)
+    for path in find_sounds(folder.rglob("*")):
+        yield path, to_float(read_samples(path, RATE))
 
 
 def measure_recall(ambience: list[NDArray[np.float32]], config: Config) -> None:

@@ -36,7 +36,7 @@ from device.types import Samples
 from device.util.samples import to_int16
 from training.data.dataset import Dataset
 from training.data.loading import load_dataset
-from training.evaluation.scenes import draw_clips, random_excerpt, read_ambience, scale_to_level
+from training.evaluation.scenes import draw_clips, fold_negatives, random_excerpt, read_fold_ambience, scale_to_level
 
 LABELS = ("dog_bark", "siren", "gun_shot", "car_horn")
 PAUSE_SECONDS = (6.0, 9.0)
@@ -88,7 +88,7 @@ def make_scene(dataset: Dataset, fold: int, clips: int, rng: np.random.Generator
         signals.append(read_samples(drawn[number].path, RATE))
         parts.append((drawn[number].label, round(position * RATE) / RATE))
         position += len(signals[-1]) / RATE + rng.uniform(*PAUSE_SECONDS)
-    ambience = read_ambience(dataset, fold, RATE)
+    ambience = read_fold_ambience(fold_negatives(dataset, fold), RATE)
     background = random_excerpt(ambience[rng.integers(len(ambience))], round(position * RATE), rng)
     mixed = scale_to_level(background, AMBIENCE_DBFS)
     for (_, onset), signal in zip(parts, signals, strict=True):

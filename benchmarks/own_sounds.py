@@ -10,11 +10,11 @@ import argparse
 import json
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from commands import classify, retrain
 
 from training.data.class_folders import recording_name
 from training.data.dataset import sound_files
@@ -41,23 +41,11 @@ def main() -> int:
             drawn, held_out[label] = draw(options.sounds / label, options.seed)
             for path in drawn:
                 shutil.copy(path, data / label)
-        started = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "training.cli.main",
-            "retrain",
-            "--data",
-            data,
-            "--output",
-            run,
-            "--networks",
-            "inception",
-        ]
-        subprocess.run([*command, "--weights", options.weights], check=True)
-        minutes = (time.monotonic() - started) / 60
+        minutes = retrain(data, run, "--networks", "inception", "--weights", options.weights) / 60
         mean = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["mean"]["int8"]
-        is_right = [result == label for label, files in held_out.items() for result in classify(files, run / "bundle")]
+        is_right = [
+            result == label for label, files in held_out.items() for result in classify(files, run / "bundle").values()
+        ]
     print(f"\nretrain: {minutes:.1f} minutes; {mean:.1%} of its own clips right, each fold left out in turn (int8)")
     print(f"bundle: {sum(is_right) / len(is_right):.1%} of {len(is_right)} held-out clips right (earshot classify)")
     return 0
@@ -75,13 +63,6 @@ def draw(folder: Path, seed: int) -> tuple[list[Path], list[Path]]:
     for name in names:
         (drawn if len(drawn) + len(by_recording[name]) <= CLIPS else held_out).extend(by_recording[name])
     return drawn, held_out
-
-
-def classify(files: list[Path], bundle: Path) -> list[str]:
-    """Return the labels that `earshot classify` prints for files."""
-    command = [sys.executable, "-m", "device", "classify", "--json", "--bundle", bundle, *files]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    return [json.loads(line)["label"] for line in lines]
 
 
 if __name__ == "__main__":

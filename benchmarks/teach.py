@@ -13,9 +13,7 @@ augmented copies of each clip, as a user would on a workstation; it is judged on
 """
 
 import argparse
-import json
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from commands import classify, retrain
 
 from device.audio.files import read_samples
 from device.config.models import Config
@@ -30,11 +29,13 @@ from device.errors import InputError
 from device.model.bundle import Bundle
 from device.model.clip_scoring import clip_windows
 from device.model.ensemble import Ensemble
+from device.model.taught import TaughtSounds
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
 from device.teaching.embedder import Embedder
 from device.teaching.library import ClipFile, TaughtLibrary
-from device.types import BLOCK_SECONDS, Block, Samples
+from device.types import Samples
+from training.data.ambience import blocks_of
 
 TEACHING, JUDGING = (1, 2, 3), (4, 5)
 """Folds of ESC-50 that teach, and folds that judge."""
@@ -68,7 +69,7 @@ def main() -> int:
         drawn = {name: draw(clips, name, seed, options.clips) for name in options.classes}
         judge(bundle, ensemble, drawn, embeddings, options.ambience if seed == 0 else None)
         if options.retrain is not None and seed == 0:
-            retrain(drawn, judged, options.retrain, options.negatives)
+            compare_retrained(drawn, judged, options.retrain, options.negatives)
     return 0
 
 
@@ -112,17 +113,11 @@ def judge(
             print(f"{name}: {counts.count(name)} events in {60 * hours:.0f} minutes of ambience")
 
 
-def live_events(bundle: Bundle, ensemble: Ensemble, taught: object, samples: Samples) -> list[str]:
+def live_events(bundle: Bundle, ensemble: Ensemble, taught: TaughtSounds, samples: Samples) -> list[str]:
     """Return the taught labels of the events of a recording, as the daemon detects them."""
     pipeline = Pipeline(Config(), bundle, ensemble.classify_live, taught=taught)
-    events = pipeline.run(blocks(samples, round(BLOCK_SECONDS * bundle.sample_rate), bundle.sample_rate))
+    events = pipeline.run(blocks_of(samples, bundle.sample_rate))
     return [event.label for event in events if event.type == "start" and event.vocabulary == "taught"]
-
-
-def blocks(samples: Samples, length: int, rate: int) -> Iterator[Block]:
-    """Yield the blocks of a recording."""
-    for start in range(0, len(samples) - length + 1, length):
-        yield Block(samples[start : start + length], start, start / rate)
 
 
 def scene(path: Path, places: Sequence[Path], rate: int = 16000) -> Samples:
@@ -151,7 +146,9 @@ def draw(clips: Sequence[Path], name: str, seed: int, count: int) -> list[Path]:
     return [recordings[each] for each in names[:count]]
 
 
-def retrain(drawn: dict[str, list[Path]], judged: Sequence[Path], weights: Path, negatives: Sequence[Path]) -> None:
+def compare_retrained(
+    drawn: dict[str, list[Path]], judged: Sequence[Path], weights: Path, negatives: Sequence[Path]
+) -> None:
     """Train a bundle on the drawn clips, and print its time, recall and false alarms."""
     with tempfile.TemporaryDirectory() as folder:
         for name, paths in drawn.items():
@@ -160,24 +157,10 @@ def retrain(drawn: dict[str, list[Path]], judged: Sequence[Path], weights: Path,
             for path in paths:
                 (target / path.name).symlink_to(path.absolute())
         run = Path(folder, "run")
-        started = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "training.cli.main",
-            "retrain",
-            "--data",
-            Path(folder, "data"),
-            "--output",
-            run,
-        ]
-        command += ["--networks", "audioset", "--audioset-weights", weights, "--copies", "2"]
-        command += [word for path in negatives for word in ("--negatives", path)]
-        subprocess.run(command, check=True)
-        print(f"retrain: {time.monotonic() - started:.0f} s")
-        command = [sys.executable, "-m", "device", "classify", "--json", "--bundle", run / "bundle", *judged]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-        labels = {Path(line["file"]): line["label"] for line in map(json.loads, lines)}
+        options: list[str | Path] = ["--networks", "audioset", "--audioset-weights", weights, "--copies", "2"]
+        options += [word for path in negatives for word in ("--negatives", path)]
+        print(f"retrain: {retrain(Path(folder, 'data'), run, *options):.0f} s")
+        labels = classify(judged, run / "bundle")
     for name in drawn:
         own = share(label == name for path, label in labels.items() if path.parent.name == name)
         others = share(label == name for path, label in labels.items() if path.parent.name != name)

@@ -8,6 +8,13 @@ from device.detection.vocabulary import Judgement, Vocabulary
 from device.types import Event, SoundName, Window
 
 
+def raised(event: Event, confidence: float, scores: dict[str, float], level_dbfs: float) -> Event:
+    """Return an event with the highest confidence so far, the scores at that moment, and the highest level."""
+    if confidence > event.confidence:
+        event = dataclasses.replace(event, confidence=confidence, scores=scores)
+    return dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
+
+
 @dataclass
 class ActiveEvent:
     """Event that has started and not yet ended.
@@ -32,10 +39,7 @@ class ActiveEvent:
         """Continue the event through another window in which its label was detected."""
         self.detected_until, self.next_window_start = window.end, window.start + window.hop_length
         self.is_provisional = False
-        event = self.event
-        if confidence > event.confidence:
-            event = dataclasses.replace(event, confidence=confidence, scores=scores)
-        self.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level_dbfs))
+        self.event = raised(self.event, confidence, scores, level_dbfs)
 
     def pause(self, sound_end: int) -> None:
         """Note a pause after `sound_end`, where the event ends unless the next window detects its label."""

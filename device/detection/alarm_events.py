@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from uuid6 import uuid7
 
+from device.detection.active_event import raised
 from device.detection.alarm_pattern import T3, T4, Cadence, CadenceDetector, Match
 from device.detection.label_settings import LabelSettings
 from device.detection.tone_envelope import ToneEnvelope
@@ -73,12 +74,20 @@ class AlarmEvents:
         self._kept = 2 * _SEARCH_STEPS + self._lookahead + max((each.history for each in detectors), default=0)
         self._part_length = _SEARCH_STEPS * self._envelope.hop_length
         self._sounding = round(_SOUNDING_SECONDS * sample_rate)
-        self._waiting: list[Samples] = []
-        self._next_position = self._part_start = self._sounding_until = self._origin = 0
-        self._steps = self._searched = self._kept
-        self._levels = np.zeros((self._kept, self._envelope.bands), np.float32)
         self._active: dict[SoundName, _Alarm] = {}
         self._begin(0)
+
+    def _begin(self, position: int) -> None:
+        """Begin again at a position: nothing before it is part of a pattern."""
+        self._envelope.reset()
+        for detector in self._detectors.values():
+            detector.reset()
+        self._waiting: list[Samples] = []
+        self._sounding_until = self._part_start = position
+        # Steps without a tone stand before the first one: an alarm may have begun with the stream.
+        self._levels = np.zeros((self._kept, self._envelope.bands), np.float32)
+        self._steps = self._searched = self._kept
+        self._origin, self._next_position = position - self._kept * self._envelope.hop_length, position
 
     def update(self, samples: Samples, position: int, moment: Moment) -> Iterator[Event]:
         """Add samples, shape (n,), int16, that begin at a position; yield the starts and ends that result.
@@ -117,18 +126,6 @@ class AlarmEvents:
         for name in list(self._active):
             yield self._end(name, time_of)
 
-    def _begin(self, position: int) -> None:
-        """Begin again at a position: nothing before it is part of a pattern."""
-        self._envelope.reset()
-        for detector in self._detectors.values():
-            detector.reset()
-        self._waiting = []
-        self._sounding_until = self._part_start = position
-        # Steps without a tone stand before the first one: an alarm may have begun with the stream.
-        self._levels = np.zeros((self._kept, self._envelope.bands), np.float32)
-        self._steps = self._searched = self._kept
-        self._origin, self._next_position = position - self._kept * self._envelope.hop_length, position
-
     def _search(self, moment: Moment) -> Iterator[Event]:
         """Search the steps that have all steps after them that a group needs."""
         first, stop = self._steps - len(self._levels), self._steps - self._lookahead
@@ -145,10 +142,7 @@ class AlarmEvents:
         """Start an alarm, or extend the one that goes on."""
         end, confidence, level = self._position(match.end), round(match.agreement, 4), moment.level_dbfs()
         if alarm := self._active.get(name):
-            event, alarm.end = alarm.event, end
-            if confidence > event.confidence:
-                event = dataclasses.replace(event, confidence=confidence, scores={name.label: confidence})
-            alarm.event = dataclasses.replace(event, level_dbfs=max(event.level_dbfs, level))
+            alarm.event, alarm.end = raised(alarm.event, confidence, {name.label: confidence}, level), end
             return
         if not self._may_start(name, self._position(match.start)):
             return

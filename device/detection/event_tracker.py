@@ -49,7 +49,6 @@ class EventTracker:
         self._vocabulary_of = {name: each for each in vocabularies for name in each.thresholds}
         thresholds = {name: value for each in vocabularies for name, value in each.thresholds.items()}
         self.settings = LabelSettings(thresholds | pattern_thresholds(config), config.cooldown_seconds)
-        self._thresholds = self.settings.thresholds
         self._on_refusal = on_refusal
         self._taught = taught
         self._sample_rate = sample_rate
@@ -70,10 +69,11 @@ class EventTracker:
         """
         self._note_pause(scored.window)
         self._recent.append(scored)
-        moment = self._judge(self._recent, self._thresholds, level_dbfs, time_of)
+        thresholds = self.settings.thresholds
+        moment = self._judge(self._recent, thresholds, level_dbfs, time_of)
         if not moment.detected:
             for vocabulary, judgement in moment.judgements.items():
-                for name, reason in vocabulary.refusals(judgement, self._thresholds):
+                for name, reason in vocabulary.refusals(judgement, thresholds):
                     self._refuse(name, reason, moment)
         self._exclude(moment)
         yield from self._continue_events(moment)
@@ -92,7 +92,8 @@ class EventTracker:
             time_of: as for `update`.
         """
         thresholds = {
-            name: vocabulary.early_threshold(self._thresholds[name]) for name, vocabulary in self._vocabulary_of.items()
+            name: vocabulary.early_threshold(self.settings[name].threshold)
+            for name, vocabulary in self._vocabulary_of.items()
         }
         thresholds |= {name: math.inf for name in thresholds if name.slug in self._taught.exclusions}
         moment = self._judge([scored], thresholds, level_dbfs, time_of)
@@ -186,7 +187,7 @@ class EventTracker:
 
     def _refuse(self, name: SoundName, reason: RefusalReason, moment: Moment) -> None:
         time = moment.time_of(moment.window.end)
-        self._on_refusal(Refusal(reason, name.label, moment.confidence(name), self._thresholds[name], time))
+        self._on_refusal(Refusal(reason, name.label, moment.confidence(name), self.settings[name].threshold, time))
 
     def _refusal_reason(self, name: SoundName, onset: int, time: float) -> RefusalReason | None:
         """Return why a detected label starts no event; None if it starts one."""
@@ -203,7 +204,7 @@ class EventTracker:
 
     def _onset(self, name: SoundName) -> int:
         """Return the position at which a detected label began, from the windows that raised it above its threshold."""
-        least, vocabulary = self._thresholds[name] / 2, self._vocabulary_of[name]
+        least, vocabulary = self.settings[name].threshold / 2, self._vocabulary_of[name]
         contributing = [scored.window for scored in self._recent if vocabulary.score(scored, name) >= least]
         first = contributing[0] if contributing else self._recent[-1].window
         if first.resumed_at is not None:

@@ -31,13 +31,9 @@ class LabelSettings:
     Args:
         thresholds: threshold of each name, 0 to 1.
         cooldown: cool-down of each name, s.
-
-    Attributes:
-        thresholds: present threshold of each name.
     """
 
     def __init__(self, thresholds: Mapping[SoundName, float], cooldown: float) -> None:
-        self.thresholds = dict(thresholds)
         self._settings = {name: LabelSetting(threshold, cooldown) for name, threshold in thresholds.items()}
         self._names = {name.slug: name for name in thresholds}
 
@@ -45,12 +41,15 @@ class LabelSettings:
         """Return the settings of a name."""
         return self._settings[name]
 
+    @property
+    def thresholds(self) -> dict[SoundName, float]:
+        """Present threshold of each name; a copy."""
+        return {name: setting.threshold for name, setting in self._settings.items()}
+
     def by_slug(self) -> dict[str, LabelSetting]:
         """Return the settings of each name, by slug; a copy."""
         return {name.slug: setting for name, setting in self._settings.items()}
 
     def change(self, slug: str, setting: LabelSetting) -> None:
         """Change the settings of a name, from the next window on."""
-        name = self._names[slug]
-        self._settings[name] = setting
-        self.thresholds[name] = setting.threshold
+        self._settings[self._names[slug]] = setting

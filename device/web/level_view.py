@@ -4,12 +4,13 @@ import math
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 from device.config.models import LevelConfig
 from device.errors import UnavailableError
 from device.level.diary import diary_levels
-from device.level.statistics import SoundLevel
+from device.level.statistics import SoundLevel, decibels
 from device.level.table import LevelReader
 from device.util.local_time import start_of_day
 
@@ -63,10 +64,10 @@ def view_levels(path: Path, day: date, config: LevelConfig) -> LevelView | None:
 
 def _means(plot: list[tuple[float, float]], start: float) -> dict[int, float]:
     """Return the energy mean of the minutes in each step of the day, dB, by the number of the step."""
-    energies: dict[int, list[float]] = {}
+    squares: dict[int, list[float]] = {}
     for time, level in plot:
-        energies.setdefault(int((time - start) // STEP_SECONDS), []).append(10.0 ** (level / 10.0))
-    return {step: 10.0 * math.log10(sum(values) / len(values)) for step, values in energies.items()}
+        squares.setdefault(int((time - start) // STEP_SECONDS), []).append(10.0 ** (level / 10.0))
+    return {step: decibels(fmean(values)) for step, values in squares.items()}
 
 
 def _path(points: dict[int, float], low: int, high: int) -> str:

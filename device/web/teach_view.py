@@ -29,7 +29,7 @@ class TeachingClip:
 
 @dataclass(frozen=True)
 class TeachingView:
-    """What can be taught, and what was.
+    """Clips that can be chosen, and the taught labels with their faults.
 
     Attributes:
         clips: the newest clips.

@@ -126,7 +126,7 @@ def run_pipeline(
     """
     recorder = _WindowRecorder()
     pipeline = Pipeline(Config(), bundle, classify, recorder, classify_look=classify_look)
-    return list(pipeline.run(_blocks(samples, bundle.sample_rate))), recorder.windows
+    return list(pipeline.run(blocks_of(samples, bundle.sample_rate))), recorder.windows
 
 
 class _WindowRecorder(Observer):
@@ -137,7 +137,8 @@ class _WindowRecorder(Observer):
         self.windows.append(look)
 
 
-def _blocks(samples: Samples, rate: int) -> Iterator[Block]:
+def blocks_of(samples: Samples, rate: int) -> Iterator[Block]:
+    """Yield the whole blocks of samples, shape (n,), int16, at a rate, Hz, with times from the first sample."""
     length = round(BLOCK_SECONDS * rate)
     for start in range(0, len(samples) - length + 1, length):
         yield Block(samples[start : start + length], start, start / rate)

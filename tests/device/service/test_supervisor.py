@@ -69,7 +69,7 @@ def test_a_stop_during_a_reload_prevents_the_next_run():
 
 
 def test_a_new_version_is_reloaded_by_itself():
-    """What changed on disk is loaded once, without a request; a refused version is not tried again and again."""
+    """A change on disk is loaded once, without a request; a refused version is not tried again and again."""
     versions, loaded = ["one"], []
 
     def load():
