@@ -9,9 +9,8 @@ import shutil
 import sqlite3
 import subprocess
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from urllib.parse import quote
 from device.cli.check_result import CheckResult
 from device.config.models import Config
 from device.config.paths import state_directory
-from device.config.secrets import read_password, read_stream_url, read_token
+from device.config.secrets import read_password, read_services, read_stream_url, read_token
 from device.errors import ConfigError, UnavailableError
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
 
@@ -101,15 +100,17 @@ def _secrets(config: Config | None) -> Iterator[str]:
     """Yield each secret in the forms in which texts may contain it, and what was set in place of its file."""
     if config is None:
         return
-    for file, read in (
-        (config.mqtt.password_file, partial(read_password, config.mqtt)),
-        (config.web.token_file, partial(read_token, config.web)),
-        (config.audio.url_file, partial(read_stream_url, config.audio)),
-    ):
+    readers: tuple[tuple[Path | None, Callable[[], Iterable[str | None]]], ...] = (
+        (config.mqtt.password_file, lambda: [read_password(config.mqtt)]),
+        (config.web.token_file, lambda: [read_token(config.web)]),
+        (config.audio.url_file, lambda: [read_stream_url(config.audio)]),
+        (config.notify.services_file, lambda: [each.url for each in read_services(config.notify)]),
+    )
+    for file, read in readers:
         if file is not None and not file.is_file():  # perhaps the secret itself was set
             yield from (str(file), file.name)
         with contextlib.suppress(ConfigError):
-            if (secret := read()) is not None:
+            for secret in filter(None, read()):
                 yield from (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
                 yield from (quote(secret), repr(secret)[1:-1])
 

@@ -85,15 +85,16 @@ def discovery_message(
     """
     topics, device = Topics(info.node_id), device_id(info.node_id)
     components: dict[str, Component] = {}
+    english, texts = EntityNames(), EntityNames(language)
     for key, component, name_in in _components(topics, names, states):
-        entity_id = slug(f"earshot {info.node_id} {name_in(EntityNames())}")
+        entity_id = slug(f"earshot {info.node_id} {name_in(english)}")
         components[key] = component | {
-            "name": name_in(EntityNames(language)),
+            "name": name_in(texts),
             "unique_id": f"{device}_{key}",
             "default_entity_id": f"{component['platform']}.{entity_id}",
         }
     if states.clips:
-        components["correction"] |= correction_choice(_choices(names, EntityNames(language)))
+        components["correction"] |= correction_choice(_choices(names, texts))
     removed = {key: {"platform": platform} for key, platform in published.items() if key not in components}
     return {
         "device": {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from device.config.models import NotifyConfig
+from device.model.sound_names import AUDIOSET_PREFIX
 from device.mqtt.messages import OFFLINE, ONLINE
 from device.mqtt.subscriber import EVENT_FILTERS, Received, parse_message
 from device.notify.outages import BROKER, Outage, OutageWatch
@@ -134,7 +135,7 @@ class Notifier:
         self._are_labels_checked = True
         for number, rule in enumerate(self._config.rules):
             for label in rule.labels:
-                if not {slug(label), f"audioset_{slug(label)}"} & self._labels:
+                if not {slug(label), AUDIOSET_PREFIX + slug(label)} & self._labels:
                     similar = similar_names(slug(label), self._labels, 1)
                     cure = f"Did you mean {one_line(similar[0])}?" if similar else "`earshot labels` lists all"
                     _LOGGER.warning("notify.rules.%d.labels: no node has %s now. %s", number, one_line(label), cure)

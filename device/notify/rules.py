@@ -9,13 +9,13 @@ from typing import Any
 
 from device.config.day_spans import DaySpans
 from device.config.models import NotifyRule
+from device.model.sound_names import AUDIOSET_PREFIX
 from device.mqtt.subscriber import finite_number
 from device.util.local_time import local_of
 from device.util.text import slug
 
 _MOST = 1000
 """Most messages, waiting sounds and cool-downs that are remembered; a hostile client could make endless ones."""
-_CLASS_PREFIX = "audioset_"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class RuleBook:
             node: the node.
             label_slug: slug of the label, as in the topic of its state; None for all labels.
         """
-        plain = label_slug.removeprefix(_CLASS_PREFIX) if label_slug is not None else None
+        plain = label_slug.removeprefix(AUDIOSET_PREFIX) if label_slug is not None else None
         for key, waiting in list(self._waiting.items()):
             if waiting.alert.node == node and plain in (None, _form(waiting.alert.label)):
                 del self._waiting[key]

@@ -130,8 +130,9 @@ class RemoteControl:
         if value is not None:
             stored |= {label: value}
         self._switches.update(**{field: stored})
-        self._settings.change(label, self._stored_setting(label))
-        self._publish_setting(setting, label)
+        changed = self._stored_setting(label)
+        self._settings.change(label, changed)
+        self._publish_setting(setting, label, changed)
 
     def _file_clip(self, command: CorrectCommand) -> None:
         try:
@@ -163,9 +164,8 @@ class RemoteControl:
         changes = {setting: value for setting, value in stored.items() if value is not None}
         return dataclasses.replace(self._defaults[label], **changes)
 
-    def _publish_setting(self, setting: SettingName, label: str) -> None:
-        value = getattr(self._settings.by_slug()[label], setting)
-        self._publish_state(f"{setting}/{label}", _text(value))
+    def _publish_setting(self, setting: SettingName, label: str, settings: LabelSetting) -> None:
+        self._publish_state(f"{setting}/{label}", _text(getattr(settings, setting)))
 
     def _apply_switches(self) -> None:
         """Apply the settings of earlier runs, and publish all states."""
@@ -177,7 +177,7 @@ class RemoteControl:
                 value = getattr(stored, setting)
                 if value != getattr(default, setting):
                     _LOGGER.info("%s of %s is %s, set by command/%s/%s", setting, label, _text(value), setting, label)
-                self._publish_setting(setting, label)
+                self._publish_setting(setting, label, stored)
         if not switches.listening:
             _LOGGER.warning("listening is off, set by command/listening. Publish %s there to listen again", ON)
         self._publish_state("listening", ON if switches.listening else OFF)

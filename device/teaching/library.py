@@ -46,16 +46,23 @@ class TaughtLibrary:
         state: state directory.
         bundle: with the AudioSet network.
         network: that network, if it is loaded already.
+        sounds: content of the file of taught sounds, if it is read already.
 
     Raises:
         ConfigError: the file is damaged, or the bundle has no AudioSet network.
     """
 
-    def __init__(self, state: Path, bundle: Bundle, network: BaseNetwork | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        bundle: Bundle,
+        network: BaseNetwork | None = None,
+        sounds: tuple[TaughtSound, ...] | None = None,
+    ) -> None:
         self.path = state / TAUGHT_FILE
         self._bundle, self._embedder = bundle, Embedder(bundle, network)
         self._kept = ClipFolder(state / "clips")
-        self._sounds = read_taught(self.path)
+        self._sounds = read_taught(self.path) if sounds is None else sounds
 
     @cached_property
     def _teacher(self) -> Teacher:
@@ -230,8 +237,7 @@ def open_taught(state: Path, bundle: Bundle, network: BaseNetwork | None = None)
         network: its AudioSet network, if it is loaded already.
     """
     try:
-        if not read_taught(state / TAUGHT_FILE):
-            return NOTHING_TAUGHT
-        return TaughtLibrary(state, bundle, network).detectors()
+        sounds = read_taught(state / TAUGHT_FILE)
+        return TaughtLibrary(state, bundle, network, sounds).detectors() if sounds else NOTHING_TAUGHT
     except EarshotError as error:
         return replace(NOTHING_TAUGHT, faults=(str(error),))

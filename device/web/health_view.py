@@ -92,31 +92,31 @@ def _of_message(health: dict[str, Any], _: Translate, language: str) -> Iterator
     age = _age_seconds(health.get("time"))
     if age is None or age > _OLD_SECONDS:
         yield Finding("warning", _("The last report of the device is old, so the rest of this page may be outdated."))
-    state = str(_part(health, "microphone").get("state"))
+    state = str(part_of(health, "microphone").get("state"))
     known = MICROPHONE.get(state)
     if known:
         yield Finding("good" if state == "ok" else "bad", _(known))
     else:
-        yield Finding("warning", str(_part(health, "microphone").get("message") or _("No microphone is reported.")))
+        yield Finding("warning", str(part_of(health, "microphone").get("message") or _("No microphone is reported.")))
     if lost := finite_number(health.get("lost_audio_ms")):
         seconds = format_number(lost / 1000, 1, language)
         yield Finding("warning", _("{seconds} s of sound were lost since the start.", seconds=seconds))
     else:
         yield Finding("good", _("No sound was lost."))
     yield from _of_queues(health, _)
-    if reason := STRETCH.get(str(_part(health, "stretch").get("reason"))):
+    if reason := STRETCH.get(str(part_of(health, "stretch").get("reason"))):
         yield Finding("warning", _(reason))
     if inference := finite_number(health.get("inference_ms")):
         milliseconds = format_number(inference, 0, language)
         yield Finding("good", _("A window is classified in {milliseconds} ms.", milliseconds=milliseconds))
     if temperature := finite_number(health.get("temperature_celsius")):
         yield Finding("good", _("The temperature is {celsius} °C.", celsius=format_number(temperature, 0, language)))
-    if "under_voltage" in _list(_part(health, "throttling"), "now"):
+    if "under_voltage" in values_of(part_of(health, "throttling"), "now"):
         yield Finding("bad", _("The voltage is too low. Use the original power supply."))
 
 
 def _of_queues(health: dict[str, Any], _: Translate) -> Iterator[Finding]:
-    outbox, history = _part(health, "outbox"), _part(health, "history")
+    outbox, history = part_of(health, "outbox"), part_of(health, "history")
     if depth := finite_number(outbox.get("depth")):
         yield Finding("warning", _("{count} messages wait for the broker.", count=round(depth)))
     else:
@@ -128,16 +128,18 @@ def _of_queues(health: dict[str, Any], _: Translate) -> Iterator[Finding]:
             yield Finding("bad", str(trouble))
     if rows := finite_number(history.get("rows")):
         yield Finding("good", _("The history contains {count} events.", count=round(rows)))
-    if missing := _list(_part(health, "threads"), "missing"):
+    if missing := values_of(part_of(health, "threads"), "missing"):
         yield Finding("bad", _("Parts of Earshot have stopped: {names}.", names=", ".join(map(str, missing))))
 
 
-def _part(message: dict[str, Any], key: str) -> dict[str, Any]:
+def part_of(message: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return an object of a message; empty for anything else, because it comes over the network."""
     part = message.get(key)
     return part if isinstance(part, dict) else {}
 
 
-def _list(message: dict[str, Any], key: str) -> list[Any]:
+def values_of(message: dict[str, Any], key: str) -> list[Any]:
+    """Return a list of a message; empty for anything else."""
     values = message.get(key)
     return values if isinstance(values, list) else []
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from device.clips.store import ClipFolder
 from device.util.local_time import local
 from device.web.forms import last
+from device.web.health_view import part_of, values_of
 
 CLIPS_SHOWN: Final = 40
 """Clips that can be chosen, the newest first. A lesson takes at most 20."""
@@ -48,15 +49,15 @@ class TeachingView:
 
 def view_teaching(folder: ClipFolder, health: dict[str, Any]) -> TeachingView:
     """Return the clips, and what the daemon's health contains about taught labels."""
-    taught = health.get("taught") or {}
+    taught = part_of(health, "taught")
     return TeachingView(
         [
             TeachingClip(clip.event_id, clip.label, f"{local(clip.start_time):%Y-%m-%d %H:%M}")
             for clip in folder.clips()[: -CLIPS_SHOWN - 1 : -1]
         ],
-        taught.get("labels", []),
-        taught.get("exclusions", []),
-        taught.get("faults", []),
+        [str(label) for label in values_of(taught, "labels")],
+        [str(name) for name in values_of(taught, "exclusions")],
+        [str(fault) for fault in values_of(taught, "faults")],
         taught.get("last_refusal"),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from device.history.reader import HistoryReader
+from device.model.sound_names import AUDIOSET_PREFIX
 from device.util.text import slug
 
 WEEK_SECONDS: Final = 7 * 86400
@@ -47,8 +48,8 @@ def view_thresholds(states: dict[str, str], reader: HistoryReader, now: float) -
     names: dict[str, str] = {}
     for vocabulary, label, confidence in reader.confidences(now - WEEK_SECONDS, now):
         key = slug(label)
-        if vocabulary == "audioset" and f"audioset_{key}" in states:  # the bundle has a label with the same slug
-            key = f"audioset_{key}"
+        if vocabulary == "audioset" and AUDIOSET_PREFIX + key in states:  # the bundle has a label with the same slug
+            key = AUDIOSET_PREFIX + key
         confidences.setdefault(key, []).append(confidence)
         names[key] = label
     return [

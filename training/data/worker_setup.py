@@ -1,7 +1,6 @@
 """Set-up of a worker: versions of everything that a result depends on, and the files that the worker can read."""
 
 import hashlib
-import json
 import platform
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -12,6 +11,7 @@ import soundfile
 
 import device
 import training
+from training.data.array_cache import digest
 
 _PACKAGES = (
     "numpy",
@@ -45,7 +45,7 @@ def versions() -> Mapping[str, str]:
 @lru_cache
 def versions_digest() -> str:
     """Return a short name of `versions`: equal set-ups have an equal name."""
-    return hashlib.sha256(json.dumps(versions(), sort_keys=True).encode()).hexdigest()[:12]
+    return digest(versions())
 
 
 def differences(theirs: Mapping[str, str]) -> list[str]:

@@ -103,7 +103,7 @@ class BackboneFeatures:
             windows: windows with a key.
             description: text of the progress bar.
         """
-        make = partial(_load_backbone, self.backbone, digest(self.backbone.key()), self._shape)
+        make = partial(_load_backbone, self.backbone, digest(self._content), self._shape)
         features: NDArray[np.float16] = self._cache.arrays(
             "features",
             self._key_of(dict(windows.key)),
@@ -128,8 +128,13 @@ class BackboneFeatures:
 
         return QuantizationNoise(**self._cache.arrays("rounding", self.key, compute))
 
+    @cached_property
+    def _content(self) -> dict[str, object]:
+        """Content of the backbone. Its file of weights is read for it, once."""
+        return self.backbone.key()
+
     def _key_of(self, windows: object) -> dict[str, object]:
-        return {"windows": windows, "backbone": self.backbone.key()}
+        return {"windows": windows, "backbone": self._content}
 
     @property
     def _shape(self) -> tuple[int, int]:

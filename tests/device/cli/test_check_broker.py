@@ -12,7 +12,7 @@ from device.cli.check_broker import BrokerChecks
 from device.cli.main import main
 from device.cli.support_report import hide, write_report
 from device.config.loader import load_config
-from device.config.models import Config, MqttConfig, WebConfig
+from device.config.models import Config, MqttConfig, NotifyConfig, WebConfig
 from device.outbox.queue import Outbox
 from device.util.clock import Stamp
 
@@ -149,6 +149,17 @@ def test_the_report_has_all_parts_and_no_secret(config, tmp_path, monkeypatch):
     assert json.loads(found["outbox.json"])["last_sequence"] == 1
     assert json.loads(found["versions.json"])["paho-mqtt"]
     assert json.loads(found["health.json"])["outbox"] == {"depth": 1}
+
+
+def test_the_report_hides_notification_services(tmp_path, monkeypatch):
+    """The address of a notification service contains a secret; the log of the notifications is part of the report."""
+    address = "ntfys://user:hunter4@host/topic"
+    (tmp_path / "services").write_text(f"# phones\nphone={address}\n")
+    monkeypatch.setattr("device.cli.support_report._log", lambda: f"sent to {address}")
+    write_report(tmp_path / "report.zip", Config(notify=NotifyConfig(services_file=tmp_path / "services")), [], None)
+    assert address not in "".join(contents(tmp_path / "report.zip").values())
+    write_report(tmp_path / "report.zip", Config(notify=NotifyConfig(services_file=tmp_path / "hunter4")), [], None)
+    assert "hunter4" not in contents(tmp_path / "report.zip")["config.json"]
 
 
 def test_a_password_in_place_of_its_file_is_hidden(tmp_path):

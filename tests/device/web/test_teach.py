@@ -67,6 +67,13 @@ def test_teaching_needs_the_token(client, clip, feed):
     assert feed.sent == []
 
 
+@pytest.mark.parametrize("taught", [[], "x", 7, None, {"labels": "x", "faults": [7]}])
+def test_health_of_any_form_is_shown(client, feed, taught):
+    """The health message comes over the network, so any field may be missing or of another form."""
+    feed.values["health"] = {"taught": taught}
+    assert client.get("/teach").status_code == 200
+
+
 def test_a_day_shows_its_sound_level(client, tmp_path):
     """The curve has a point for five minutes, the energy mean of the minutes, and is interrupted where nothing is."""
     store(tmp_path, (0, -40.0), (1, -40.0), (5, -50.0), (20, -60.0))
