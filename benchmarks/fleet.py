@@ -27,11 +27,9 @@ from pathlib import Path
 import numpy as np
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from whole_daemon import ROOT, cpu_seconds, resident_mb  # first: it puts the tests on the path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from support import Mosquitto, Peer, wait_until  # noqa: E402 - the tests' broker
+from support import Mosquitto, Peer, wait_until  # isort: skip
 
 NODE = "recorded"
 Message = tuple[str, bytes, bool]
@@ -163,11 +161,6 @@ def subscribe(port: int, ready: Event, stop: Event, results: Queue) -> None:
     results.put(delays)
 
 
-def cpu_seconds(process: int) -> float:
-    """Return the CPU time of a process with one thread, s."""
-    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
-
-
 def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> dict[str, object]:
     """Run all nodes and the subscriber; return counts, delays and the broker's CPU time."""
     names = [f"fleet-{number:04}" for number in range(options.nodes)]
@@ -190,7 +183,7 @@ def measure(options: argparse.Namespace, recorded: list[Message], rate: float, b
     begin.set()
     counts = [results.get() for _ in nodes]
     used, elapsed = cpu_seconds(broker.pid) - before, time.monotonic() - begun
-    memory = int(Path(f"/proc/{broker.pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+    memory = resident_mb(broker.pid)
     stop.set()
     delays = np.array(delay_results.get()) * 1e3
     for process in (*nodes, subscriber):

@@ -23,14 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paho.mqtt.client as paho
-import soundfile
-import soxr
 from paho.mqtt.enums import CallbackAPIVersion
+from whole_daemon import ROOT, cpu_seconds  # first: it puts the tests on the path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from device.audio.files import read_samples
 
-from support import Mosquitto, wait_until  # noqa: E402 - the tests' broker
+from support import Mosquitto, wait_until  # isort: skip
 
 RATE = 16000
 SETTLING_SECONDS = 20.0
@@ -110,13 +108,6 @@ def memory_mb(process: int) -> tuple[float, float]:
     return kilobytes["Pss:"] / 1024, (kilobytes["Private_Clean:"] + kilobytes["Private_Dirty:"]) / 1024
 
 
-def cpu_seconds(process: int) -> float:
-    """Return the CPU time of all threads of a process, s."""
-    return sum(
-        int((thread / "schedstat").read_text().split()[0]) / 1e9 for thread in Path(f"/proc/{process}/task").iterdir()
-    )
-
-
 def play(recording: bytes, pipes: list[int], seconds: float) -> Iterator[float]:
     """Write the recording to all pipes in real time, each from another place on; yield the seconds played."""
     step = round(STEP_SECONDS * RATE) * 2
@@ -183,8 +174,7 @@ def main() -> None:
     parser.add_argument("--cores", default="0,1", help="cores for all instances (default: 0,1)")
     parser.add_argument("--recording", type=Path, default=ROOT / "deploy" / "demo" / "street.flac")
     options = parser.parse_args()
-    samples, rate = soundfile.read(options.recording, dtype="int16")
-    recording = soxr.resample(samples, rate, RATE).tobytes()
+    recording = read_samples(options.recording, RATE).tobytes()
     for bundle in options.bundle or [ROOT / "models" / "urbansound8k-light", ROOT / "models" / "urbansound8k"]:
         for count in options.instances:
             print(json.dumps(measure(bundle.resolve(), count, recording, options)), flush=True)

@@ -148,8 +148,12 @@ def measure(side: Side, sound: str, options: argparse.Namespace, server: SoundSe
         environment["NOTIFY_SOCKET"] = f"{state}/notify"
         started = time.monotonic()
         daemon = subprocess.Popen(command, cwd=side.folder, env=environment, stderr=subprocess.DEVNULL)
-        while b"READY=1" not in notified.recv(1 << 16):
-            pass
+        try:
+            while b"READY=1" not in notified.recv(1 << 16):
+                pass
+        except TimeoutError:
+            daemon.kill()
+            raise RuntimeError(f"{side.name}: the daemon is not ready, run {' '.join(command)}") from None
         side.add("ready s", time.monotonic() - started)
         side.add("ready CPU s", cpu_seconds(daemon.pid))
         time.sleep(SETTLING_SECONDS)

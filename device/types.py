@@ -1,5 +1,6 @@
 """Data types of the data path: samples, blocks, spans, windows, events, and the observer of the pipeline."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,8 @@ RefusalReason = Literal[
 FULL_SCALE = 32768.0
 BLOCK_SECONDS = 0.030
 """Length of a block: the longest that webrtcvad accepts."""
+PublishState = Callable[[str, bytes], None]
+"""Function that publishes a retained state: name below the node's prefix, payload."""
 UNKNOWN = "unknown"
 """Decision for a sound that is none of the bundle's labels. Never a label itself."""
 

@@ -11,7 +11,6 @@ import os
 import pty
 import random
 import re
-import socket
 import struct
 import subprocess
 import sys
@@ -33,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from history_events import end_message, write_history  # noqa: E402 - of the tests
-from support import Mosquitto, free_port, wait_until  # noqa: E402
+from support import Mosquitto, free_port, is_open, wait_until  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
@@ -170,12 +169,6 @@ def move_to_the_evening() -> str:
     os.environ["TZ"] = f"Etc/GMT{-hours:+d}"  # these names have the sign of POSIX
     time.tzset()
     return os.environ["TZ"]
-
-
-def is_open(port: int) -> bool:
-    """Return True if a process listens on a port of loopback."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def main() -> None:

@@ -24,6 +24,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def is_open(port):
+    """Return True if a process listens on a TCP port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(condition, timeout, what):
     """Wait until a condition holds.
 
@@ -57,7 +63,7 @@ class Mosquitto:
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         assert program, "mosquitto is not installed: run `make test`, which installs it"
         self._process = subprocess.Popen([program, "-c", self._config], stdout=self._log, stderr=self._log)
-        wait_until(self._accepts_connections, 10, "the broker's start")
+        wait_until(lambda: is_open(self.port), 10, "the broker's start")
 
     @property
     def pid(self):
@@ -85,10 +91,6 @@ class Mosquitto:
         """Stop the broker, and close its log."""
         self.stop()
         self._log.close()
-
-    def _accepts_connections(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 class Peer:

@@ -1,4 +1,4 @@
-"""`earshot bench`: what listening costs on this machine, as a table that can be sent in for docs/hardware.md."""
+"""`earshot bench`: the costs of listening on this machine, as a table that can be sent in for docs/hardware.md."""
 
 import argparse
 import os

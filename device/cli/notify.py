@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError("notify.rules: is empty, so nothing would be sent. Write a rule, as in docs/notify.md")
     _warn_of_durations(config)
     if arguments.dry_run:
-        _check_names(config.notify, [address.name for address in addresses] if addresses else None)
+        if addresses:  # else no service is known
+            _check_names(config.notify, [address.name for address in addresses])
         return _run(config, _printer(as_json=arguments.json), is_patient=False)
     services = _open(config.notify, addresses)
     _check_names(config.notify, [service.name for service in services])
@@ -78,14 +79,12 @@ def _open(config: NotifyConfig, addresses: tuple[ServiceAddress, ...]) -> "list[
     return open_services(addresses, place)
 
 
-def _check_names(config: NotifyConfig, names: list[str] | None) -> None:
-    """Check that each service of a rule exists; None if no service is known.
+def _check_names(config: NotifyConfig, names: list[str]) -> None:
+    """Check that each service of a rule exists.
 
     Raises:
         ConfigError: a rule names another one.
     """
-    if names is None:
-        return
     faults = [
         f"notify.rules.{number}.services: the file of services has no line `{name}=`. Its names are: "
         f"{', '.join(filter(None, names)) or 'none'}"

@@ -4,7 +4,6 @@ import argparse
 import faulthandler
 import logging
 import signal
-from contextlib import nullcontext
 
 from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess, capture_command
@@ -22,11 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     config = load_config(arguments.config, overrides=arguments.set)
     audio = config.audio
-    command = capture_command(audio.device, audio.channels)
-    first = CaptureProcess(Capture(command, channels=audio.channels), audio.queue_seconds)
-    is_microphone = arguments.input == MICROPHONE and audio.source == "microphone"
-    with first if is_microphone else nullcontext() as capture:
-        return _serve(arguments, config, capture)
+    if arguments.input != MICROPHONE or audio.source != "microphone":
+        return _serve(arguments, config, None)
+    capture = Capture(capture_command(audio.device, audio.channels), channels=audio.channels)
+    with CaptureProcess(capture, audio.queue_seconds) as first:
+        return _serve(arguments, config, first)
 
 
 def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProcess | None) -> int:

@@ -109,7 +109,7 @@ class Delivery:
             self._changed.notify()
 
     def _work(self) -> None:
-        """Send notifications until `leave`, and then once what waits."""
+        """Send notifications until `leave`, and then what waits, until one fails."""
         pause = _FIRST_PAUSE_SECONDS
         while (entry := self._next()) is not None:
             text, created = entry
@@ -135,10 +135,12 @@ class Delivery:
     def _keep(self, text: Text, created: float) -> None:
         """Put a notification that failed at the end of the queue, unless it is too old or newer ones fill it."""
         with self._changed:
-            if time.monotonic() - created < _OLDEST_SECONDS and len(self._waiting) < _MOST_WAITING:
+            is_old = time.monotonic() - created >= _OLDEST_SECONDS
+            if not is_old and len(self._waiting) < _MOST_WAITING:
                 self._waiting.append((text, created))
             else:
-                _LOGGER.warning("service %s: a notification could not be sent for an hour, and is dropped", self.name)
+                reason = "could not be sent for an hour" if is_old else "failed, and newer ones wait"
+                _LOGGER.warning("service %s: a notification %s, and is dropped", self.name, reason)
 
     def _rest(self, seconds: float) -> None:
         with self._changed:

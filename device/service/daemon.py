@@ -3,7 +3,7 @@
 import gc
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 from device.audio.capture_process import CaptureProcess
@@ -46,6 +46,7 @@ from device.service.runtime import RunSettings, publishes_unknown
 from device.service.sound_level import SoundLevels
 from device.service.status_reporter import RunStatus, status_line
 from device.service.supervisor import Supervisor
+from device.types import SoundName
 from device.util.clock import CLOCK
 from device.util.json_store import JsonStore
 
@@ -101,13 +102,14 @@ def _run(
     levels = SoundLevels(config, rate, state_directory())
     clips = ClipFolder(state_directory() / "clips")
     teaching = RemoteTeaching(state_directory(), bundle, clips, taught)
+    names = event_names(config.events, bundle, taught)
     with (
         source,
         levels,
         history or nullcontext(),
         Outbox(state_directory() / "outbox.sqlite", config.outbox, _add_to(history)) as outbox,
         Publisher(config.mqtt, settings.password, config.node, outbox) as publisher,
-        _day_counts(publisher, config, settings) as day_counts,
+        _day_counts(publisher, config, names) as day_counts,
         HealthReporter(
             lambda: publish_health(health, liveness, load_shedding, publisher, history, teaching, settings),
             health.changed,
@@ -122,7 +124,7 @@ def _run(
         last_clip = LastClip(config.node, clips, publisher.publish_state, enabled=config.clips.enabled)
         recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
-        states = _state_topics(publisher, config, settings, levels)
+        states = _state_topics(publisher, config, bundle, names, levels)
         quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
         observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
         classify, classify_look = (
@@ -169,11 +171,11 @@ def _run(
             stop.wait()
 
 
-def _state_topics(publisher: Publisher, config: Config, settings: RunSettings, levels: SoundLevels) -> StateTopics:
+def _state_topics(
+    publisher: Publisher, config: Config, bundle: Bundle, names: Sequence[SoundName], levels: SoundLevels
+) -> StateTopics:
     """Make the observer that keeps the state topics, and publish Home Assistant's discovery."""
-    bundle = settings.bundle
     encode_spectrogram = spectrogram_encoder(config.mqtt.spectrogram, bundle.manifest.first.features.hop_length_seconds)
-    names = event_names(config.events, bundle, settings.taught)
     states = OptionalStates(
         spectrogram=encode_spectrogram is not None,
         unknown=publishes_unknown(config, bundle),
@@ -186,10 +188,9 @@ def _state_topics(publisher: Publisher, config: Config, settings: RunSettings, l
     return topics
 
 
-def _day_counts(publisher: Publisher, config: Config, settings: RunSettings) -> DayCounts:
+def _day_counts(publisher: Publisher, config: Config, names: Sequence[SoundName]) -> DayCounts:
     """Make the observer that counts the events of the day."""
     store = JsonStore(state_directory() / TODAY_FILE, Day)
-    names = event_names(config.events, settings.bundle, settings.taught)
     return DayCounts(config.node, names, store, publisher.publish_state)
 
 

@@ -5,20 +5,19 @@ They survive a restart in `today.json`. A thread of their own stores them, so th
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from device.mqtt.messages import SCHEMA, encode
-from device.types import Event, Observer, SoundName
+from device.types import Event, Observer, PublishState, SoundName
 from device.util.clock import CLOCK, Clock, rfc3339
 from device.util.json_store import JsonStore
 from device.util.local_time import local, start_of_day
 from device.util.supervised_thread import SupervisedThread
 
-PublishState = Callable[[str, bytes], None]
 TODAY_FILE = "today.json"
 """Name of the file in the state directory."""
 _LONGEST_PAUSE_SECONDS = 60.0

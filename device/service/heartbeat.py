@@ -44,7 +44,7 @@ class Heartbeat:
         """
         states = message.splitlines()
         if "STOPPING=1" in states:
-            faulthandler.cancel_dump_traceback_later()  # who stops the daemon limits the time for it
+            faulthandler.cancel_dump_traceback_later()  # the service manager limits the time of the stop
         elif "READY=1" in states or "WATCHDOG=1" in states:
             faulthandler.dump_traceback_later(self._seconds, exit=True)
             self._file.touch()

@@ -1,11 +1,8 @@
 """The last clip with its label, on the topic `clip/last`, so that the label can be corrected."""
 
-from collections.abc import Callable
-
 from device.clips.store import ClipFolder
 from device.mqtt.messages import SCHEMA, encode
-
-PublishState = Callable[[str, bytes], None]
+from device.types import PublishState
 
 
 class LastClip:

@@ -1,6 +1,6 @@
 """Sound level of a run: measures the blocks, publishes and stores each minute, and describes events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -13,10 +13,8 @@ from device.level.statistics import LevelStatistics, SoundLevel
 from device.level.table import LEVELS_FILE
 from device.level.writer import LevelWriter
 from device.mqtt.messages import SCHEMA, encode
-from device.types import Block, Event, SourceLost
+from device.types import Block, Event, PublishState, SourceLost
 from device.util.clock import CLOCK, Clock, rfc3339
-
-PublishState = Callable[[str, bytes], None]
 
 
 class SoundLevels:

@@ -10,6 +10,7 @@ from device.errors import ConfigError
 from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork, Network, sigmoid
 from device.model.clip_scoring import clip_windows
+from device.model.manifest_network import Part
 from device.model.scoring import likeliest_classes
 from device.model.self_test import EMBEDDING_TOLERANCE
 from device.teaching.clip_windows import colored_noise, teaching_windows
@@ -36,8 +37,7 @@ class Embedder:
     """
 
     def __init__(self, bundle: Bundle, network: BaseNetwork | None = None) -> None:
-        name = bundle.manifest.scoring.order[0]
-        manifest = bundle.manifest.networks[name]
+        name, manifest = bundle.manifest.scoring.order[0], bundle.manifest.first
         if "embedding" not in manifest.outputs or manifest.classes is None:
             raise ConfigError(
                 f"the bundle {bundle} has no AudioSet network, so it cannot be taught. Set model.bundle to "
@@ -55,8 +55,7 @@ class Embedder:
 
     def embed(self, windows: NDArray[np.int16]) -> Embeddings:
         """Compute the embeddings of windows, shape (n, window_length), int16."""
-        rows = [self._network.outputs(self._network.log_mel(window)) for window in windows]
-        return np.stack([self._network.part(row, "embedding") for row in rows]).astype(np.float16)
+        return self._parts(windows, "embedding").astype(np.float16)
 
     def embed_clip(self, samples: Samples) -> Embeddings:
         """Compute the embeddings of a clip's windows (see `teaching_windows`)."""
@@ -65,9 +64,13 @@ class Embedder:
     def likeliest_class(self, clips: Sequence[Samples]) -> tuple[str, float]:
         """Return the likeliest AudioSet class of clips, and its mean probability."""
         windows = np.concatenate([clip_windows(samples, self.window_length) for samples in clips])
-        outputs = [self._network.outputs(self._network.log_mel(window)) for window in windows]
-        logits = np.stack([self._network.part(row, "audioset") for row in outputs])
+        logits = self._parts(windows, "audioset")
         return likeliest_classes(self._bundle.audioset_classes, sigmoid(logits).mean(axis=0), 1)[0]
+
+    def _parts(self, windows: NDArray[np.int16], name: Part) -> NDArray[np.float32]:
+        """Return one part of the network's output for each window, shape (n, length of the part)."""
+        outputs = [self._network.outputs(self._network.log_mel(window)) for window in windows]
+        return np.stack([self._network.part(each, name) for each in outputs])
 
     @cached_property
     def probe(self) -> Embeddings:
