@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from device.errors import UnavailableError
+from device.util.extras import install_command
 from device.util.native_stderr import silent_stderr
 
 MICROPHONE = "mic"
@@ -135,7 +136,7 @@ def require_pyaudio() -> None:
     if importlib.util.find_spec("pyaudio") is None:
         raise UnavailableError(
             "a microphone needs PyAudio, which is not installed. Run: sudo apt-get install portaudio19-dev "
-            "python3-dev gcc && pip install 'earshot[microphone]'"
+            f"python3-dev gcc && {install_command('microphone')}"
         )
 
 

@@ -16,6 +16,7 @@ from device.mqtt.subscriber import Subscriber
 from device.notify.delivery import Deliveries
 from device.notify.notifier import FILTERS, Notifier, Send
 from device.notify.texts import Text, Writer
+from device.util.extras import install_command
 
 if TYPE_CHECKING:
     from device.notify.services import Service
@@ -74,7 +75,7 @@ def _open(config: NotifyConfig, addresses: tuple[ServiceAddress, ...]) -> "list[
         from device.notify.services import open_services
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"the package {error.name} of the notifications is not installed. Run: pip install 'earshot[notify]'"
+            f"the package {error.name} of the notifications is not installed. Run: {install_command('notify')}"
         ) from error
     return open_services(addresses, place)
 

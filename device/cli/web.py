@@ -5,6 +5,7 @@ import argparse
 from device.cli.signals import on_signal
 from device.config.loader import load_config
 from device.errors import EXIT_DONE, UnavailableError
+from device.util.extras import install_command
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -19,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
         from device.web.server import serve
     except ModuleNotFoundError as error:
         raise UnavailableError(
-            f"the package {error.name} of the page is not installed. Run: pip install 'earshot[web]'"
+            f"the package {error.name} of the page is not installed. Run: {install_command('web')}"
         ) from error
     on_signal(lambda: None)  # uvicorn ends at a signal, and then raises it again
     serve(config)

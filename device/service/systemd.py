@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from device.errors import UnavailableError
+from device.util.extras import install_command
 
 Notify = Callable[[str], object]
 """Function that sends a message in the format of sd_notify(3)."""
@@ -24,7 +25,7 @@ def systemd_notify(environment: Mapping[str, str] = os.environ) -> Notify | None
     except ImportError as error:
         raise UnavailableError(
             "systemd expects a notification when the daemon is ready, and systemd-python is not installed. "
-            "Run: sudo apt-get install libsystemd-dev pkg-config python3-dev gcc && pip install 'earshot[service]'"
+            "Run: sudo apt-get install libsystemd-dev pkg-config python3-dev gcc && " + install_command("service")
         ) from error
     function: Notify = notify
     return function

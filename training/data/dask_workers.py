@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from device.errors import EarshotError, UnavailableError
+from device.util.extras import install_command
 from device.util.text import one_line
 from training.data.parallel import JOBS_PER_THREAD, Item, Result, Workers, in_order
 from training.data.worker_setup import differences, sizes, versions, versions_digest
 
-INSTALL = "pip install 'earshot[training,distributed]'"
 CONNECT_SECONDS = 10.0
 """Longest wait for the scheduler, and for its first worker, s."""
 ABSENT_SECONDS = 120.0
@@ -43,13 +43,13 @@ def connect(address: str) -> Iterator["DaskWorkers"]:
         address: `tcp://HOST:PORT`, or `tls://HOST:PORT` with dask's configuration of certificates.
 
     Raises:
-        UnavailableError: dask is not installed, the scheduler does not answer, it has no worker, or a worker has other
-            versions.
+        UnavailableError: dask is not installed, no scheduler or no worker answers, or a worker has other versions.
     """
     try:
         from distributed import Client
     except ImportError as error:
-        raise UnavailableError(f"dask.distributed is not installed, and --scheduler needs it: {INSTALL}") from error
+        install = install_command("training", "distributed")
+        raise UnavailableError(f"--scheduler needs dask.distributed: {install}") from error
     for name in ("distributed", "tornado"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # its faults become exceptions, reported here in one line
     try:
@@ -103,7 +103,7 @@ class DaskWorkers(Workers):
         if faults:
             raise UnavailableError(
                 f"results would differ between workers: {'. '.join(faults)}. Install the same Earshot and packages on "
-                f"each workstation ({INSTALL}), and restart its worker"
+                "each workstation (docs/training.md), and restart its worker"
             )
 
     def check_files(self, files: Sequence[Path], folder: Path) -> None:
@@ -232,7 +232,7 @@ def run_job(content: bytes, name: str, expected: str, items: list[Any]) -> list[
     if expected != versions_digest():
         raise UnavailableError(
             f"worker {get_worker().address} joined with other versions of Earshot or of its packages, so its results "
-            f"would differ. Install the same on each workstation ({INSTALL}), and restart its worker. {_CONTINUES}"
+            f"would differ. Install the same everywhere (docs/training.md), and restart its worker. {_CONTINUES}"
         )
     try:
         if getattr(_thread, "name", None) != name:

@@ -5,9 +5,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from device.errors import UnavailableError
+from device.util.extras import install_command
 
-INSTALL = "pip install 'earshot[training]'"
-"""Command that installs the packages; in a clone, `.venv/bin/pip install -e '.[training]'`."""
 _PACKAGES = {
     "jinja2": "jinja2",
     "matplotlib": "matplotlib",
@@ -31,4 +30,6 @@ def check_extra(find: Callable[[str], Any] = find_spec) -> None:
     missing = [name for module, name in _PACKAGES.items() if find(module) is None]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise UnavailableError(f"{', '.join(missing)} {verb} not installed, and training needs it: {INSTALL}")
+        raise UnavailableError(
+            f"{', '.join(missing)} {verb} not installed, and training needs it: {install_command('training')}"
+        )

@@ -4,8 +4,8 @@ import os
 from typing import Any
 
 from device.errors import UnavailableError
+from device.util.extras import install_command
 from device.util.text import one_line
-from training.data.extra import INSTALL
 
 BATCH_SIZE = 64
 """Windows per batch: enough for two cores, or a small GPU."""
@@ -21,6 +21,7 @@ def import_tensorflow() -> Any:
     try:
         import tensorflow as module
     except ImportError as error:  # not installed, or not for this processor or numpy
-        raise UnavailableError(f"TensorFlow cannot be loaded ({one_line(str(error))}): {INSTALL}") from error
+        reason = one_line(str(error))
+        raise UnavailableError(f"TensorFlow cannot be loaded ({reason}): {install_command('training')}") from error
     module.get_logger().setLevel("ERROR")  # nor do its warnings about recompilation
     return module
