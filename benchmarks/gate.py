@@ -19,7 +19,7 @@ import numpy as np
 from device.audio.files import read_samples
 from device.config.models import GateConfig
 from device.detection.gate import SoundGate
-from device.types import Block, Span
+from device.types import Span
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
@@ -41,7 +41,7 @@ def spans(samples: np.ndarray, config: GateConfig) -> list[Span]:
     gate = SoundGate(config, RATE)
     closed = []
     for position in range(0, len(samples) - BLOCK + 1, BLOCK):
-        span = gate.update(Block(samples[position : position + BLOCK], position, 0.0))
+        span = gate.update(samples[position : position + BLOCK], position)
         if span is not None and not span.is_open:
             closed.append(span)
     last = gate.close()

@@ -15,20 +15,20 @@ from quiet_path import SECONDS, cpu_seconds, quiet_path
 from device.level.minutes import MinuteLevel, minute_level
 from device.level.monitor import LevelMonitor
 from device.level.table import LevelTable
-from device.types import Block
+from device.types import Blocks
 
 RATE = 16000
 BLOCK = 480
 MINUTES = 1440
 
 
-def room() -> list[Block]:
+def room() -> list[Blocks]:
     """Make a minute of a quiet room, in blocks."""
     samples = np.random.default_rng(0).normal(0, 30, SECONDS * RATE).astype(np.int16)
-    return [Block(samples[at : at + BLOCK], at, at / RATE) for at in range(0, len(samples), BLOCK)]
+    return [Blocks(samples[at : at + BLOCK], at, at / RATE) for at in range(0, len(samples), BLOCK)]
 
 
-def level_path(blocks: list[Block]) -> Callable[[], None]:
+def level_path(blocks: list[Blocks]) -> Callable[[], None]:
     """Make a function that measures the blocks."""
     monitor = LevelMonitor(RATE, "fast", 600.0, lambda time: time, lambda *_: None)  # designs its filters once
 
@@ -39,7 +39,7 @@ def level_path(blocks: list[Block]) -> Callable[[], None]:
     return work
 
 
-def event_seconds(blocks: list[Block]) -> float:
+def event_seconds(blocks: list[Blocks]) -> float:
     """Return the CPU time for the level of one event of 10 s, s."""
     monitor = LevelMonitor(RATE, "fast", 600.0, lambda time: time, lambda *_: None)
     for _ in monitor.measure(blocks):
@@ -47,7 +47,7 @@ def event_seconds(blocks: list[Block]) -> float:
     return cpu_seconds(lambda: [monitor.span_level(45.0, 55.0) for _ in range(20)] and None) / 20
 
 
-def day_bytes(blocks: list[Block]) -> int:
+def day_bytes(blocks: list[Blocks]) -> int:
     """Return the size of a day of such minutes on disk, bytes."""
     found: list[MinuteLevel] = []
     monitor = LevelMonitor(

@@ -25,7 +25,6 @@ from device.config.models import GateConfig
 from device.detection.gate import SoundGate
 from device.model.classifier import interpreter_class
 from device.service.runtime import open_bundle
-from device.types import Block
 from device.util.units import MEGABYTE
 
 SECONDS = 60
@@ -62,7 +61,7 @@ def quiet_path(sample_rate: int) -> Callable[[], None]:
         for start in range(0, len(room), 2880):
             for samples in splitter.feed(resampler.feed(room[start : start + 2880])):
                 ring.write(samples, position)
-                gate.update(Block(samples, position, 0.0))
+                gate.update(samples, position)
                 position += len(samples)
 
     return work

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from device.audio.stream_source import StreamSource
-from device.types import Block
+from device.types import Blocks
 
 RATE = 16000
 _LOGIN = ("cam", "s3cret")
@@ -88,7 +88,7 @@ class Ear:
     def _read(self) -> None:
         end, end_time, is_loud = 0, 0.0, False
         for item in self.source:
-            if not isinstance(item, Block):
+            if not isinstance(item, Blocks):
                 continue
             if item.position > end and self.blocks:
                 self.gaps.append(((item.position - end) / RATE, item.time - end_time))

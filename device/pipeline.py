@@ -24,11 +24,12 @@ from device.model.scoring import likeliest_classes
 from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import (
     BLOCK_SECONDS,
-    Block,
+    Blocks,
     ClassifiedWindow,
     Event,
     Observer,
     Refusal,
+    Samples,
     SourceLost,
     Span,
     Window,
@@ -37,12 +38,9 @@ from device.util.samples import loudest_dbfs
 
 EARLY_LOOK_SECONDS = (1.0, 2.0)
 """Times from the onset of a sound to the end of its early looks, s. The first full window ends at 2.5 s by default."""
-_QUIET_BLOCKS = 10
-"""Most blocks that are processed at once while nothing sounds. A sound is detected at most 0.27 s later; positions and
-windows are those of single blocks."""
-_READ_BLOCKS = 6
-"""Blocks from which the end of a read is not waited for by others. A microphone's quiet read has 6 to 10 blocks, which
-are processed at once; blocks that arrive one by one wait for five others."""
+_QUIET_BLOCKS = 6
+"""Fewest blocks that are processed at once while nothing sounds: fewer wait for others, at most 0.15 s. A microphone's
+quiet read has 7 or 8, which wait for nothing. Positions and windows are those of single blocks."""
 _REFUSAL_CLASSES = 3
 """Number of AudioSet classes in a refusal."""
 
@@ -75,12 +73,12 @@ class Pipeline:
         self._observer = observer or Observer()
         self._sample_rate = rate = bundle.sample_rate
         self._last: ClassifiedWindow | None = None
-        self._last_block: Block | None = None
+        self._last_blocks: Blocks = Blocks(np.empty(0, np.int16), 0, 0.0)
         self._hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
         self._gate = SoundGate(config.gate, rate, stretch)
         reach = max(self._hop_length, pre_roll + self._gate.lookback)
-        block_length = round(BLOCK_SECONDS * rate)
+        self._block_length = block_length = round(BLOCK_SECONDS * rate)
         kept_blocks = -(-(self._window_length + reach) // block_length) + 1
         self._ring = RingBuffer(kept_blocks * block_length)
         self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
@@ -100,78 +98,88 @@ class Pipeline:
         """Threshold, cool-down and switch of each label, configured AudioSet class and alarm pattern."""
         return self._tracker.settings
 
-    def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
+    def run(self, source: Iterable[Blocks | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
-        waiting: list[Block] = []
-        end, is_quiet = self._ring.end, self._is_quiet
+        waiting: Blocks | None = None
         for item in source:
-            if isinstance(item, SourceLost) or item.position != end:
+            if isinstance(item, SourceLost) or item.position != (waiting.end if waiting else self._ring.end):
                 yield from self._process(waiting)
-                waiting = []
+                waiting = None
                 # More than a window can bridge ends what goes on.
                 if isinstance(item, SourceLost) or item.position - self._ring.end > self._hop_length:
                     yield from self._end_span()
-                is_quiet = self._is_quiet
             if isinstance(item, SourceLost):
                 continue
-            waiting.append(item)
-            end = item.end
-            if not is_quiet or len(waiting) >= (_READ_BLOCKS if item.ends_read else _QUIET_BLOCKS):
+            waiting = item if waiting is None else self._joined(waiting, item)
+            if len(waiting.samples) >= _QUIET_BLOCKS * self._block_length or not self._is_quiet:
                 yield from self._process(waiting)
-                waiting, is_quiet = [], self._is_quiet
+                waiting = None
         yield from self._process(waiting)
         yield from self._end_span()
+
+    def _joined(self, blocks: Blocks, following: Blocks) -> Blocks:
+        """Return blocks and those that follow without a gap, with the time of the latter."""
+        time = following.time - (following.position - blocks.position) / self._sample_rate
+        return Blocks(np.concatenate([blocks.samples, following.samples]), blocks.position, time)
 
     @property
     def _is_quiet(self) -> bool:
         """State of all stages: True with a shut gate, without an open window and without an active event."""
         return self._gate.is_shut and self._windower.is_idle and not self._tracker.has_active_events
 
-    def _process(self, blocks: list[Block]) -> Iterator[Event]:
-        """Take blocks without a gap through gate, windows and events: together in quiet, then one by one."""
-        while blocks:
-            count, span = self._gate.update_while_shut(blocks) if self._is_quiet else (1, self._gate.update(blocks[0]))
-            quiet, sounding = (blocks[:count], []) if span is None else (blocks[: count - 1], [blocks[count - 1]])
-            if quiet:
-                yield from self._advance(quiet, None)
-            if sounding:
-                yield from self._advance(sounding, span)
-            blocks = blocks[count:]
+    def _process(self, blocks: Blocks | None) -> Iterator[Event]:
+        """Take blocks through gate, windows and events: together in quiet, one by one otherwise."""
+        if blocks is None:
+            return
+        self._last_blocks, position = blocks, blocks.position
+        rows = blocks.samples.reshape(-1, self._block_length)
+        while len(rows):
+            if self._is_quiet:
+                count, span = self._gate.update_while_shut(rows, position)
+            else:
+                count, span = 1, self._gate.update(rows[0], position)
+            quiet = count if span is None else count - 1
+            for part, state in ((rows[:quiet], None), (rows[quiet:count], span)):
+                if part.size:
+                    yield from self._advance(part.reshape(-1), position, state)
+                    position += part.size
+            rows = rows[count:]
 
-    def _advance(self, blocks: list[Block], span: Span | None) -> Iterator[Event]:
-        """Take blocks without a gap, with one state of the gate, through ring buffer, windows and events."""
-        self._last_block = last = blocks[-1]
-        samples = last.samples if len(blocks) == 1 else np.concatenate([block.samples for block in blocks])
-        self._ring.write(samples, blocks[0].position)
+    def _advance(self, samples: Samples, position: int, span: Span | None) -> Iterator[Event]:
+        """Take samples, with one state of the gate, through ring buffer, windows and events.
+
+        Args:
+            samples: of one block; while the gate is shut, of one or more; shape (n,), int16.
+            position: position of the first one.
+            span: the gate's span after them; None while it is shut.
+        """
+        self._ring.write(samples, position)
         if span is not None:
-            self._rises.append((last.position, self._gate.rise_db))
+            self._rises.append((position, self._gate.rise_db))
         self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
-        yield from self._track(self._windower.update(span, last.end), last)
-        yield from self._report(self._alarms.update(samples, blocks[0].position, self._moment(last, span)))
+        yield from self._track(self._windower.update(span, self._ring.end))
+        yield from self._report(self._alarms.update(samples, position, self._moment(span)))
         self._gate.set_event_active(self._tracker.has_active_events)
 
     def _end_span(self) -> Iterator[Event]:
         """Close the gate after the last block, and end the events that are going on."""
-        if self._last_block is not None:
-            yield from self._track(self._windower.flush(self._gate.close()), self._last_block)
-            yield from self._report(self._alarms.end_all(self._time_of(self._last_block)))
-            self._gate.set_event_active(False)
+        yield from self._track(self._windower.flush(self._gate.close()))
+        yield from self._report(self._alarms.end_all(self._time_of))
+        self._gate.set_event_active(False)
 
-    def _track(self, due: Iterable[Window | Span], block: Block) -> Iterator[Event]:
+    def _track(self, due: Iterable[Window | Span]) -> Iterator[Event]:
         """Classify each complete window, update the event tracker, and yield its events.
 
         Args:
             due: windows that are complete, and spans that are over.
-            block: the last block; it maps positions to times.
         """
-        time_of = self._time_of(block)
         for item in due:
             if isinstance(item, Span):
-                events = self._tracker.close(item, time_of)
+                events = self._tracker.close(item, self._time_of)
             elif item.is_early and self._tracker.has_active_events:
                 continue  # an earlier look was sure
             else:
-                events = self._judge(item, time_of)
+                events = self._judge(item)
             yield from self._report(events)
 
     def _report(self, events: Iterable[Event]) -> Iterator[Event]:
@@ -179,30 +187,30 @@ class Pipeline:
             self._observer.on_event(event)
             yield event
 
-    def _time_of(self, block: Block) -> Callable[[int], float]:
-        """Return the function from a position to its time, Unix seconds, by the position and time of a block."""
-        return lambda position: block.time + (position - block.position) / self._sample_rate
+    def _time_of(self, position: int) -> float:
+        """Return the time of a position, Unix seconds, by the position and time of the last blocks."""
+        return self._last_blocks.time + (position - self._last_blocks.position) / self._sample_rate
 
-    def _moment(self, block: Block, span: Span | None) -> Moment:
-        """Return the circumstances of the last block, for alarm patterns."""
-        start = block.end - self._window_length
+    def _moment(self, span: Span | None) -> Moment:
+        """Return the circumstances of the last samples, for alarm patterns."""
+        end = self._ring.end
         return Moment(
-            self._time_of(block),
-            lambda: loudest_dbfs(self._ring.read(start, block.end), self._sample_rate),
+            self._time_of,
+            lambda: loudest_dbfs(self._ring.read(end - self._window_length, end), self._sample_rate),
             span.reason if span and span.is_open else None,
         )
 
-    def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
+    def _judge(self, item: Window) -> Iterator[Event]:
         """Classify a window or an early look, and update the event tracker with it."""
-        window = self._classify_window(item, time_of(item.start))
+        window = self._classify_window(item, self._time_of(item.start))
         scored = ScoredWindow(item, window.scores, window.rise_db, window.audioset, window.embedding)
         level = loudest_dbfs(window.samples, self._sample_rate)
         if item.is_early:
             self._observer.on_look(window)
-            return self._tracker.look(scored, level, time_of)
+            return self._tracker.look(scored, level, self._time_of)
         self._last = window
         self._observer.on_window(window)
-        return self._tracker.update(scored, level, time_of)
+        return self._tracker.update(scored, level, self._time_of)
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
         # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.

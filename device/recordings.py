@@ -14,7 +14,7 @@ from device.detection.windowing import Windower
 from device.model.bundle import Bundle
 from device.model.clip_scoring import Classify
 from device.model.scoring import Scorer
-from device.types import UNKNOWN, Block, GateReason, Probabilities, Samples, Span, Window, WindowScores
+from device.types import UNKNOWN, GateReason, Probabilities, Samples, Span, Window, WindowScores
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,8 @@ class SoundClassifier:
 
     def _process(self, samples: Samples) -> Iterator[Segment]:
         position = self._ring.end
-        block = Block(samples, position, position / self._rate)
         self._ring.write(samples, position)
-        yield from self._track(self._windower.update(self._gate.update(block), block.end))
+        yield from self._track(self._windower.update(self._gate.update(samples, position), self._ring.end))
 
     def _track(self, due: Iterable[Window | Span]) -> Iterator[Segment]:
         """Classify each complete window, and yield each sound that is over."""

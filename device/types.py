@@ -38,20 +38,18 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
-class Block:
-    """30 ms of sound, as a source yields it.
+class Blocks:
+    """Successive blocks of 30 ms, without a gap: one, or those that arrived together in one read of a live source.
 
     Attributes:
-        samples: shape (block_length,), int16, mono.
-        position: number of the first sample since the source was opened. A jump between blocks is lost audio.
+        samples: shape (blocks * block_length,), int16, mono; at least one block.
+        position: number of the first sample since the source was opened. A jump to the next blocks is lost audio.
         time: when the first sample sounded, Unix seconds.
-        ends_read: False if the next block arrived together with this one, in one read of a live source.
     """
 
     samples: Samples
     position: int
     time: float
-    ends_read: bool = True
 
     @property
     def end(self) -> int:

@@ -151,6 +151,6 @@ class Ear(LiveSource):
         self.blocks, self.states = [], []
         for chunk in hostile.chunks:
             self.blocks += self._blocks(stream, chunk)
-            diagnosis.feed(stream.channel_samples, chunk.monotonic)
+            diagnosis.feed(stream.channel_samples, stream.mono, chunk.monotonic)
             self.states.append((chunk.monotonic - START, diagnosis.state))
         self.blocks += self._placed(stream.flush())

@@ -18,7 +18,7 @@ from device.config.loader import CHECKOUT_CONFIG, load_config
 from device.errors import ConfigError
 from device.model.features import FeatureConfig
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block
+from device.types import BLOCK_SECONDS, Blocks
 
 pytestmark = pytest.mark.slow
 NUMBERS = [
@@ -129,5 +129,5 @@ def test_the_pipeline_runs_with_any_valid_config(config_file, overrides):
     length = round(BLOCK_SECONDS * FEATURES.sample_rate)
     noise = np.random.default_rng(0).integers(-9000, 9000, length, np.int16)
     sounds = [noise if number // 30 % 2 else np.zeros(length, np.int16) for number in range(150)]
-    events = list(pipeline.run(Block(sound, length * n, BLOCK_SECONDS * n) for n, sound in enumerate(sounds)))
+    events = list(pipeline.run(Blocks(sound, length * n, BLOCK_SECONDS * n) for n, sound in enumerate(sounds)))
     assert [event.type for event in events].count("start") == [event.type for event in events].count("end")

@@ -4,7 +4,7 @@ import numpy as np
 
 from device.audio.resampling import BlockSplitter
 from device.model.features import FeatureConfig
-from device.types import Block
+from device.types import Blocks
 
 FEATURES = FeatureConfig()
 RATE = FEATURES.sample_rate
@@ -37,7 +37,7 @@ def blocks_of(samples, lengths=(20 * RATE,), gaps=()):
         start, turn = start + len(chunk), turn + 1
         for block in splitter.feed(chunk):
             if number not in gaps:
-                yield Block(block, position, 1000 + position / RATE)
+                yield Blocks(block, position, 1000 + position / RATE)
             position, number = position + len(block), number + 1
 
 

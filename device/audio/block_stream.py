@@ -1,14 +1,15 @@
 """Block stream: bytes of a capture, converted to blocks with positions and times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device.audio.chunk_queue import Chunk
 from device.audio.resampling import BlockSplitter, Resampler
 from device.audio.stream_clock import StreamClock
-from device.types import Block, Samples
-from device.util.samples import to_float
+from device.types import Blocks
+from device.util.samples import mean_of_channels
 
 
 class BlockStream:
@@ -24,6 +25,7 @@ class BlockStream:
 
     Attributes:
         channel_samples: selected channels of the last chunk, shape (n, selected channels), int16.
+        mono: their mean, shape (n,), float32, full scale 1.
         unplaced_samples: lost samples so far whose position is not known, at the rate of the blocks. The positions of
             the blocks do not contain them, their times do.
     """
@@ -45,33 +47,34 @@ class BlockStream:
         self._next_offset = self._lost_samples = 0
         self._clock, self._live = StreamClock(rate), live
         self.channel_samples = np.empty((0, channels), np.int16)
+        self.mono = np.empty(0, np.float32)
         self.unplaced_samples = 0
         self._reset()
 
     def _reset(self) -> None:
         self._resampler, self._splitter = Resampler(self._rate, self._sample_rate), BlockSplitter(self._sample_rate)
 
-    def feed(self, chunk: Chunk) -> Iterator[Block]:
-        """Yield the blocks that the next chunk completes; the last one ends the read."""
+    def feed(self, chunk: Chunk) -> Blocks | None:
+        """Return the blocks that the next chunk completes; None if it completes none."""
         data = self._continue_at(chunk)
         sample_bytes = 2 * self._channels
         whole = len(data) // sample_bytes * sample_bytes
         self._partial_sample = data[whole:]
         samples = np.frombuffer(data, "<i2", whole // 2).reshape(-1, self._channels)
         self.channel_samples = samples[:, self._columns] if self._columns else samples
-        pieces = self._splitter.feed(self._resampler.feed(to_float(self.channel_samples)))
-        for number, piece in enumerate(pieces, 1):
-            yield self._next_block(piece, ends_read=number == len(pieces))
+        self.mono = mean_of_channels(self.channel_samples)
+        return self._place(self._splitter.feed(self._resampler.feed(self.mono[:, np.newaxis])))
 
-    def flush(self) -> Iterator[Block]:
-        """Yield the last blocks when the sound has ended; the last one is padded with zeros."""
-        for samples in self._splitter.feed(self._resampler.flush()) + self._splitter.flush():
-            yield self._next_block(samples)
+    def flush(self) -> Blocks | None:
+        """Return the last blocks when the sound has ended, padded with zeros; None if there are none."""
+        return self._place(np.concatenate([self._splitter.feed(self._resampler.flush()), self._splitter.flush()]))
 
-    def _next_block(self, samples: Samples, *, ends_read: bool = True) -> Block:
-        position, self._position = self._position, self._position + len(samples)
-        time = self._clock.time_of((position - self._start) / self._sample_rate)
-        return Block(samples, position, time, ends_read)
+    def _place(self, blocks: NDArray[np.int16]) -> Blocks | None:
+        """Return blocks, shape (blocks, block_length), with their position and time."""
+        if not len(blocks):
+            return None
+        position, self._position = self._position, self._position + blocks.size
+        return Blocks(blocks.reshape(-1), position, self._clock.time_of((position - self._start) / self._sample_rate))
 
     def _continue_at(self, chunk: Chunk) -> bytes:
         """Return the bytes to convert, from a whole sample on. After lost sound, the position jumps by its length."""

@@ -12,7 +12,7 @@ from device.audio.capture_process import CaptureProcess
 from device.audio.chunk_queue import Chunk
 from device.audio.live_source import LiveSource
 from device.audio.signal_diagnosis import SignalDiagnosis, SourceState
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses between attempts to open the source, s. The last one is repeated without end."""
@@ -71,7 +71,7 @@ class CapturedSource(LiveSource):
         if self._running is not None:
             self._running.set_reads_per_packet(_QUIET_READS if self._is_quiet else 1)
 
-    def __iter__(self) -> Iterator[Block | SourceLost]:
+    def __iter__(self) -> Iterator[Blocks | SourceLost]:
         """Yield blocks until `stop` is set, and a `SourceLost` about every second while there is no sound."""
         failures, running = 0, self._running
         while not self._stop.is_set():
@@ -108,7 +108,7 @@ class CapturedSource(LiveSource):
         """Return whether to end this capture although it delivers."""
         return False
 
-    def _read_blocks(self, capture: CaptureProcess, header: dict[str, Any]) -> Iterator[Block]:
+    def _read_blocks(self, capture: CaptureProcess, header: dict[str, Any]) -> Iterator[Blocks]:
         """Yield the blocks of one capture process, until it ends, stalls, or must be opened again."""
         name, rate = header["name"], header["sample_rate"]
         stream: BlockStream | None = None
@@ -128,7 +128,7 @@ class CapturedSource(LiveSource):
             for block in self._blocks(stream, chunk):
                 self._last_block_seconds = chunk.monotonic
                 yield block
-            diagnosis.feed(stream.channel_samples, chunk.monotonic)
+            diagnosis.feed(stream.channel_samples, stream.mono, chunk.monotonic)
             state = self._state(diagnosis.state, capture)
             self._report_state(state, self._kind.describe(state, name))
             if self._must_reopen(state, name, chunk):

@@ -10,7 +10,7 @@ from device.audio.files import stream_samples
 from device.audio.resampling import BlockSplitter
 from device.audio.signal_diagnosis import SourceState
 from device.audio.sound_file import open_sound
-from device.types import Block, Samples
+from device.types import Blocks, Samples
 from device.util.clock import CLOCK
 
 
@@ -61,7 +61,7 @@ class FileSource:
     def __exit__(self, *_: object) -> None:
         """Do nothing: iteration opens and closes the files."""
 
-    def __iter__(self) -> Iterator[Block]:
+    def __iter__(self) -> Iterator[Blocks]:
         """Yield the blocks; the last one is padded with zeros."""
         self._on_state("ok", f"plays {self}")
         start = time.monotonic()
@@ -72,7 +72,7 @@ class FileSource:
                 self._stop.wait(due - time.monotonic())
             if self._stop.is_set():
                 return
-            yield Block(samples, position, self._started + position / self._sample_rate)
+            yield Blocks(samples, position, self._started + position / self._sample_rate)
             position += len(samples)
 
     def _blocks(self) -> Iterator[Samples]:

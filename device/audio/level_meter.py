@@ -8,6 +8,7 @@ from device.audio.block_stream import BlockStream
 from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
 from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis, SourceState
+from device.types import BLOCK_SECONDS
 from device.util.samples import level_dbfs
 
 
@@ -71,10 +72,11 @@ def read_levels(capture: Capture, seconds: float, stop: threading.Event) -> Iter
                 if not stop.is_set():
                     yield LevelReading("stalled", kind.describe("stalled", name), levels)
                 return
-            for block in stream.feed(chunk):
-                level = level_dbfs(block.samples)
+            blocks = stream.feed(chunk)
+            for samples in () if blocks is None else blocks.samples.reshape(-1, round(BLOCK_SECONDS * rate)):
+                level = level_dbfs(samples)
                 levels = levels or Levels(level, level, level)
                 levels = Levels(level, min(levels.quietest, level), max(levels.loudest, level))
-            diagnosis.feed(stream.channel_samples, chunk.monotonic)
+            diagnosis.feed(stream.channel_samples, stream.mono, chunk.monotonic)
             sample_count += len(stream.channel_samples)
             yield LevelReading(diagnosis.state, kind.describe(diagnosis.state, name), levels)

@@ -1,13 +1,12 @@
 """Base class for live sources: position, lost samples, state."""
 
-import dataclasses
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from device.audio.block_stream import BlockStream
 from device.audio.chunk_queue import Chunk
 from device.audio.signal_diagnosis import SourceState
-from device.types import Block
+from device.types import BLOCK_SECONDS, Blocks
 
 STALLED_SECONDS = 4.0
 """Time without sound after which a stream counts as stalled, s. Sound servers deliver at least every two seconds."""
@@ -44,22 +43,32 @@ class LiveSource:
         self.state: SourceState = "missing"
         self.lost_samples = 0
 
-    def _blocks(self, stream: BlockStream, chunk: Chunk) -> Iterator[Block]:
+    def _blocks(self, stream: BlockStream, chunk: Chunk) -> Iterator[Blocks]:
         """Yield the blocks that the next chunk completes; see `_placed`."""
         unplaced_samples = stream.unplaced_samples
         yield from self._placed(stream.feed(chunk))
         self.lost_samples += stream.unplaced_samples - unplaced_samples
 
-    def _placed(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Yield blocks with times that only grow; count the samples that were lost before each."""
-        for block in blocks:
+    def _placed(self, blocks: Blocks | None) -> Iterator[Blocks]:
+        """Yield blocks with times that only grow, if there are any; count the samples that were lost before them.
+
+        They stay together, unless their times are corrected: then each follows by itself.
+        """
+        if blocks is None:
+            return
+        self.lost_samples += blocks.position - self._position
+        self._position = blocks.end
+        block_length = round(BLOCK_SECONDS * self._sample_rate)
+        if blocks.time >= self._last_time + _LEAST_STEP_SECONDS:
+            self._last_time = blocks.time + (len(blocks.samples) - block_length) / self._sample_rate
+            yield blocks
+            return
+        for start in range(0, len(blocks.samples), block_length):
             # A clock that turned out to be late is corrected slowly: an event must not end before it starts.
-            least_time = self._last_time + _LEAST_STEP_SECONDS
-            placed = block if block.time >= least_time else dataclasses.replace(block, time=least_time)
-            self._last_time = placed.time
-            self.lost_samples += block.position - self._position
-            self._position = block.end
-            yield placed
+            time = blocks.time + start / self._sample_rate
+            self._last_time = max(time, self._last_time + _LEAST_STEP_SECONDS)
+            samples = blocks.samples[start : start + block_length]
+            yield Blocks(samples, blocks.position + start, self._last_time)
 
     def _report_state(self, state: SourceState, message: str) -> None:
         """Report the state if it has changed."""

@@ -59,20 +59,20 @@ class BlockSplitter:
         self.block_length = round(BLOCK_SECONDS * sample_rate)
         self._partial_block = np.empty(0, np.int16)
 
-    def feed(self, samples: Samples) -> list[Samples]:
+    def feed(self, samples: Samples) -> NDArray[np.int16]:
         """Return the blocks that further samples complete.
 
         Args:
             samples: shape (n,), int16.
 
         Returns:
-            Blocks of shape (block_length,), int16.
+            Shape (blocks, block_length), int16.
         """
         samples = np.concatenate([self._partial_block, samples])
         whole = len(samples) // self.block_length * self.block_length
         self._partial_block = samples[whole:]
-        return list(samples[:whole].reshape(-1, self.block_length))
+        return samples[:whole].reshape(-1, self.block_length)
 
-    def flush(self) -> list[Samples]:
-        """Return the last, partial block, if any, padded with zeros."""
+    def flush(self) -> NDArray[np.int16]:
+        """Return the last, partial block, if any, padded with zeros; shape (0 or 1, block_length), int16."""
         return self.feed(np.zeros(-len(self._partial_block) % self.block_length, np.int16))

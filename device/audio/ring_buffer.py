@@ -30,7 +30,7 @@ class RingBuffer:
         """Write samples. A gap before them, from lost audio, is filled with zeros.
 
         Args:
-            samples: shape (n,), int16.
+            samples: shape (n,), int16. Of more than the capacity, the last ones are kept.
             position: position of the first sample.
 
         Raises:
@@ -42,8 +42,9 @@ class RingBuffer:
             # At most the capacity is filled, however long the gap is.
             gap = min(position - self._end, len(self._samples))
             self._copy(position - gap, np.zeros(gap, np.int16))
-        self._copy(position, samples)
+        kept = samples[-len(self._samples) :]
         self._end = position + len(samples)
+        self._copy(self._end - len(kept), kept)
 
     def read(self, start: int, end: int) -> Samples:
         """Return a copy of the samples of [start, end), shape (end - start,), int16.

@@ -5,8 +5,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from device.types import FULL_SCALE
-
 SourceState = Literal[
     "ok",
     "missing",
@@ -86,17 +84,18 @@ class SignalDiagnosis:
         """State of the stream: `silent`, `dc` (a constant), `clipping`, `wrong_rate`, or `ok`."""
         return self._samples_state if self._samples_state != "ok" else self._rate_state
 
-    def feed(self, samples: NDArray[np.int16], arrival: float) -> None:
+    def feed(self, samples: NDArray[np.int16], mono: NDArray[np.float32], arrival: float) -> None:
         """Add samples to the diagnosis.
 
         Args:
             samples: shape (n, channels), int16; n may be 0.
+            mono: mean of their channels, shape (n,), float32, full scale 1.
             arrival: when they arrived, monotonic seconds.
         """
         if not len(samples):
             return
         self._diagnose_rate(len(samples), arrival)
-        self._period.add(samples)
+        self._period.add(samples, mono)
         if self._period.count >= DIAGNOSIS_SECONDS * self._sample_rate:
             self._judge(self._period.state())
             self._period = _Period()
@@ -146,25 +145,24 @@ class _Period:
         self._offset: np.float32 | None = None
         self._sum = self._square_sum = 0.0
         self._values: set[float] = set()
+        """Some of the different values, at least `_FEWEST_VALUES` if there are so many."""
 
-    def add(self, samples: NDArray[np.int16]) -> None:
-        """Add samples, shape (n, channels), int16, n at least 1."""
-        channels = samples.shape[1]
+    def add(self, samples: NDArray[np.int16], mono: NDArray[np.float32]) -> None:
+        """Add samples, shape (n, channels), int16, n at least 1, and the mean of their channels, shape (n,)."""
         if samples.max() >= _LARGEST_SAMPLE or samples.min() <= -_LARGEST_SAMPLE:
             clipped = (samples >= _LARGEST_SAMPLE) | (samples <= -_LARGEST_SAMPLE)
-            self._clipped += int(np.count_nonzero(clipped)) // channels
-        total = samples[:, 0].astype(np.float32)
-        for channel in range(1, channels):  # a sum over an axis of one or two values is ten times slower
-            total += samples[:, channel]
+            self._clipped += int(np.count_nonzero(clipped)) // samples.shape[1]
         if len(self._values) < _FEWEST_VALUES:
-            self._values.update(np.unique(total).tolist())
+            lowest, highest = mono.min(), mono.max()
+            others = mono[(mono != lowest) & (mono != highest)]
+            self._values.update((float(lowest), float(highest), *others[:1].tolist()))
         # Without the offset of the sound card, float32 is exact enough for the squares of a quiet room.
         if self._offset is None:
-            self._offset = total.mean()
-        total -= self._offset
-        self._sum += float(total.sum()) / channels
-        self._square_sum += float(total.dot(total)) / channels**2
-        self.count += len(samples)
+            self._offset = mono.mean()
+        deviations = mono - self._offset
+        self._sum += float(deviations.sum())
+        self._square_sum += float(deviations.dot(deviations))
+        self.count += len(mono)
 
     def state(self) -> SourceState:
         """Return the state of these samples alone."""
@@ -173,6 +171,6 @@ class _Period:
         if self._clipped > _CLIPPED_SHARE * self.count:
             return "clipping"
         variance = self._square_sum / self.count - (self._sum / self.count) ** 2
-        if len(self._values) < _FEWEST_VALUES or variance < FULL_SCALE**2 * 10 ** (_SILENCE_DBFS / 10):
+        if len(self._values) < _FEWEST_VALUES or variance < 10 ** (_SILENCE_DBFS / 10):
             return "silent"
         return "ok"

@@ -14,7 +14,7 @@ from device.audio.live_source import STALLED_SECONDS, LiveSource
 from device.audio.pipe_format import PipeFormat, recognize
 from device.audio.signal_diagnosis import PROBLEM_TEXTS, SignalDiagnosis, SourceState
 from device.errors import InputError, UnavailableError
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 from device.util.clock import CLOCK
 from device.util.supervised_thread import SupervisedThread
 
@@ -88,7 +88,7 @@ class StdinSource(LiveSource):
     def __exit__(self, *_: object) -> None:
         """Do nothing: the thread that reads ends with the input or the process."""
 
-    def __iter__(self) -> Iterator[Block | SourceLost]:
+    def __iter__(self) -> Iterator[Blocks | SourceLost]:
         """Yield blocks, the last one padded with zeros, and a `SourceLost` after each STALLED_SECONDS without sound.
 
         Raises:
@@ -157,7 +157,7 @@ class StdinSource(LiveSource):
         self._rate, self._channels = found.rate, found.channels
         self._chunks.maximum_bytes = round(self._queue_seconds * 2 * found.channels * found.rate)
 
-    def _prepare(self, block: Block) -> Block:
+    def _prepare(self, block: Blocks) -> Blocks:
         """Set the time of a block in a recording."""
         if self._live:
             return block
@@ -165,7 +165,8 @@ class StdinSource(LiveSource):
 
     def _diagnose(self, diagnosis: SignalDiagnosis, stream: BlockStream, chunk: Chunk) -> None:
         # The rate of a recording is not that of the clock, so its own time is used.
-        diagnosis.feed(stream.channel_samples, chunk.monotonic if self._live else self._position / self._sample_rate)
+        arrival = chunk.monotonic if self._live else self._position / self._sample_rate
+        diagnosis.feed(stream.channel_samples, stream.mono, arrival)
         self._report_state(diagnosis.state, describe_state(diagnosis.state))
 
     def _read(self) -> None:

@@ -23,7 +23,7 @@ from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
-from device.types import Block, Samples
+from device.types import Blocks, Samples
 from device.util.samples import to_int16
 
 _WINDOWS = 15
@@ -75,7 +75,7 @@ def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble, samples: Sampl
     pipeline = Pipeline(config.model_copy(update={"gate": gate}), bundle, ensemble.classify_live)
     rate, splitter = bundle.sample_rate, BlockSplitter(bundle.sample_rate)
     length = splitter.block_length
-    blocks = (Block(block, n * length, n * length / rate) for n, block in enumerate(splitter.feed(samples)))
+    blocks = (Blocks(block, n * length, n * length / rate) for n, block in enumerate(splitter.feed(samples)))
     started = time.process_time()
     for _ in pipeline.run(blocks):
         pass

@@ -30,7 +30,7 @@ from device.level.calibration import (
 )
 from device.level.meter import LevelMeter
 from device.level.statistics import LevelStatistics, SoundLevel
-from device.types import Block, Samples
+from device.types import Blocks, Samples
 
 CALIBRATE = "calibrate"
 _RATE = 16000
@@ -134,7 +134,7 @@ def _samples(name: str, config: Config, stop: threading.Event, *, wait: bool = T
 
     with make_source(SourceOptions(name, realtime=name == MICROPHONE), config.audio, _RATE, stop, on_state) as source:
         for item in source:
-            if isinstance(item, Block):
+            if isinstance(item, Blocks):
                 yield item.samples
             elif not wait:
                 return

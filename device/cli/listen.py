@@ -23,7 +23,7 @@ from device.errors import EXIT_DONE, InputError
 from device.model.scoring import Scorer
 from device.pipeline import Pipeline
 from device.service.runtime import check_labels, load_taught, open_bundle
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 from device.util.samples import level_dbfs
 
 _REFRESH_SECONDS = 0.1
@@ -92,12 +92,12 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
 
 
 def _refresh_while_reading(
-    source: Iterable[Block | SourceLost], view: ListenView, screen: Screen
-) -> Iterator[Block | SourceLost]:
+    source: Iterable[Blocks | SourceLost], view: ListenView, screen: Screen
+) -> Iterator[Blocks | SourceLost]:
     """Yield the source's items, and update the screen ten times a second."""
     drawn_at = 0.0
     for item in source:
-        if isinstance(item, Block):
+        if isinstance(item, Blocks):
             view.record_level(level_dbfs(item.samples))
         yield item
         if time.monotonic() - drawn_at >= _REFRESH_SECONDS:

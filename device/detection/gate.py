@@ -7,13 +7,15 @@ air conditioners and many sirens, and the noise floor adapts to every steady sou
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import webrtcvad
+from numpy.typing import NDArray
 
 from device.config.models import GateConfig
 from device.detection.noise_floor import GROUP_BLOCKS, Bands, NoiseFloor
-from device.types import BLOCK_SECONDS, Block, GateReason, Span
+from device.types import BLOCK_SECONDS, GateReason, Samples, Span
 
 
 class SoundGate:
@@ -55,39 +57,46 @@ class SoundGate:
         """State of the gate: True without an open span."""
         return self._span is None
 
-    def update_while_shut(self, blocks: Sequence[Block]) -> tuple[int, Span | None]:
+    def update_while_shut(self, blocks: NDArray[np.int16], position: int) -> tuple[int, Span | None]:
         """Process successive blocks up to the first one that opens the shut gate.
 
         The result is that of `update` for each. It costs less, because their spectra are computed at once.
+
+        Args:
+            blocks: the blocks that follow, shape (blocks, block_length), int16.
+            position: position of their first sample.
 
         Returns:
             Number of blocks that were processed, at least 1; and the span that the last of them opened, None if the
             gate is still shut.
         """
-        levels = self._floor.group_levels([block.samples for block in blocks])
-        for number, block in enumerate(blocks, 1):
-            if (span := self.update(block, levels)) is not None:
+        levels = self._floor.group_levels(blocks)
+        for number, samples in enumerate(blocks, 1):
+            if (span := self.update(samples, position, levels)) is not None:
                 return number, span
+            position += len(samples)
         return len(blocks), None
 
-    def update(self, block: Block, levels: Iterator[Bands] | None = None) -> Span | None:
+    def update(self, samples: Samples, position: int, levels: Iterator[Bands] | None = None) -> Span | None:
         """Process the next block.
 
         Args:
-            block: it follows the last one.
+            samples: the block that follows the last one, shape (block_length,), int16.
+            position: position of its first sample.
             levels: levels of the groups that this block and the following ones complete, see `NoiseFloor.compare`.
 
         Returns:
             The span while the gate is open, and once more when it shuts; None while it is shut.
         """
-        reason = self._trigger(block, levels)
+        end = position + len(samples)
+        reason = self._trigger(samples, end, levels)
         if self._span is not None:
-            if reason is not None or self._keeps_probe_open(block):
-                self._span = dataclasses.replace(self._span, end=block.end)
-            elif block.end - self._span.end >= self._samples(self._config.hangover_seconds):
+            if reason is not None or self._keeps_probe_open(end):
+                self._span = dataclasses.replace(self._span, end=end)
+            elif end - self._span.end >= self._samples(self._config.hangover_seconds):
                 return self.close()
         elif reason is not None:
-            self._open(block, reason)
+            self._open(position, end, reason)
         return self._span
 
     def set_event_active(self, active: bool) -> None:
@@ -113,22 +122,22 @@ class SoundGate:
         self._shut_since = span.end
         return dataclasses.replace(span, is_open=False)
 
-    def _trigger(self, block: Block, levels: Iterator[Bands] | None) -> GateReason | None:
-        """Return what detected sound in this block, if anything.
+    def _trigger(self, samples: Samples, end: int, levels: Iterator[Bands] | None) -> GateReason | None:
+        """Return what detected sound in the block that ends at a position, if anything.
 
         The level opens a shut gate only after it stood out for `minimum_seconds`.
         """
         stands_out: bool | None = None
-        if self._floor.add(block.samples):
-            stands_out = self._floor.compare(self._floor_rise_rate(block), levels)
+        if self._floor.add(samples):
+            stands_out = self._floor.compare(self._floor_rise_rate(end), levels)
         # webrtcvad adapts to each block, so one that was left out would change its later results.
-        voiced = self._vad is not None and self._vad.is_speech(block.samples.tobytes(), self._sample_rate)
+        voiced = self._vad is not None and self._vad.is_speech(samples.tobytes(), self._sample_rate)
         self._voiced_blocks += voiced - self._voiced[0]
         self._voiced.append(voiced)
         if stands_out and self._config.level:
             if self._rise_start is None:  # it began somewhere in the group that is complete now
-                self._rise_start = max(0, block.end - GROUP_BLOCKS * len(block.samples))
-            if self._span or block.end - self._rise_start >= self._samples(self._config.minimum_seconds):
+                self._rise_start = max(0, end - GROUP_BLOCKS * len(samples))
+            if self._span or end - self._rise_start >= self._samples(self._config.minimum_seconds):
                 return "level"
         elif stands_out is False:
             self._rise_start = None
@@ -136,23 +145,23 @@ class SoundGate:
             return "vad"
         if self._span is None and self._config.probe_seconds is not None:
             pause = self._samples(self._config.probe_seconds * self._stretch())
-            if block.end - self._shut_since >= pause:
+            if end - self._shut_since >= pause:
                 return "probe"
         return None
 
-    def _open(self, block: Block, reason: GateReason) -> None:
-        start = block.position if self._rise_start is None else self._rise_start
-        self._span = Span(start, block.end, reason, is_open=True)
+    def _open(self, position: int, end: int, reason: GateReason) -> None:
+        start = position if self._rise_start is None else self._rise_start
+        self._span = Span(start, end, reason, is_open=True)
         self._floor.save()
 
-    def _keeps_probe_open(self, block: Block) -> bool:
+    def _keeps_probe_open(self, end: int) -> bool:
         """Return True in a probe: for `learn_seconds`, so that a window is classified, then until its event ends."""
         if self._span is None or self._span.reason != "probe":
             return False
-        return self._event_active or block.end - self._span.start < self._samples(self._config.learn_seconds)
+        return self._event_active or end - self._span.start < self._samples(self._config.learn_seconds)
 
-    def _floor_rise_rate(self, block: Block) -> float:
-        """Return the largest rate at which the floor may rise now, dB/s.
+    def _floor_rise_rate(self, end: int) -> float:
+        """Return the largest rate at which the floor may rise at a position, dB/s.
 
         It is low while the gate is shut, 0 during a new sound or an event, and high once a sound without a label has
         lasted for `learn_seconds`.
@@ -160,7 +169,7 @@ class SoundGate:
         floor = self._config.floor
         if self._span is None:
             return floor.rise_db_per_second
-        is_old = block.end - self._span.start >= self._samples(self._config.learn_seconds)
+        is_old = end - self._span.start >= self._samples(self._config.learn_seconds)
         return floor.learn_db_per_second if is_old and not self._event_active else 0.0
 
     def _samples(self, seconds: float) -> int:

@@ -10,7 +10,7 @@ per band. A group has few bands, so their arithmetic is that of Python's floats:
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class NoiseFloor:
         frequencies = np.fft.rfftfreq(block_length, 1 / sample_rate)
         octaves = _OCTAVES_FROM_HZ * 2.0 ** np.arange(16)
         edges = [config.high_pass_hz, *octaves[(octaves > 1.5 * config.high_pass_hz) & (octaves < sample_rate / 3)]]
-        self._first_bins = np.searchsorted(frequencies, edges)
+        self._first_parts = 2 * np.searchsorted(frequencies, edges)
         self._group: list[Samples] = []
         self._lasting_groups = [0] * len(edges)
         self._levels_db: Bands | None = None
@@ -61,18 +61,19 @@ class NoiseFloor:
         self._floor_db = self._saved_floor_db = self._reference_db
         self._mean_deviations_db: Bands = [2.0] * len(edges)
 
-    def group_levels(self, blocks: Sequence[Samples]) -> Iterator[Bands]:
+    def group_levels(self, blocks: NDArray[np.int16]) -> Iterator[Bands]:
         """Compute the levels of all groups that successive blocks complete, at once. Nothing is added to the group.
 
         Args:
-            blocks: the blocks that follow, each of shape (block_length,), int16.
+            blocks: the blocks that follow, shape (blocks, block_length), int16.
 
         Returns:
             For each group, the level of each band, dB.
         """
-        groups = (len(self._group) + len(blocks)) // GROUP_BLOCKS
-        frames = [*self._group, *blocks][: groups * GROUP_BLOCKS]
-        return iter(self._band_levels_db(np.stack(frames)) if groups else [])
+        if self._group:
+            blocks = np.concatenate([self._group, blocks])
+        whole = len(blocks) // GROUP_BLOCKS * GROUP_BLOCKS
+        return iter(self._band_levels_db(blocks[:whole]) if whole else [])
 
     def add(self, samples: Samples) -> bool:
         """Add a block, shape (block_length,), int16; return whether it completes a group, for `compare`."""
@@ -95,18 +96,23 @@ class NoiseFloor:
             self._floor_db = levels_db
         self._levels_db = levels_db
         self._reference_db = self._floor_db
-        config, stands_out = self._config, False
+        config, lasting_groups, stands_out = self._config, self._lasting_groups, False
+        deviations, lasting_share = config.deviations, config.lasting_share
+        least_db, most_db = min(config.level_db, config.maximum_db), config.maximum_db
         largest_step_db = rise_db_per_second * self._group_seconds
         floor_db, deviations_db = [], self._mean_deviations_db
         for band, (level_db, band_floor_db) in enumerate(zip(levels_db, self._floor_db, strict=True)):
             rise_db, deviation_db = level_db - band_floor_db, deviations_db[band]
-            required_db = min(max(config.deviations * deviation_db, config.level_db), config.maximum_db)
-            lasting_groups = self._lasting_groups[band] + 1 if rise_db >= config.lasting_share * required_db else 0
-            self._lasting_groups[band] = lasting_groups
-            stands_out |= rise_db >= required_db or lasting_groups >= _LASTING_GROUPS
+            required_db = deviations * deviation_db
+            required_db = least_db if required_db < least_db else most_db if required_db > most_db else required_db
+            lasting_groups[band] = lasting_groups[band] + 1 if rise_db >= lasting_share * required_db else 0
+            if rise_db >= required_db or lasting_groups[band] >= _LASTING_GROUPS:
+                stands_out = True
             if rise_db_per_second:
-                step_db = min(rise_db, largest_step_db) if rise_db > 0 else _FALL_SHARE * rise_db
-                floor_db.append(band_floor_db + step_db)
+                if rise_db > 0:
+                    floor_db.append(band_floor_db + (rise_db if rise_db < largest_step_db else largest_step_db))
+                else:
+                    floor_db.append(band_floor_db + _FALL_SHARE * rise_db)
                 if rise_db < _USUAL_SHARE * required_db:
                     deviations_db[band] = deviation_db + _DEVIATION_SHARE * (abs(rise_db) - deviation_db)
         self._floor_db = floor_db or self._floor_db
@@ -131,11 +137,10 @@ class NoiseFloor:
 
     def _band_levels_db(self, blocks: NDArray[np.int16]) -> list[Bands]:
         """Compute the power of each group in each band, dB; blocks of shape (groups * GROUP_BLOCKS, block_length)."""
-        spectrum = rfft(blocks * self._hann)
-        power = spectrum.real**2
-        power += spectrum.imag**2
-        groups = power.reshape(-1, GROUP_BLOCKS, power.shape[1]).sum(axis=1)
-        bands = np.add.reduceat(groups, self._first_bins, axis=1)
+        squares = rfft(blocks * self._hann).view(np.float32)  # real and imaginary parts in turn
+        squares *= squares
+        groups = squares.reshape(-1, GROUP_BLOCKS, squares.shape[1]).sum(axis=1)
+        bands = np.add.reduceat(groups, self._first_parts, axis=1)
         levels_db: list[Bands] = (10.0 * np.log10(bands + np.float32(1e-9))).tolist()
         return levels_db
 

@@ -11,7 +11,7 @@ from device.level.meter import LevelMeter, Steps
 from device.level.minutes import MINUTE_SECONDS
 from device.level.statistics import LevelStatistics, SoundLevel, decibels
 from device.level.time_weighting import TimeWeighting
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 
 _BACKGROUND_SECONDS = 60.0
 """Time before an event from which its background is taken, s."""
@@ -92,9 +92,9 @@ class LevelMonitor:
         self._recent: deque[_Part] = deque()
         self._minute: int | None = None
         self._statistics = LevelStatistics()
-        self._last: Block | None = None
+        self._last: Blocks | None = None
 
-    def measure(self, items: Iterable[Block | SourceLost]) -> Iterator[Block | SourceLost]:
+    def measure(self, items: Iterable[Blocks | SourceLost]) -> Iterator[Blocks | SourceLost]:
         """Measure each block, and yield every item unchanged. The end of the items ends the last minute."""
         for item in items:
             self._take(item)
@@ -119,7 +119,7 @@ class LevelMonitor:
             rise = laeq - decibels(float(np.percentile(before, _BACKGROUND_PERCENT)))
         return SpanLevel(laeq, decibels(float(averages.max())), rise)
 
-    def _take(self, item: Block | SourceLost) -> None:
+    def _take(self, item: Blocks | SourceLost) -> None:
         if isinstance(item, SourceLost):
             self._break()
             return

@@ -2,7 +2,7 @@
 
 import time
 
-from device.types import BLOCK_SECONDS, Block, SourceLost
+from device.types import BLOCK_SECONDS, Blocks, SourceLost
 
 
 class Liveness:
@@ -28,7 +28,7 @@ class Liveness:
         self._lost_before = self.lost_seconds
         self._is_first_block = True
 
-    def record(self, item: Block | SourceLost, lost_seconds: float) -> None:
+    def record(self, item: Blocks | SourceLost, lost_seconds: float) -> None:
         """Record an item of the source.
 
         Args:
@@ -36,7 +36,7 @@ class Liveness:
             lost_seconds: audio lost by this source so far, s.
         """
         self._last_item = now = time.monotonic()
-        if isinstance(item, Block):
+        if isinstance(item, Blocks):
             if self._is_first_block and self._last_block is not None:
                 self._lost_before += max(0.0, now - self._last_block - BLOCK_SECONDS)
             self._is_first_block, self._last_block = False, now

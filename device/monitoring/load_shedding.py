@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from device.types import BLOCK_SECONDS, Block
 from device.util.clock import CLOCK
 
 _LOGGER = logging.getLogger(__name__)
@@ -85,9 +84,13 @@ class LoadShedding:
         """Return the current factor."""
         return self.stretch.factor
 
-    def record_block(self, block: Block) -> None:
-        """Measure the time that a block waited for the pipeline, and decide on the stretch when a period is over."""
-        delay = self._now() - block.time - BLOCK_SECONDS
+    def record_sound(self, end_time: float) -> None:
+        """Measure the time that sound waited for the pipeline, and decide on the stretch when a period is over.
+
+        Args:
+            end_time: when its last sample sounded, Unix seconds.
+        """
+        delay = self._now() - end_time
         self._usual_delay = min(self._usual_delay, delay)  # a recording's clock starts before it plays
         self._shortest_wait = min(self._shortest_wait, delay - self._usual_delay)
         elapsed = self._monotonic() - self._decided_at

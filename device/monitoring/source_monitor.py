@@ -5,7 +5,7 @@ from typing import Protocol
 
 from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 
 
 class Source(Protocol):
@@ -17,7 +17,7 @@ class Source(Protocol):
 
     lost_samples: int
 
-    def __iter__(self) -> Iterator[Block | SourceLost]:
+    def __iter__(self) -> Iterator[Blocks | SourceLost]:
         """Yield the items."""
 
 
@@ -27,8 +27,8 @@ class SourceMonitor:
     Args:
         source: read to its end.
         sample_rate: Hz, of its blocks.
-        liveness: receives the last block of each read, and every `SourceLost`.
-        load_shedding: receives the last block of each read.
+        liveness: receives every item.
+        load_shedding: receives the time at which the blocks of each item ended.
         is_listening: whether blocks are passed on. When it turns false, a `SourceLost` follows, and nothing more until
             it is true again.
         on_first_item: called once: the source has delivered, or reported that it cannot.
@@ -51,15 +51,14 @@ class SourceMonitor:
         self._is_listening = is_listening
         self._on_first_item = on_first_item
 
-    def __iter__(self) -> Iterator[Block | SourceLost]:
+    def __iter__(self) -> Iterator[Blocks | SourceLost]:
         """Yield the source's items; see the class."""
         self._liveness.open_source()
         is_first, is_muted = True, False
         for item in self._source:
-            if isinstance(item, SourceLost) or item.ends_read:  # blocks of one read arrive together
-                self._liveness.record(item, self._source.lost_samples / self._sample_rate)
-                if isinstance(item, Block):
-                    self._load_shedding.record_block(item)
+            self._liveness.record(item, self._source.lost_samples / self._sample_rate)
+            if isinstance(item, Blocks):
+                self._load_shedding.record_sound(item.time + len(item.samples) / self._sample_rate)
             if is_first:
                 is_first = False
                 self._on_first_item()

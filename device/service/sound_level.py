@@ -13,7 +13,7 @@ from device.level.statistics import LevelStatistics, SoundLevel
 from device.level.table import LEVELS_FILE
 from device.level.writer import LevelWriter
 from device.mqtt.messages import SCHEMA, encode
-from device.types import Block, Event, PublishState, SourceLost
+from device.types import Blocks, Event, PublishState, SourceLost
 from device.util.clock import CLOCK, Clock, rfc3339
 
 
@@ -53,7 +53,9 @@ class SoundLevels:
         """State of the calibration: True for calibrated levels, None if levels are not measured."""
         return self._scale.calibrated if self._config.level.enabled else None
 
-    def measure(self, items: Iterable[Block | SourceLost], publish_state: PublishState) -> Iterable[Block | SourceLost]:
+    def measure(
+        self, items: Iterable[Blocks | SourceLost], publish_state: PublishState
+    ) -> Iterable[Blocks | SourceLost]:
         """Measure a source's blocks, and yield every item unchanged. Publish the level of each minute on `level`."""
         level = self._config.level
         if not level.enabled:

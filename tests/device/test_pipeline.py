@@ -15,7 +15,7 @@ from device.config.models import Config
 from device.model.clip_scoring import classify_clip, clip_windows
 from device.model.features import log_mel
 from device.pipeline import Pipeline
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 
 CONFIG = Config.model_validate({"gate": {"vad_mode": None, "probe_seconds": None}})
 
@@ -117,7 +117,7 @@ def test_lost_audio_of_any_length_moves_no_later_event(lost_at, seconds):
     """After lost audio, with or without a report of the break, later events have their correct times."""
     items = list(blocks_of(street_of_tones()))
     shift = round(seconds / 0.03) * 480
-    late = [Block(b.samples, b.position + shift, b.time + shift / RATE) for b in items[lost_at:]]
+    late = [Blocks(b.samples, b.position + shift, b.time + shift / RATE) for b in items[lost_at:]]
     for report in ([], [SourceLost(items[lost_at].position)]):
         events = events_of([*items[:lost_at], *report, *late])
         starts = [e.start_time for e in events if e.type == "start" and e.label == "high"]

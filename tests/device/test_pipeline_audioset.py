@@ -7,7 +7,7 @@ from device.config.models import Config
 from device.model.clip_scoring import classify_clip
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
-from device.types import BLOCK_SECONDS, Block, Observer, WindowScores
+from device.types import BLOCK_SECONDS, Blocks, Observer, WindowScores
 
 RATE = 16000
 LENGTH = round(BLOCK_SECONDS * RATE)
@@ -41,7 +41,7 @@ def noisy_blocks(seconds=9):
     loud = noise()
     for number in range(round(seconds / BLOCK_SECONDS)):
         samples = loud if number * BLOCK_SECONDS > 4 else np.zeros(LENGTH, np.int16)
-        yield Block(samples, number * LENGTH, 1000 + number * BLOCK_SECONDS)
+        yield Blocks(samples, number * LENGTH, 1000 + number * BLOCK_SECONDS)
 
 
 def test_classify_clip_averages_audioset_probabilities():

@@ -13,7 +13,7 @@ from device.clips.store import ClipFolder
 from device.config.models import ClipsConfig, Config
 from device.model.features import FeatureConfig
 from device.pipeline import Pipeline
-from device.types import Block
+from device.types import Blocks
 
 FEATURES = FeatureConfig()
 RATE = FEATURES.sample_rate
@@ -34,7 +34,7 @@ def tone(frequency, seconds):
 def blocks(samples):
     """Yield the blocks of samples that are recorded now, because old clips are deleted."""
     for number, block in enumerate(BlockSplitter(RATE).feed(samples.astype(np.int16))):
-        yield Block(block, 480 * number, START + 0.03 * number)
+        yield Blocks(block, 480 * number, START + 0.03 * number)
 
 
 @pytest.mark.parametrize(("hangover_seconds", "smoothing_windows"), [(0.5, 3), (20.0, 1), (30.0, 3)])

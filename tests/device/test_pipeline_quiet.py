@@ -11,7 +11,7 @@ from device.config.models import Config, GateConfig
 from device.detection.gate import SoundGate
 from device.model.features import FeatureConfig
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block, Observer, SourceLost, WindowScores
+from device.types import BLOCK_SECONDS, Blocks, Observer, SourceLost, WindowScores
 
 FEATURES = FeatureConfig()
 RATE = FEATURES.sample_rate
@@ -38,11 +38,11 @@ def items_of(parts, read_blocks=1):
     """
     generator, items, position = np.random.default_rng(1), [], 0
     for level, blocks, lost in parts:
-        for _ in range(blocks):
-            samples = generator.normal(0, level, LENGTH).clip(-32768, 32767).astype(np.int16)
-            ends_read = len(items) % read_blocks == read_blocks - 1
-            items.append(Block(samples, position, 1000 + position / RATE, ends_read))
-            position += LENGTH
+        sound = generator.normal(0, level, blocks * LENGTH).clip(-32768, 32767).astype(np.int16)
+        for start in range(0, len(sound), read_blocks * LENGTH):
+            samples = sound[start : start + read_blocks * LENGTH]
+            items.append(Blocks(samples, position, 1000 + position / RATE))
+            position += len(samples)
         if lost is None:
             items.append(SourceLost(position))
         else:
@@ -51,7 +51,7 @@ def items_of(parts, read_blocks=1):
 
 
 def run(items, quiet_blocks, monkeypatch):
-    """Return events, windows and seconds of a pipeline that processes so many quiet blocks at once."""
+    """Return events, windows and seconds of a pipeline that waits for so many quiet blocks."""
     monkeypatch.setattr(device.pipeline, "_QUIET_BLOCKS", quiet_blocks)
     recorder, scores = Recorder(), np.array([0.9, 0.0], np.float32)
     config = Config.model_validate({"gate": {"probe_seconds": 5}})
@@ -59,7 +59,10 @@ def run(items, quiet_blocks, monkeypatch):
         scores if np.abs(samples).max() > 3000 else scores / 3, np.zeros((16, 4), np.float32)
     )
     pipeline = Pipeline(config, make_bundle(FEATURES), classify, recorder)
-    events = [(e.type, e.label, e.start_time, e.end_time, e.gate, e.level_dbfs) for e in pipeline.run(iter(items))]
+    events = [
+        (e.type, e.label, round(e.start_time * RATE), e.end_time and round(e.end_time * RATE), e.gate, e.level_dbfs)
+        for e in pipeline.run(iter(items))
+    ]
     return events, recorder
 
 
@@ -75,13 +78,12 @@ PARTS = st.lists(
 
 
 @settings(max_examples=25)
-@given(parts=PARTS, read_blocks=st.sampled_from([1, 4, 8, 11]))
+@given(parts=PARTS, read_blocks=st.sampled_from([1, 4, 8, 11, 200]))
 def test_quiet_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
     """Windows, their starts and samples, events and open seconds are equal, with gaps, breaks and reads anywhere."""
-    items = items_of(parts, read_blocks)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        events, together = run(items, 8, monkeypatch)
-        expected, single = run(items, 1, monkeypatch)
+        events, together = run(items_of(parts, read_blocks), 6, monkeypatch)
+        expected, single = run(items_of(parts), 1, monkeypatch)
     assert events == expected
     assert together.windows == single.windows
     assert together.seconds.keys() == single.seconds.keys()
@@ -92,17 +94,17 @@ def test_quiet_blocks_together_give_what_they_give_one_by_one(parts, read_blocks
 @settings(max_examples=25)
 @given(parts=PARTS, together=st.integers(1, 30))
 def test_the_gate_opens_at_the_same_block(parts, together):
-    """The gate opens and shuts where it does block by block, for any number of blocks at once."""
-    blocks = [item for item in items_of(parts) if isinstance(item, Block)]
+    """Spans and rises are those of single blocks, bit by bit, for any number of blocks at once."""
+    blocks = np.stack([item.samples for item in items_of(parts) if isinstance(item, Blocks)])
     config = GateConfig(probe_seconds=5)
     one = SoundGate(config, RATE)
-    expected = [one.update(block) for block in blocks]
-    gate, spans = SoundGate(config, RATE), []
-    while len(spans) < len(blocks):
-        rest = blocks[len(spans) : len(spans) + together]
-        count, span = gate.update_while_shut(rest) if gate.is_shut else (1, gate.update(rest[0]))
-        spans += [None] * (count - 1) + [span]
-    assert spans == expected
+    expected = [(one.update(block, number * LENGTH), one.rise_db) for number, block in enumerate(blocks)]
+    gate, results = SoundGate(config, RATE), []
+    while (done := len(results)) < len(blocks):
+        rest, position = blocks[done : done + together], done * LENGTH
+        count, span = gate.update_while_shut(rest, position) if gate.is_shut else (1, gate.update(rest[0], position))
+        results += [(None, expected[number][1]) for number in range(done, done + count - 1)] + [(span, gate.rise_db)]
+    assert results == expected
 
 
 def test_a_sound_is_detected_within_a_third_of_a_second():
@@ -138,9 +140,8 @@ def test_the_blocks_of_a_quiet_read_wait_for_nothing():
         def source(read_blocks=read_blocks):
             nonlocal delivered
             for item in items_of([(3.0, 20 * read_blocks, 0)], read_blocks):
-                if delivered % read_blocks == 0:
-                    waiting.append(delivered - processed)  # noqa: B023 - read at once
-                delivered += 1
+                waiting.append(delivered - processed)  # noqa: B023 - read at once
+                delivered += read_blocks
                 yield item
 
         class Count(Observer):
@@ -152,3 +153,13 @@ def test_the_blocks_of_a_quiet_read_wait_for_nothing():
         list(Pipeline(config, make_bundle(FEATURES), lambda _: None, Count()).run(source()))
         assert max(waiting) == most_waiting
         assert processed == 20 * read_blocks
+
+
+def test_a_read_that_is_longer_than_the_ring_buffer_changes_nothing(monkeypatch):
+    """A burst of 12 s at once, as from a stream's server, gives the windows of its blocks one by one."""
+    parts = [(3.0, 400, 0), (3000.0, 30, 0), (3.0, 200, 0)]
+    events, together = run(items_of(parts, 400), 6, monkeypatch)
+    expected, single = run(items_of(parts), 1, monkeypatch)
+    assert events == expected
+    assert events
+    assert together.windows == single.windows

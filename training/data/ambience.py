@@ -17,7 +17,7 @@ from device.model.manifest import Threshold, Unknown
 from device.model.manifest_network import Quantization
 from device.model.manifest_v1 import Calibration, ManifestV1
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, UNKNOWN, Block, ClassifiedWindow, Event, Observer, Samples, WindowScores
+from device.types import BLOCK_SECONDS, UNKNOWN, Blocks, ClassifiedWindow, Event, Observer, Samples, WindowScores
 from training.data.array_cache import Arrays, Cache
 from training.data.progress import progress
 from training.data.windows import AMBIENCE_SECONDS, SampleWindows, WindowCutter
@@ -137,11 +137,11 @@ class _WindowRecorder(Observer):
         self.windows.append(look)
 
 
-def blocks_of(samples: Samples, rate: int) -> Iterator[Block]:
+def blocks_of(samples: Samples, rate: int) -> Iterator[Blocks]:
     """Yield the whole blocks of samples, shape (n,), int16, at a rate, Hz, with times from the first sample."""
     length = round(BLOCK_SECONDS * rate)
     for start in range(0, len(samples) - length + 1, length):
-        yield Block(samples[start : start + length], start, start / rate)
+        yield Blocks(samples[start : start + length], start, start / rate)
 
 
 def _placeholder_bundle(rate: int, window_length: int) -> Bundle:

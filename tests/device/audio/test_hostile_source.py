@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.audio.block_stream import BlockStream
+from device.audio.chunk_queue import Chunk
 from device.audio.signal_diagnosis import SignalDiagnosis
+from device.types import BLOCK_SECONDS
+from device.util.samples import mean_of_channels
 
 NOISE = np.random.default_rng(0).integers(-500, 500, (4 * RATE, 1)).astype(np.int16)
 SETTLING_SECONDS = 4.5
@@ -179,7 +182,8 @@ def test_a_noise_gate_makes_no_state_alternate(pauses):
         nonlocal now
         for start in range(0, len(samples), RATE):
             now += len(samples[start : start + RATE]) / RATE
-            diagnosis.feed(samples[start : start + RATE], now)
+            part = samples[start : start + RATE]
+            diagnosis.feed(part, mean_of_channels(part), now)
             states.append(diagnosis.state)
 
     for after in (["ok"], ["ok", "silent"]):
@@ -193,13 +197,18 @@ def test_a_noise_gate_makes_no_state_alternate(pauses):
     assert [state for state, _ in groupby(states)] == ["ok", "silent", "ok"]
 
 
-def test_only_the_last_block_of_a_read_ends_it():
-    """Each chunk's last block is marked, so that the blocks of a read are processed when the read is there."""
-    source = HostileSource()
-    source.play(NOISE)
-    stream = BlockStream(RATE, 1, RATE, 0)
-    for chunk in source.chunks:
-        *earlier, last = (block.ends_read for block in stream.feed(chunk))
-        assert last
-        assert not any(earlier)
-    assert [block.ends_read for block in stream.flush()] in ([], [True])
+def test_the_blocks_of_a_read_stay_together():
+    """A chunk gives all blocks that it completes at once; the last part of a block is padded at the end."""
+    stream, length = BlockStream(RATE, 1, RATE, 0), round(BLOCK_SECONDS * RATE)
+    sizes = (4 * length + 7, length - 8, 1, 5 * length - 1, 3)
+    whole = np.arange(sum(sizes), dtype=np.int16)
+    parts, offset = [], 0
+    for size in sizes:
+        data = whole[offset : offset + size].tobytes()
+        parts.append(stream.feed(Chunk(data, 2 * offset, 1.0, 1.0)))
+        offset += size
+    parts.append(stream.flush())
+    assert [part and len(part.samples) // length for part in parts] == [4, None, 1, 4, 1, 1]
+    blocks = [part for part in parts if part]
+    assert [block.position for block in blocks] == [0, 4 * length, 5 * length, 9 * length, 10 * length]
+    assert np.concatenate([block.samples for block in blocks])[: len(whole)].tolist() == whole.tolist()

@@ -65,9 +65,9 @@ def test_blocks_are_the_stream(lengths):
     stream = np.arange(sum(lengths), dtype=np.int16)
     blocks, start = [], 0
     for length in lengths:
-        blocks += splitter.feed(stream[start : start + length])
+        blocks.extend(splitter.feed(stream[start : start + length]))
         start += length
-    blocks += splitter.flush()
+    blocks.extend(splitter.flush())
     assert all(len(block) == 480 for block in blocks)
     joined = np.concatenate([np.empty(0, np.int16), *blocks])
     np.testing.assert_array_equal(joined[: len(stream)], stream)

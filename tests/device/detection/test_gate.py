@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from device.audio.files import read_samples
 from device.config.models import GateConfig
 from device.detection.gate import SoundGate
-from device.types import Block
 
 RATE = 16000
 LENGTH = 480
@@ -17,7 +16,7 @@ def spans_of(samples, config, stretch=lambda: 1.0):
     gate = SoundGate(config, RATE, stretch)
     spans = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
-        span = gate.update(Block(samples[position : position + LENGTH], position, position / RATE))
+        span = gate.update(samples[position : position + LENGTH], position)
         if span is not None and not span.is_open:
             spans.append(span)
     last = gate.close()
@@ -106,7 +105,7 @@ def test_the_floor_does_not_adapt_during_an_event():
     gate = SoundGate(LEVEL_ONLY, RATE)
     spans = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
-        span = gate.update(Block(samples[position : position + LENGTH], position, 0.0))
+        span = gate.update(samples[position : position + LENGTH], position)
         gate.set_event_active(position > 13 * RATE and span is not None)
         if span is not None and not span.is_open:
             spans.append(span)
@@ -135,7 +134,7 @@ def test_a_probe_finds_a_sound_that_began_before():
     gate = SoundGate(config, RATE)
     reasons = []
     for position in range(0, len(samples) - LENGTH + 1, LENGTH):
-        span = gate.update(Block(samples[position : position + LENGTH], position, 0.0))
+        span = gate.update(samples[position : position + LENGTH], position)
         gate.set_event_active(span is not None and position < 40 * RATE)
         if span is not None and not span.is_open:
             reasons.append((span.reason, round(span.end / RATE)))
@@ -188,7 +187,7 @@ def test_a_sound_rises_by_its_level_above_the_floor():
     def feed(dbfs, blocks, at):
         for number in range(at, at + blocks):
             samples = (rng.normal(size=480) * 10 ** (dbfs / 20) * 32768).astype(np.int16)
-            gate.update(Block(samples, number * 480, number * 0.03))
+            gate.update(samples, number * 480)
 
     assert gate.rise_db == 0.0
     feed(-50, 400, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from device.level.monitor import LevelMonitor
-from device.types import Block, SourceLost
+from device.types import Blocks, SourceLost
 
 RATE = 8000
 LENGTH = 240
@@ -18,7 +18,9 @@ def tone(seconds, amplitude):
 
 def blocks(samples, position=0, start=START):
     """Cut samples into blocks of 30 ms."""
-    return [Block(samples[at : at + LENGTH], position + at, start + at / RATE) for at in range(0, len(samples), LENGTH)]
+    return [
+        Blocks(samples[at : at + LENGTH], position + at, start + at / RATE) for at in range(0, len(samples), LENGTH)
+    ]
 
 
 class Minutes(list):

@@ -16,7 +16,7 @@ from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding, Stretch
 from device.monitoring.source_monitor import SourceMonitor
 from device.pipeline import Pipeline
-from device.types import BLOCK_SECONDS, Block, Observer, SourceLost, WindowScores
+from device.types import BLOCK_SECONDS, Blocks, Observer, SourceLost, WindowScores
 
 FEATURES = FeatureConfig(window_seconds=3.0, mel_bands=16)
 LENGTH = round(BLOCK_SECONDS * FEATURES.sample_rate)
@@ -96,12 +96,12 @@ class Machine:
             block_time = number * BLOCK_SECONDS
             self.longest_wait = max(self.longest_wait, self.time - block_time)
             samples = self._noise if block_time > 3 else np.zeros(LENGTH, np.int16)
-            yield Block(samples, number * LENGTH, block_time)
+            yield Blocks(samples, number * LENGTH, block_time)
 
     def monitored(self, source):
         """Yield the blocks of a source, and report each to load shedding."""
         for item in source:
-            self.load.record_block(item)
+            self.load.record_sound(item.time + BLOCK_SECONDS)
             yield item
 
     def classify(self, _samples):
@@ -174,7 +174,7 @@ def test_a_constant_delay_is_not_behind():
     for number in range(300):
         machine.time += BLOCK_SECONDS
         delay = 10.0 if number < 100 else 20.0
-        machine.load.record_block(Block(np.zeros(LENGTH, np.int16), number * LENGTH, machine.time - delay))
+        machine.load.record_sound(machine.time - delay)
         assert number >= 100 or machine.load.stretch == Stretch()
     assert machine.load.stretch.reason == "behind"
 
@@ -219,7 +219,7 @@ def test_the_factor_stays_within_its_limits(waits, heat, windows, limit):
     for number, wait in enumerate(waits):
         is_hot_now, time, before, decided_at = heat[number % len(heat)], time + 2.5, load.factor(), time
         timed(windows[number % len(windows)])
-        load.record_block(Block(np.zeros(LENGTH, np.int16), 0, time - wait - BLOCK_SECONDS))
+        load.record_sound(time - wait)
         assert 1.0 <= load.factor() <= limit
         assert load.factor() >= before - (time - decided_at) / 60.0 - 1e-9
         assert not is_hot_now or load.factor() >= min(2.0, limit)

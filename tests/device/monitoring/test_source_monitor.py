@@ -8,7 +8,7 @@ import pytest
 from device.monitoring.liveness import Liveness
 from device.monitoring.load_shedding import LoadShedding
 from device.monitoring.source_monitor import SourceMonitor
-from device.types import BLOCK_SECONDS, Block, SourceLost
+from device.types import BLOCK_SECONDS, Blocks, SourceLost
 
 RATE = 16000
 BLOCK = np.zeros(480, np.int16)
@@ -43,14 +43,14 @@ def test_sound_that_is_lost_between_two_sources_is_counted(monkeypatch):
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     liveness, firsts = Liveness(), []
-    source = Source(SourceLost(0), Block(BLOCK, 0, 0.0), Block(BLOCK, 1280, 0.0))
+    source = Source(SourceLost(0), Blocks(BLOCK, 0, 0.0), Blocks(BLOCK, 1280, 0.0))
     for item in monitor(source, liveness, lambda: firsts.append("old")):
-        source.lost_samples = 800 if isinstance(item, Block) else 0
+        source.lost_samples = 800 if isinstance(item, Blocks) else 0
         now += BLOCK_SECONDS
     assert firsts == ["old"]
     assert liveness.lost_seconds == pytest.approx(0.05)
     now += 2.0
-    list(monitor(Source(SourceLost(0), Block(BLOCK, 0, 0.0)), liveness, lambda: firsts.append("new")))
+    list(monitor(Source(SourceLost(0), Blocks(BLOCK, 0, 0.0)), liveness, lambda: firsts.append("new")))
     assert firsts == ["old", "new"]
     assert liveness.lost_seconds == pytest.approx(2.05)
 
@@ -71,12 +71,12 @@ def test_liveness_is_the_time_since_the_last_item(monkeypatch):
 
 def test_nothing_passes_while_listening_is_off():
     """Blocks stop at once, after one break at their position; they continue at the position reached by then."""
-    blocks = [Block([0] * 10, position, 0.0) for position in range(0, 60, 10)]
+    blocks = [Blocks([0] * 10, position, 0.0) for position in range(0, 60, 10)]
     passed, listening = [], threading.Event()
     listening.set()
     for item in monitor(Source(*blocks), is_listening=listening.is_set):
         passed.append(item)
-        if isinstance(item, Block) and item.position == 10:
+        if isinstance(item, Blocks) and item.position == 10:
             listening.clear()
         if isinstance(item, SourceLost):
             listening.set()
@@ -85,14 +85,21 @@ def test_nothing_passes_while_listening_is_off():
 
 def test_a_node_that_was_switched_off_starts_muted():
     """No block passes before the first command, either."""
-    assert list(monitor(Source(Block([0] * 10, 0, 0.0)), is_listening=lambda: False)) == [SourceLost(0)]
+    assert list(monitor(Source(Blocks([0] * 10, 0, 0.0)), is_listening=lambda: False)) == [SourceLost(0)]
 
 
-def test_the_blocks_of_a_read_are_reported_together(monkeypatch):
-    """Every block passes; liveness receives the last one of each read, which arrived at the same time."""
-    liveness, recorded = Liveness(), []
-    monkeypatch.setattr(liveness, "record", lambda item, _lost: recorded.append(item))
-    blocks = [Block(BLOCK, 480 * number, 0.0, ends_read=number % 3 == 2) for number in range(6)]
-    items = [*blocks, SourceLost(2880)]
-    assert list(monitor(Source(*items), liveness)) == items
-    assert recorded == [blocks[2], blocks[5], items[-1]]
+def test_load_shedding_receives_the_end_of_each_read():
+    """The time at which the last of the blocks sounded is reported, once for those that arrived together."""
+    load_shedding, ends = LoadShedding(limit=1.0, hop_seconds=1.0, queue_seconds=10.0, is_hot=lambda: False), []
+    load_shedding.record_sound = ends.append
+    items = [Blocks(np.tile(BLOCK, 3), 0, 10.0), Blocks(BLOCK, 1440, 10.09), SourceLost(1920)]
+    watched = SourceMonitor(
+        Source(*items),
+        RATE,
+        liveness=Liveness(),
+        load_shedding=load_shedding,
+        is_listening=lambda: True,
+        on_first_item=lambda: None,
+    )
+    assert list(watched) == items
+    assert ends == pytest.approx([10.09, 10.12])

@@ -10,7 +10,7 @@ from device.level.calibration import store_calibration
 from device.level.table import LEVELS_FILE, LevelReader
 from device.mqtt.messages import NO_LEVEL
 from device.service.sound_level import SoundLevels
-from device.types import Block, Event
+from device.types import Blocks, Event
 from device.util.clock import Clock
 
 RATE = 16000
@@ -23,7 +23,7 @@ def blocks(seconds):
     time = np.arange(seconds * RATE) / RATE
     amplitude = np.where((time >= 10) & (time < 12), 0.1, 0.01)
     samples = np.rint(32767 * amplitude * np.sin(2 * np.pi * 1000 * time)).astype(np.int16)
-    return [Block(samples[at : at + 480], at, START + at / RATE) for at in range(0, len(samples), 480)]
+    return [Blocks(samples[at : at + 480], at, START + at / RATE) for at in range(0, len(samples), 480)]
 
 
 def event(start, end):
