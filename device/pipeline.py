@@ -27,6 +27,7 @@ from device.types import (
     Block,
     ClassifiedWindow,
     Event,
+    GateReason,
     Observer,
     Refusal,
     SourceLost,
@@ -37,12 +38,12 @@ from device.util.samples import loudest_dbfs
 
 EARLY_LOOK_SECONDS = (1.0, 2.0)
 """Times from the onset of a sound to the end of its early looks, s. The first full window ends at 2.5 s by default."""
-_QUIET_BLOCKS = 10
-"""Most blocks that are processed at once while nothing sounds. A sound is detected at most 0.27 s later; positions and
+_MOST_BLOCKS = 10
+"""Most blocks that are processed at once. While nothing sounds, a sound is detected at most 0.27 s later; positions and
 windows are those of single blocks."""
-_READ_BLOCKS = 6
-"""Blocks from which the end of a read is not waited for by others. A microphone's quiet read has 6 to 10 blocks, which
-are processed at once; blocks that arrive one by one wait for five others."""
+_QUIET_BLOCKS = 6
+"""Blocks from which, while nothing sounds, the end of a read is not waited for by others. A microphone's quiet read has
+6 to 10 blocks; blocks that arrive one by one wait for five others. While something sounds, no block waits."""
 _REFUSAL_CLASSES = 3
 """Number of AudioSet classes in a refusal."""
 
@@ -116,7 +117,7 @@ class Pipeline:
                 continue
             waiting.append(item)
             end = item.end
-            if not is_quiet or len(waiting) >= (_READ_BLOCKS if item.ends_read else _QUIET_BLOCKS):
+            if len(waiting) >= (_MOST_BLOCKS if not item.ends_read else _QUIET_BLOCKS if is_quiet else 1):
                 yield from self._process(waiting)
                 waiting, is_quiet = [], self._is_quiet
         yield from self._process(waiting)
@@ -128,26 +129,48 @@ class Pipeline:
         return self._gate.is_shut and self._windower.is_idle and not self._tracker.has_active_events
 
     def _process(self, blocks: list[Block]) -> Iterator[Event]:
-        """Take blocks without a gap through gate, windows and events: together in quiet, then one by one."""
+        """Take blocks without a gap through gate, windows and events."""
         while blocks:
-            count, span = self._gate.update_while_shut(blocks) if self._is_quiet else (1, self._gate.update(blocks[0]))
-            quiet, sounding = (blocks[:count], []) if span is None else (blocks[: count - 1], [blocks[count - 1]])
-            if quiet:
-                yield from self._advance(quiet, None)
-            if sounding:
-                yield from self._advance(sounding, span)
+            count, before, span = self._update_gate(blocks)
+            # The block that opens or shuts the gate is a part of its own.
+            if count > 1 and _is_open(before) != _is_open(span):
+                yield from self._advance(blocks[: count - 1], before)
+                yield from self._advance(blocks[count - 1 : count], span)
+            else:
+                yield from self._advance(blocks[:count], span)
             blocks = blocks[count:]
+
+    def _update_gate(self, blocks: list[Block]) -> tuple[int, Span | None, Span | None]:
+        """Take blocks through the gate, up to the first one that opens or shuts it, or completes a window.
+
+        Until then, windows and events are those of single blocks: nothing changes between two of them.
+
+        Returns:
+            Number of blocks, at least 1; and the gate's span before the last of them and after it.
+        """
+        if self._is_quiet:
+            count, span = self._gate.update_while_shut(blocks)
+            if span is not None:
+                self._rises.append((blocks[count - 1].position, self._gate.rise_db))
+            return count, None, span
+        was_shut, due, before = self._gate.is_shut, self._windower.due, None
+        for count, block in enumerate(blocks, 1):
+            if (span := self._gate.update(block)) is not None:
+                self._rises.append((block.position, self._gate.rise_db))
+            if block.end >= due or self._gate.is_shut != was_shut:
+                break
+            before = span
+        return count, before, span
 
     def _advance(self, blocks: list[Block], span: Span | None) -> Iterator[Event]:
         """Take blocks without a gap, with one state of the gate, through ring buffer, windows and events."""
         self._last_block = last = blocks[-1]
         samples = last.samples if len(blocks) == 1 else np.concatenate([block.samples for block in blocks])
         self._ring.write(samples, blocks[0].position)
-        if span is not None:
-            self._rises.append((last.position, self._gate.rise_db))
-        self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
+        gate = span.reason if span and span.is_open else None
+        self._observer.on_block(len(samples) / self._sample_rate, gate)
         yield from self._track(self._windower.update(span, last.end), last)
-        yield from self._report(self._alarms.update(samples, blocks[0].position, self._moment(last, span)))
+        yield from self._report(self._alarms.update(samples, blocks[0].position, self._moment(last, gate)))
         self._gate.set_event_active(self._tracker.has_active_events)
 
     def _end_span(self) -> Iterator[Event]:
@@ -183,13 +206,13 @@ class Pipeline:
         """Return the function from a position to its time, Unix seconds, by the position and time of a block."""
         return lambda position: block.time + (position - block.position) / self._sample_rate
 
-    def _moment(self, block: Block, span: Span | None) -> Moment:
+    def _moment(self, block: Block, gate: GateReason | None) -> Moment:
         """Return the circumstances of the last block, for alarm patterns."""
         start = block.end - self._window_length
         return Moment(
             self._time_of(block),
             lambda: loudest_dbfs(self._ring.read(start, block.end), self._sample_rate),
-            span.reason if span and span.is_open else None,
+            gate,
         )
 
     def _judge(self, item: Window, time_of: Callable[[int], float]) -> Iterator[Event]:
@@ -219,3 +242,8 @@ class Pipeline:
             classes = likeliest_classes(self._classes, self._last.audioset, _REFUSAL_CLASSES)
             refusal = dataclasses.replace(refusal, audioset=classes)
         self._observer.on_refusal(refusal)
+
+
+def _is_open(span: Span | None) -> bool:
+    """Return whether a span of the gate goes on."""
+    return span is not None and span.is_open

@@ -1,4 +1,4 @@
-"""Tests of the quiet path, which processes several blocks at once."""
+"""Tests of blocks that are processed several at once: of a read while something sounds, and of longer times in quiet."""
 
 import numpy as np
 import pytest
@@ -50,9 +50,10 @@ def items_of(parts, read_blocks=1):
     return items
 
 
-def run(items, quiet_blocks, monkeypatch):
-    """Return events, windows and seconds of a pipeline that processes so many quiet blocks at once."""
-    monkeypatch.setattr(device.pipeline, "_QUIET_BLOCKS", quiet_blocks)
+def run(items, most_blocks, monkeypatch):
+    """Return events, windows and seconds of a pipeline that processes at most so many blocks at once."""
+    monkeypatch.setattr(device.pipeline, "_MOST_BLOCKS", most_blocks)
+    monkeypatch.setattr(device.pipeline, "_QUIET_BLOCKS", min(most_blocks, 6))
     recorder, scores = Recorder(), np.array([0.9, 0.0], np.float32)
     config = Config.model_validate({"gate": {"probe_seconds": 5}})
     classify = lambda samples: WindowScores(  # noqa: E731
@@ -76,7 +77,7 @@ PARTS = st.lists(
 
 @settings(max_examples=25)
 @given(parts=PARTS, read_blocks=st.sampled_from([1, 4, 8, 11]))
-def test_quiet_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
+def test_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
     """Windows, their starts and samples, events and open seconds are equal, with gaps, breaks and reads anywhere."""
     items = items_of(parts, read_blocks)
     with pytest.MonkeyPatch.context() as monkeypatch:
