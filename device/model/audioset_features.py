@@ -14,8 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.frames import FrameConfig, centred, picture, power_spectrogram
-from device.types import LogMel, Samples
+from device.model.frames import FrameConfig, MelFilters, centred, picture, power_spectrogram
+from device.types import FULL_SCALE, LogMel, Samples
 from device.util.samples import to_float
 
 _TRAINED_RATE = 32000
@@ -87,12 +87,17 @@ def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
     """
     config.check_window(samples)
     signal = to_float(samples)
-    peak = float(np.abs(signal).max())
+    peak = max(int(samples.max()), -int(samples.min())) / FULL_SCALE
     if peak > 0:
         signal *= np.float32(config.peak / peak)
-    padded = np.pad(signal, config.n_fft // 2, mode="reflect")
-    mel_power = _filters(config) @ power_spectrogram(padded, _hann(config.win_length, config.n_fft), config.hop_length)
-    return np.asarray((np.log(mel_power + np.float32(_OFFSET)) + _CENTER) / _SCALE, np.float32)
+    half = config.n_fft // 2
+    padded = np.concatenate([signal[half:0:-1], signal, signal[-2 : -half - 2 : -1]])  # by its reflection
+    values = _filters(config)(power_spectrogram(padded, _hann(config.win_length, config.n_fft), config.hop_length))
+    values += np.float32(_OFFSET)
+    np.log(values, out=values)
+    values += np.float32(_CENTER)
+    values /= np.float32(_SCALE)
+    return values
 
 
 def audioset_picture(log_mel: LogMel, config: AudioSetFeatureConfig) -> LogMel:
@@ -117,8 +122,8 @@ def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4)
-def _filters(config: AudioSetFeatureConfig) -> NDArray[np.float32]:
-    """Return the mel filters with level correction and pre-emphasis, shape (mel_bands, 1 + n_fft // 2), float32.
+def _filters(config: AudioSetFeatureConfig) -> MelFilters:
+    """Return the mel filters with level correction and pre-emphasis.
 
     A frame of the training contains more samples than a frame here, in the same time: its power is larger by the square
     of the ratio of the sample rates. The pre-emphasis y[t] = x[t] - 0.97 x[t - 1] has the power response
@@ -131,7 +136,7 @@ def _filters(config: AudioSetFeatureConfig) -> NDArray[np.float32]:
     mels = _hz_to_mel(hertz)
     triangles = np.minimum((mels - left[:, None]) / width, (left[:, None] + 2 * width - mels) / width)
     triangles[:, hertz >= _TRAINED_RATE / 2] = 0.0
-    return np.asarray(np.maximum(0.0, triangles) * response, np.float32)
+    return MelFilters(np.asarray(np.maximum(0.0, triangles) * response, np.float32))
 
 
 def _filled_bands(config: AudioSetFeatureConfig) -> int:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from device.types import LogMel, Samples
 from device.util.fft import rfft
 
+_GROUP_BANDS = 16
+"""Mel bands that are computed by one matrix product."""
+
 
 @dataclass(frozen=True)
 class FrameConfig(ABC):
@@ -125,11 +128,39 @@ def power_spectrogram(signal: NDArray[np.float32], hann: NDArray[np.float32], ho
         Shape (1 + n_fft // 2, frames), float32. Only whole frames count.
     """
     spectrum = rfft(sliding_window_view(signal, len(hann))[::hop_length] * hann)
-    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    power: NDArray[np.float32] = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
     return power.T
+
+
+class MelFilters:
+    """Mel filters, applied in groups of neighbouring bands, each to its own bins: 98 % of all weights are zero.
+
+    Args:
+        weights: shape (mel_bands, 1 + n_fft // 2), float32, at least 0.
+    """
+
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        self._bands = len(weights)
+        self._groups: list[tuple[slice, slice, NDArray[np.float32]]] = []
+        for first in range(0, len(weights), _GROUP_BANDS):
+            bands = slice(first, first + _GROUP_BANDS)
+            if len(used := np.flatnonzero(weights[bands].any(axis=0))):
+                bins = slice(int(used[0]), int(used[-1]) + 1)
+                self._groups.append((bands, bins, np.ascontiguousarray(weights[bands, bins])))
+
+    def __call__(self, power: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Compute the power of each band, shape (mel_bands, frames), float32, from `power_spectrogram`."""
+        mel_power = np.zeros((self._bands, power.shape[1]), np.float32)
+        for bands, bins, weights in self._groups:
+            np.matmul(weights, power[bins], out=mel_power[bands])
+        return mel_power
 
 
 def picture(decibel: NDArray[np.float32], top_db: float) -> LogMel:
     """Map levels, dB, to the range of a picture, float32: 1 is their peak, -1 is `top_db` below it, or less."""
-    below_peak = np.maximum(decibel - decibel.max(), -top_db)
-    return np.asarray(1.0 + below_peak * (2.0 / top_db), np.float32)
+    values = decibel - decibel.max()
+    np.maximum(values, -top_db, out=values)
+    values *= 2.0 / top_db
+    values += 1.0
+    return values
