@@ -153,14 +153,15 @@ class Pipeline:
             if span is not None:
                 self._rises.append((blocks[count - 1].position, self._gate.rise_db))
             return count, None, span
-        was_shut, due, before = self._gate.is_shut, self._windower.due, None
-        for count, block in enumerate(blocks, 1):
-            if (span := self._gate.update(block)) is not None:
+        was_shut, due = self._gate.is_shut, self._windower.due
+        spans: list[Span | None] = [None]
+        for block in blocks:
+            spans.append(span := self._gate.update(block))
+            if span is not None:
                 self._rises.append((block.position, self._gate.rise_db))
             if block.end >= due or self._gate.is_shut != was_shut:
                 break
-            before = span
-        return count, before, span
+        return len(spans) - 1, spans[-2], spans[-1]
 
     def _advance(self, blocks: list[Block], span: Span | None) -> Iterator[Event]:
         """Take blocks without a gap, with one state of the gate, through ring buffer, windows and events."""

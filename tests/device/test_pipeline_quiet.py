@@ -1,4 +1,4 @@
-"""Tests of blocks that are processed several at once: of a read while something sounds, and of longer times in quiet."""
+"""Tests of blocks that are processed at once: those of a read while something sounds, and more of them in quiet."""
 
 import numpy as np
 import pytest
