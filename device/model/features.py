@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.frames import FrameConfig, MelFilters, centred, picture, power_spectrogram
+from device.model.frames import FrameConfig, MelFilters, centred, frames_of, picture, power_spectrogram
 from device.types import LogMel, Samples
 from device.util.samples import to_float
 
@@ -77,8 +77,8 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
         ValueError: `samples` has another shape.
     """
     config.check_window(samples)
-    power = power_spectrogram(to_float(samples), _hann(config.win_length, config.n_fft), config.hop_length)
-    decibel = _mel_filters(config)(power)
+    frames = frames_of(to_float(samples), config.n_fft, config.hop_length)
+    decibel = _mel_filters(config)(power_spectrogram(frames, _hann(config.win_length, config.n_fft)))
     np.log10(np.maximum(decibel, _AMIN, out=decibel), out=decibel)
     decibel *= 10.0
     return picture(decibel, config.top_db)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from device.types import LogMel, Samples
 from device.util.fft import rfft
 
+_PART_SAMPLES = 1 << 15
+"""Samples that are transformed at once. Arrays above 128 kB are new pages, which can take longer than the transform."""
 _GROUP_BANDS = 16
 """Mel bands that are computed by one matrix product."""
 
@@ -116,20 +117,35 @@ def centred(hann: NDArray[np.float64], n_fft: int) -> NDArray[np.float32]:
     return np.asarray(np.pad(hann, (left, n_fft - len(hann) - left)), np.float32)
 
 
-def power_spectrogram(signal: NDArray[np.float32], hann: NDArray[np.float32], hop_length: int) -> NDArray[np.float32]:
+def frames_of(signal: NDArray[np.float32], n_fft: int, hop_length: int) -> NDArray[np.float32]:
+    """Return a view of the whole frames of a signal, shape (frames, n_fft), float32.
+
+    Args:
+        signal: shape (n,), float32, contiguous, n at least `n_fft`.
+        n_fft: length of a frame, samples.
+        hop_length: distance from a frame to the next, samples.
+    """
+    # As sliding_window_view does, in a twentieth of its time.
+    shape = 1 + (len(signal) - n_fft) // hop_length, n_fft
+    return np.ndarray(shape, np.float32, signal, strides=(hop_length * signal.itemsize, signal.itemsize))
+
+
+def power_spectrogram(frames: NDArray[np.float32], hann: NDArray[np.float32]) -> NDArray[np.float32]:
     """Compute the power of the short-time Fourier transform.
 
     Args:
-        signal: shape (n,), float32, full scale 1.
+        frames: shape (frames, n_fft), float32, full scale 1.
         hann: window of a frame, shape (n_fft,), float32.
-        hop_length: distance from a frame to the next, samples.
 
     Returns:
-        Shape (1 + n_fft // 2, frames), float32. Only whole frames count.
+        Shape (1 + n_fft // 2, frames), float32.
     """
-    spectrum = rfft(sliding_window_view(signal, len(hann))[::hop_length] * hann)
-    power: NDArray[np.float32] = np.square(spectrum.real)
-    power += np.square(spectrum.imag)
+    power = np.empty((len(frames), len(hann) // 2 + 1), np.float32)
+    step = max(1, _PART_SAMPLES // len(hann))
+    for start in range(0, len(frames), step):
+        spectrum = rfft(frames[start : start + step] * hann)
+        part = np.square(spectrum.real, out=power[start : start + step])
+        part += np.square(spectrum.imag)
     return power.T
 
 
@@ -159,7 +175,7 @@ class MelFilters:
 
 def picture(decibel: NDArray[np.float32], top_db: float) -> LogMel:
     """Map levels, dB, to the range of a picture, float32: 1 is their peak, -1 is `top_db` below it, or less."""
-    values = decibel - decibel.max()
+    values: LogMel = decibel - decibel.max()
     np.maximum(values, -top_db, out=values)
     values *= 2.0 / top_db
     values += 1.0
