@@ -128,34 +128,54 @@ class Pipeline:
         return self._gate.is_shut and self._windower.is_idle and not self._tracker.has_active_events
 
     def _process(self, blocks: Blocks | None) -> Iterator[Event]:
-        """Take blocks through gate, windows and events: together in quiet, one by one otherwise."""
+        """Take blocks through gate, windows and events."""
         if blocks is None:
             return
         self._last_blocks, position = blocks, blocks.position
         rows = blocks.samples.reshape(-1, self._block_length)
         while len(rows):
-            if self._is_quiet:
-                count, span = self._gate.update_while_shut(rows, position)
-            else:
-                count, span = 1, self._gate.update(rows[0], position)
-            quiet = count if span is None else count - 1
-            for part, state in ((rows[:quiet], None), (rows[quiet:count], span)):
+            count, before, span = self._update_gate(rows, position)
+            # The block that opens or shuts the gate is a part of its own.
+            first = count - 1 if _is_open(before) != _is_open(span) else 0
+            for part, state in ((rows[:first], before), (rows[first:count], span)):
                 if part.size:
                     yield from self._advance(part.reshape(-1), position, state)
                     position += part.size
             rows = rows[count:]
 
+    def _update_gate(self, rows: Samples, position: int) -> tuple[int, Span | None, Span | None]:
+        """Take blocks through the gate, up to the first one that opens or shuts it, or completes a window.
+
+        Windows and events are those of single blocks: nothing changes between two of the blocks that were taken.
+
+        Returns:
+            Number of blocks, at least 1; and the gate's span before the last of them and after it.
+        """
+        if self._is_quiet:
+            count, span = self._gate.update_while_shut(rows, position)
+            if span is not None:
+                self._rises.append((position + (count - 1) * self._block_length, self._gate.rise_db))
+            return count, None, span
+        was_shut, due = self._gate.is_shut, self._windower.due
+        spans: list[Span | None] = [None]
+        for row in rows:
+            spans.append(span := self._gate.update(row, position))
+            if span is not None:
+                self._rises.append((position, self._gate.rise_db))
+            position += self._block_length
+            if position >= due or self._gate.is_shut != was_shut:
+                break
+        return len(spans) - 1, spans[-2], spans[-1]
+
     def _advance(self, samples: Samples, position: int, span: Span | None) -> Iterator[Event]:
         """Take samples, with one state of the gate, through ring buffer, windows and events.
 
         Args:
-            samples: of one block; while the gate is shut, of one or more; shape (n,), int16.
+            samples: of one or more blocks, shape (n,), int16.
             position: position of the first one.
             span: the gate's span after them; None while it is shut.
         """
         self._ring.write(samples, position)
-        if span is not None:
-            self._rises.append((position, self._gate.rise_db))
         self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
         yield from self._track(self._windower.update(span, self._ring.end))
         yield from self._report(self._alarms.update(samples, position, self._moment(span)))
@@ -168,11 +188,7 @@ class Pipeline:
         self._gate.set_event_active(False)
 
     def _track(self, due: Iterable[Window | Span]) -> Iterator[Event]:
-        """Classify each complete window, update the event tracker, and yield its events.
-
-        Args:
-            due: windows that are complete, and spans that are over.
-        """
+        """Classify each complete window, update the event tracker with it or with a finished span, and yield its events."""
         for item in due:
             if isinstance(item, Span):
                 events = self._tracker.close(item, self._time_of)
@@ -227,3 +243,8 @@ class Pipeline:
             classes = likeliest_classes(self._classes, self._last.audioset, _REFUSAL_CLASSES)
             refusal = dataclasses.replace(refusal, audioset=classes)
         self._observer.on_refusal(refusal)
+
+
+def _is_open(span: Span | None) -> bool:
+    """Return whether a span of the gate goes on."""
+    return span is not None and span.is_open

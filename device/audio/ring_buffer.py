@@ -59,7 +59,10 @@ class RingBuffer:
             raise LookupError(f"position {first} was overwritten, the oldest is {self.oldest}")
         result = np.zeros(end - start, np.int16)
         if first < last:
-            result[first - start : last - start] = self._samples[np.arange(first, last) % len(self._samples)]
+            begin = first % len(self._samples)
+            until_wrap = self._samples[begin : begin + last - first]
+            result[first - start : first - start + len(until_wrap)] = until_wrap
+            result[first - start + len(until_wrap) : last - start] = self._samples[: last - first - len(until_wrap)]
         return result
 
     def _copy(self, position: int, samples: Samples) -> None:

@@ -117,7 +117,7 @@ class CadenceDetector:
 
     def __init__(self, cadence: Cadence) -> None:
         self._cadence = cadence
-        self._segments = np.array([cadence.segments(stretch) for stretch in _STRETCHES])  # (stretches, segments, 2)
+        self._segments = np.stack([cadence.segments(stretch) for stretch in _STRETCHES], axis=1)
         self._middle = cadence.segments(1.0)
         self._groups: list[Group] = []
         self._cycle = cadence.cycle_seconds / STEP_SECONDS
@@ -161,17 +161,18 @@ class CadenceDetector:
         at, bands = np.nonzero(falls >= _CONTRAST_DB)
         if not len(at):
             return
-        sums = _sums(envelope)
-        spans = steps[at][:, np.newaxis, np.newaxis, np.newaxis] + self._segments
-        means = _means(sums, spans, bands[:, np.newaxis, np.newaxis])  # (candidates, stretches, segments)
-        loud, quiet = means[..., :pulses], means[..., pulses:]
-        contrast = loud.min(axis=-1) - quiet.max(axis=-1)
-        contrast[np.ptp(loud, axis=-1) > _PULSE_SPREAD_DB] = -np.inf
+        reach = max(0, int(steps[0] + self._segments.min()))  # before it, no group lies
+        spans = (steps[at] - reach)[:, np.newaxis, np.newaxis] + self._segments[:, np.newaxis]
+        means = _means(_sums(envelope[reach:]), spans, bands[:, np.newaxis])  # (segments, candidates, stretches)
+        faintest, loudest = means[:pulses].min(axis=0), means[:pulses].max(axis=0)
+        contrast = faintest - means[pulses:].max(axis=0)
+        contrast[loudest - faintest > _PULSE_SPREAD_DB] = -np.inf
+        is_group = contrast.max(axis=1) >= _CONTRAST_DB
+        at, bands, contrast = at[is_group], bands[is_group], contrast[is_group]
         for band in np.unique(bands):
             candidates = np.flatnonzero(bands == band)
             place, stretch = np.unravel_index(contrast[candidates].argmax(), (len(candidates), len(_STRETCHES)))
-            if contrast[candidates[place], stretch] >= _CONTRAST_DB:
-                yield Group(int(band), ends[int(at[candidates[place]])], _STRETCHES[stretch])
+            yield Group(int(band), ends[int(at[candidates[place]])], _STRETCHES[stretch])
 
     def _match(self, levels: NDArray[np.float32], first: int, earlier: Group, later: Group) -> Match:
         """Compare both groups and the pause between them with the steps of a band's envelope, shape (steps,)."""

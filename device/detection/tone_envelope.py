@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.types import FULL_SCALE, Samples
+from device.util.fft import rfft
 
 Envelope = NDArray[np.float32]
 """Prominence of each band, shape (steps, bands), dB."""
@@ -18,7 +19,7 @@ _SURROUNDINGS_HZ = (((2200.0, 2600.0), (3900.0, 4300.0)), ((300.0, 375.0), (675.
 
 
 class ToneEnvelope:
-    """Short-time Fourier transform of the bins that matter, as one matrix product.
+    """Short-time Fourier transform, of which only the bins in and around the bands are used.
 
     Args:
         sample_rate: Hz, at least 8600.
@@ -33,11 +34,9 @@ class ToneEnvelope:
         frequencies = np.fft.rfftfreq(self._frame_length, 1 / sample_rate)
         tones = [_bins(frequencies, (tone,)) for tone in _TONES_HZ]
         surroundings = [_bins(frequencies, ranges) for ranges in _SURROUNDINGS_HZ]
-        bins = np.concatenate(tones + surroundings)
+        self._bins = np.concatenate(tones + surroundings)
         self.bands = sum(map(len, tones))
-        angles = 2 * np.pi * np.outer(np.arange(self._frame_length), bins) / self._frame_length
-        hann = (np.hanning(self._frame_length + 1)[:-1, np.newaxis]) / FULL_SCALE
-        self._cosines, self._sines = ((wave(angles) * hann).astype(np.float32) for wave in (np.cos, np.sin))
+        self._hann = (np.hanning(self._frame_length + 1)[:-1] / FULL_SCALE).astype(np.float32)
         self._differences = _differences(tones, surroundings).astype(np.float32)
         self._rest = np.zeros(0, np.int16)
 
@@ -58,9 +57,8 @@ class ToneEnvelope:
         if is_quiet or not steps:
             return np.zeros((steps, self.bands), np.float32)
         frames = np.lib.stride_tricks.sliding_window_view(samples, self._frame_length)[:: self.hop_length][:steps]
-        signal = frames.astype(np.float32)
-        real, imaginary = signal @ self._cosines, signal @ self._sines
-        levels = np.log10(real * real + imaginary * imaginary + np.float32(1e-10))
+        spectrum = rfft(frames * self._hann)[:, self._bins]
+        levels = np.log10(spectrum.real**2 + spectrum.imag**2 + np.float32(1e-10))
         prominence: Envelope = levels @ self._differences
         return prominence
 

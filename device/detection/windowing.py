@@ -46,6 +46,16 @@ class Windower:
         """State of the windower: True without an open span, and so without a window to come."""
         return self._span is None
 
+    @property
+    def due(self) -> int:
+        """Position before which nothing is due, however the sound goes on; 0 where each block matters.
+
+        Each block matters once windows cover all sound: the next one extends the sound or is a pause.
+        """
+        if self._span is None or self._span.end <= self._covered_until:
+            return 0
+        return min([self._next_start + self._window_length, *self._look_ends])
+
     def update(self, span: Span | None, position: int) -> Iterator[Window | Span]:
         """Yield each complete window, and the joined span when it is over.
 

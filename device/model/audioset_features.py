@@ -14,8 +14,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.frames import FrameConfig, centred, picture, power_spectrogram
-from device.types import LogMel, Samples
+from device.model.frames import FrameConfig, MelFilters, centred, frames_of, picture, power_spectrogram
+from device.types import FULL_SCALE, LogMel, Samples
 from device.util.samples import to_float
 
 _TRAINED_RATE = 32000
@@ -27,6 +27,8 @@ _CENTER, _SCALE = 4.5, 5.0
 """The network's input is (ln(power + 1e-5) + 4.5) / 5."""
 _TOP_DB = 80.0
 """Dynamic range of the picture below the window's peak, dB."""
+_COMPARED, _CANDIDATES = 16, 4
+"""Samples at the begin of a window that are searched in the last one, and the most places that are compared wholly."""
 
 
 @dataclass(frozen=True)
@@ -70,29 +72,79 @@ class AudioSetFeatureConfig(FrameConfig):
         return 1 + self.window_length // self.hop_length
 
 
-def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
-    """Compute the AudioSet network's log-mel of one window.
+class AudioSetLogMel:
+    """Log-mels of successive windows: frames that a window shares with the last one are computed once.
 
-    The window is scaled to the peak first, so the microphone's gain cancels. Digital silence stays silence.
+    Windows of a sound that lasts overlap by two thirds. The result depends on the samples alone, but for the rounding
+    of float32. Used from one thread.
 
     Args:
-        samples: shape (window_length,), int16, mono, at `config.sample_rate`.
         config: parameters from the bundle.
-
-    Returns:
-        Shape (mel_bands, frames), float32: (ln(mel power + 1e-5) + 4.5) / 5, at least -1.41.
-
-    Raises:
-        ValueError: `samples` has another shape.
     """
-    config.check_window(samples)
-    signal = to_float(samples)
-    peak = float(np.abs(signal).max())
-    if peak > 0:
-        signal *= np.float32(config.peak / peak)
-    padded = np.pad(signal, config.n_fft // 2, mode="reflect")
-    mel_power = _filters(config) @ power_spectrogram(padded, _hann(config.win_length, config.n_fft), config.hop_length)
-    return np.asarray((np.log(mel_power + np.float32(_OFFSET)) + _CENTER) / _SCALE, np.float32)
+
+    def __init__(self, config: AudioSetFeatureConfig) -> None:
+        self._config = config
+        self._hann, self._filters = _hann(config.win_length, config.n_fft), _filters(config)
+        half = config.n_fft // 2
+        # Frames that reach beyond the window contain its reflection: no other window has the same.
+        self._inner = range(-(-half // config.hop_length), (config.window_length - half) // config.hop_length + 1)
+        self._last: tuple[Samples, NDArray[np.float32]] | None = None
+
+    def __call__(self, samples: Samples) -> LogMel:
+        """Compute the log-mel of one window.
+
+        The window is scaled to the peak, so the microphone's gain cancels. Digital silence stays silence.
+
+        Args:
+            samples: shape (window_length,), int16, mono, at `config.sample_rate`.
+
+        Returns:
+            Shape (mel_bands, frames), float32: (ln(mel power + 1e-5) + 4.5) / 5, at least -1.41.
+
+        Raises:
+            ValueError: `samples` has another shape.
+        """
+        self._config.check_window(samples)
+        mel_power = self._mel_power(samples)
+        self._last = samples.copy(), mel_power
+        peak = max(int(samples.max()), -int(samples.min())) / FULL_SCALE
+        values: LogMel = mel_power * np.float32((self._config.peak / peak) ** 2 if peak > 0 else 1.0)
+        values += np.float32(_OFFSET)
+        np.log(values, out=values)
+        values += np.float32(_CENTER)
+        values /= np.float32(_SCALE)
+        return values
+
+    def _mel_power(self, samples: Samples) -> NDArray[np.float32]:
+        """Compute the mel power of all frames, shape (mel_bands, frames), float32, full scale 1."""
+        half, signal = self._config.n_fft // 2, to_float(samples)
+        padded = np.concatenate([signal[half:0:-1], signal, signal[-2 : -half - 2 : -1]])  # by its reflection
+        frames = frames_of(padded, self._config.n_fft, self._config.hop_length)
+        shift = self._find_shift(samples)
+        if self._last is None or shift is None:
+            return self._filters(power_spectrogram(frames, self._hann))
+        first, end = self._inner.start, self._inner.stop - shift
+        new = self._filters(power_spectrogram(np.concatenate([frames[:first], frames[end:]]), self._hann))
+        shared = self._last[1][:, first + shift : end + shift]
+        return np.concatenate([new[:, :first], shared, new[:, first:]], axis=1)
+
+    def _find_shift(self, samples: Samples) -> int | None:
+        """Return the number of frames by which a window begins after the last one; None without common frames."""
+        if self._last is None:
+            return None
+        last, hop_length = self._last[0], self._config.hop_length
+        begins = last[: len(self._inner) * hop_length].reshape(-1, hop_length)[:, :_COMPARED]
+        same = (begins == samples[: begins.shape[1]]).all(axis=1)
+        for shift in np.flatnonzero(same)[:_CANDIDATES].tolist():
+            start = shift * hop_length
+            if np.array_equal(last[start:], samples[: len(last) - start]):
+                return int(shift)
+        return None
+
+
+def audioset_log_mel(samples: Samples, config: AudioSetFeatureConfig) -> LogMel:
+    """Compute the AudioSet network's log-mel of one window, see `AudioSetLogMel`."""
+    return AudioSetLogMel(config)(samples)
 
 
 def audioset_picture(log_mel: LogMel, config: AudioSetFeatureConfig) -> LogMel:
@@ -117,8 +169,8 @@ def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4)
-def _filters(config: AudioSetFeatureConfig) -> NDArray[np.float32]:
-    """Return the mel filters with level correction and pre-emphasis, shape (mel_bands, 1 + n_fft // 2), float32.
+def _filters(config: AudioSetFeatureConfig) -> MelFilters:
+    """Return the mel filters with level correction and pre-emphasis.
 
     A frame of the training contains more samples than a frame here, in the same time: its power is larger by the square
     of the ratio of the sample rates. The pre-emphasis y[t] = x[t] - 0.97 x[t - 1] has the power response
@@ -131,7 +183,7 @@ def _filters(config: AudioSetFeatureConfig) -> NDArray[np.float32]:
     mels = _hz_to_mel(hertz)
     triangles = np.minimum((mels - left[:, None]) / width, (left[:, None] + 2 * width - mels) / width)
     triangles[:, hertz >= _TRAINED_RATE / 2] = 0.0
-    return np.asarray(np.maximum(0.0, triangles) * response, np.float32)
+    return MelFilters(np.asarray(np.maximum(0.0, triangles) * response, np.float32))
 
 
 def _filled_bands(config: AudioSetFeatureConfig) -> int:

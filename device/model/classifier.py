@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from device.errors import ConfigError, UnavailableError
+from device.model.audioset_features import AudioSetFeatureConfig, AudioSetLogMel
 from device.model.manifest_network import Head, NetworkManifest, Part
 from device.types import LogMel, Probabilities
 from device.util.native_stderr import silent_stderr
@@ -85,6 +86,8 @@ class Network(BaseNetwork):
 
     def __init__(self, path: Path, manifest: NetworkManifest, threads: int = 1) -> None:
         super().__init__(manifest)
+        if isinstance(manifest.features, AudioSetFeatureConfig):
+            self.log_mel = AudioSetLogMel(manifest.features)  # the hop of windows is no multiple of Inception's
         try:
             with silent_stderr():
                 self._interpreter = interpreter_class()(model_path=str(path), num_threads=threads)

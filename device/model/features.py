@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from device.model.frames import FrameConfig, centred, picture, power_spectrogram
+from device.model.frames import FrameConfig, MelFilters, centred, frames_of, picture, power_spectrogram
 from device.types import LogMel, Samples
 from device.util.samples import to_float
 
@@ -77,9 +77,10 @@ def log_mel(samples: Samples, config: FeatureConfig) -> LogMel:
         ValueError: `samples` has another shape.
     """
     config.check_window(samples)
-    power = power_spectrogram(to_float(samples), _hann(config.win_length, config.n_fft), config.hop_length)
-    mel_power = _mel_filters(config) @ power
-    decibel = 10.0 * np.log10(np.maximum(mel_power, _AMIN))
+    frames = frames_of(to_float(samples), config.n_fft, config.hop_length)
+    decibel = _mel_filters(config)(power_spectrogram(frames, _hann(config.win_length, config.n_fft)))
+    np.log10(np.maximum(decibel, _AMIN, out=decibel), out=decibel)
+    decibel *= 10.0
     return picture(decibel, config.top_db)
 
 
@@ -90,15 +91,15 @@ def _hann(win_length: int, n_fft: int) -> NDArray[np.float32]:
 
 
 @lru_cache(maxsize=4)
-def _mel_filters(config: FeatureConfig) -> NDArray[np.float32]:
-    """Return triangular filters of equal area, shape (mel_bands, 1 + n_fft // 2), float32 (Slaney, 1998)."""
+def _mel_filters(config: FeatureConfig) -> MelFilters:
+    """Return triangular filters of equal area (Slaney, 1998)."""
     edges = _mel_to_hz(np.linspace(_hz_to_mel(config.fmin), _hz_to_mel(config.fmax), config.mel_bands + 2))
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     bins = np.fft.rfftfreq(config.n_fft, 1.0 / config.sample_rate)[None, :]
     rising = (bins - lower) / (centre - lower)
     falling = (upper - bins) / (upper - centre)
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return np.asarray(triangles * (2.0 / (upper - lower)), np.float32)
+    return MelFilters(np.asarray(triangles * (2.0 / (upper - lower)), np.float32))
 
 
 # Slaney's mel scale: 200/3 Hz for each mel up to 1 kHz, then a factor of 6.4 for 27 mels.

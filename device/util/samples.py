@@ -50,4 +50,7 @@ def loudest_dbfs(samples: Samples, sample_rate: int) -> float:
     block_length = round(BLOCK_SECONDS * sample_rate)
     whole = len(samples) // block_length * block_length
     blocks = samples[:whole].reshape(-1, block_length)
-    return level_dbfs(blocks[blocks.std(axis=1, dtype=np.float32).argmax()])
+    signal = blocks.astype(np.float32)
+    signal -= signal.mean()  # of the window, so that the difference below is exact enough; np.std takes twice as long
+    variances = np.einsum("ij,ij->i", signal, signal) - np.square(signal.sum(axis=1)) / np.float32(block_length)
+    return level_dbfs(blocks[variances.argmax()])

@@ -1,4 +1,4 @@
-"""Tests of the quiet path, which processes several blocks at once."""
+"""Tests of blocks that are processed at once: those of a read while something sounds, and more of them in quiet."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ PARTS = st.lists(
 
 @settings(max_examples=25)
 @given(parts=PARTS, read_blocks=st.sampled_from([1, 4, 8, 11, 200]))
-def test_quiet_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
+def test_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
     """Windows, their starts and samples, events and open seconds are equal, with gaps, breaks and reads anywhere."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         events, together = run(items_of(parts, read_blocks), 6, monkeypatch)

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from device.model.audioset_features import AudioSetFeatureConfig, audioset_log_mel, audioset_picture
+import device.model.audioset_features
+from device.model.audioset_features import AudioSetFeatureConfig, AudioSetLogMel, audioset_log_mel, audioset_picture
 
 CONFIG = AudioSetFeatureConfig()
 
@@ -101,3 +102,42 @@ def test_a_window_of_another_length_is_refused():
     """A window of another length is an error with both lengths."""
     with pytest.raises(ValueError, match=r"\(100,\), must be \(48000,\)"):
         audioset_log_mel(np.zeros(100, np.int16), CONFIG)
+
+
+def windows_at(starts, level=300):
+    """Return windows of one sound, with digital silence and a period, at their starts in samples."""
+    rng = np.random.default_rng(2)
+    parts = [rng.normal(0, level, 60000), np.zeros(20000), np.tile(rng.normal(0, level, 320), 300)]
+    sound = np.concatenate(parts).astype(np.int16)
+    return [sound[start : start + CONFIG.window_length] for start in starts]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    starts=st.lists(
+        st.one_of(st.integers(0, 800).map(lambda hop: hop * 160), st.integers(0, 128000)), min_size=2, max_size=6
+    ),
+    level=st.sampled_from([1, 300]),
+)
+@example(starts=[0, 16000, 32000, 16000, 16000], level=300)
+@example(starts=[60000, 64000, 80000, 80160, 80001], level=300)
+def test_windows_that_share_frames_have_the_log_mels_of_windows_alone(starts, level):
+    """The frames at both ends of a window, which contain its reflection, are never taken from another window."""
+    compute = AudioSetLogMel(CONFIG)
+    for window in windows_at(starts, level):
+        np.testing.assert_allclose(compute(window), audioset_log_mel(window, CONFIG), rtol=0, atol=2e-6)
+
+
+def test_a_window_transforms_only_the_frames_that_are_new(monkeypatch):
+    """Of a window that begins 1 s after the last one, its last second is transformed, and two frames at each end."""
+    transformed, spectrogram = [], device.model.audioset_features.power_spectrogram
+
+    def count(frames, hann):
+        transformed.append(len(frames))
+        return spectrogram(frames, hann)
+
+    monkeypatch.setattr(device.model.audioset_features, "power_spectrogram", count)
+    compute = AudioSetLogMel(CONFIG)
+    for window in windows_at([0, 16000, 32000, 32001]):
+        compute(window)
+    assert transformed == [301, 104, 104, 301]
