@@ -25,6 +25,7 @@ class Topics:
         event: live event messages.
         backlog: late event messages.
         command: prefix of the commands, with a slash at its end.
+        all_commands: topic filter of the commands.
         all: topic filter of all topics of the node.
     """
 
@@ -34,6 +35,7 @@ class Topics:
         self.event = f"{prefix}/event"
         self.backlog = f"{prefix}/event/backlog"
         self.command = f"{prefix}/command/"
+        self.all_commands = f"{self.command}#"
         self.all = f"{prefix}/#"
         self._prefix = prefix
 

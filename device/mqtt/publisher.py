@@ -17,7 +17,7 @@ from device.mqtt.delivery import Delivery
 from device.mqtt.delivery_status import DeliveryStatus
 from device.mqtt.event_lane import RETRY_SECONDS
 from device.mqtt.inbound_queue import Handler, InboundQueue
-from device.mqtt.job_inbox import JobInbox
+from device.mqtt.job_inbox import InboxProbe, JobInbox
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
 from device.mqtt.retained_store import RetainedStore
 from device.mqtt.subscriptions import Subscriptions
@@ -67,15 +67,15 @@ class Publisher:
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox = JobInbox()
         self._unstored = 0
-        self._probed_at: float | None = None
+        self._probe = InboxProbe(self._inbox, outbox.refresh_status)
         self._progress = threading.Condition()
+        self._status = b""
         self._running = True
         self._thread = SupervisedThread("publisher", self._work)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
         """Start connecting; never waits for the broker."""
-        self.publish_retained(self._topics.status, ONLINE)
         self._thread.start()
         self._open.enter_context(self._connection)
         self._open.enter_context(self._inbound)
@@ -83,9 +83,11 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         """Store the remaining messages, publish `offline`, and disconnect."""
-        self.publish_retained(self._topics.status, OFFLINE)
+        self._inbox.put(partial(self._set_status, OFFLINE))
         with self._progress:
-            self._progress.wait_for(lambda: self._delivery.has_sent_retained, _GOODBYE_SECONDS)
+            self._progress.wait_for(
+                lambda: self._status == OFFLINE and self._delivery.has_sent_retained, _GOODBYE_SECONDS
+            )
         self._open.close()
         self._thread.stop(lambda: self._inbox.put(self._stop))
 
@@ -117,13 +119,18 @@ class Publisher:
         self._inbox.put(self._subscriptions.retry)
 
     def subscribe_commands(self, handler: Handler) -> None:
-        """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own."""
+        """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own.
+
+        From then on `status` is `online`. It follows the broker's answer to the subscription at each connection, so
+        that a command in answer to `online` is received. A refusal is reported, and `online` is published all the same.
+        """
         prefix = self._topics.command
 
         def handle(topic: str, payload: bytes) -> None:
             handler(topic.removeprefix(prefix), payload)
 
-        self._subscribe(f"{prefix}#", handle, accept_retained=False)
+        self._subscribe(self._topics.all_commands, handle, accept_retained=False)
+        self._inbox.put(partial(self._set_status, ONLINE))
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
         """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
@@ -148,15 +155,8 @@ class Publisher:
         )
 
     def silent_seconds(self) -> float:
-        """Return how long the publisher's thread has made no progress, s. Used from one thread.
-
-        Each call after progress puts a job into its inbox. A job that is still there shows that the outbox hangs.
-        """
-        if self._probed_at is None:
-            self._probed_at = time.monotonic()
-            self._inbox.put(self._answer_probe)
-            return 0.0
-        return time.monotonic() - self._probed_at
+        """Return how long the publisher's thread has made no progress, s: the outbox hangs. Used from one thread."""
+        return self._probe.silent_seconds()
 
     def wait_delivered(self, timeout: float) -> int:
         """Wait until the broker has acknowledged every event message, at most `timeout` seconds.
@@ -206,10 +206,14 @@ class Publisher:
         while self._running:
             for job in self._inbox.take(min(pause, RETRY_SECONDS)):
                 job()
-            pause = self._delivery.process()
+            pause = self._wait_to_be_online() or self._delivery.process()
             self._subscriptions.end_pause()
             with self._progress:
                 self._progress.notify_all()
+
+    def _wait_to_be_online(self) -> float:
+        """Return for how long nothing is sent, s: `online` comes before all else, and after the subscription."""
+        return self._subscriptions.wait_seconds(self._topics.all_commands) if self._status == ONLINE else 0.0
 
     def _store(self, message: dict[str, Any], created: Stamp) -> None:
         try:
@@ -218,10 +222,6 @@ class Publisher:
             with self._progress:
                 self._unstored -= 1
 
-    def _answer_probe(self) -> None:
-        self._outbox.refresh_status()
-        self._probed_at = None
-
     def _begin(self, client: paho.Client, limits: BrokerLimits) -> None:
         self._delivery.on_connect(client, limits)
         self._subscriptions.begin(client)
@@ -229,6 +229,10 @@ class Publisher:
     def _end(self, client: paho.Client, *, by_message: bool) -> None:
         self._delivery.on_disconnect(client, by_message=by_message)
         self._subscriptions.end()
+
+    def _set_status(self, status: bytes) -> None:
+        self._status = status
+        self._retained.set(self._topics.status, status)
 
     def _undelivered(self) -> int:
         return self._unstored + len(self._outbox)

@@ -47,7 +47,8 @@ def test_messages_arrive_in_order(mosquitto, tmp_path):
 
 def test_status_is_retained(mosquitto, peer, tmp_path):
     """`status` is `online` while the publisher runs, and `offline` after it; both are retained."""
-    with publishing(mosquitto, tmp_path):
+    with publishing(mosquitto, tmp_path) as publisher:
+        publisher.subscribe_commands(lambda *_: None)
         peer.until(PREFIX + "status", b"online", 5)
         late = Peer(mosquitto)
         late.until(PREFIX + "status", b"online", 5)
