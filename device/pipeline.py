@@ -16,6 +16,8 @@ from device.detection.configured_names import make_vocabularies
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
 from device.detection.label_settings import LabelSettings
+from device.detection.nearest_labels import NearestLabels
+from device.detection.noise_floor import BandLevels
 from device.detection.vocabulary import ScoredWindow
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
@@ -99,6 +101,15 @@ class Pipeline:
     def settings(self) -> LabelSettings:
         """Threshold, cool-down and switch of each label, configured AudioSet class and alarm pattern."""
         return self._tracker.settings
+
+    @property
+    def band_levels(self) -> BandLevels | None:
+        """Levels and noise floor of the gate's frequency bands; None before the first ones."""
+        return self._gate.band_levels
+
+    def nearest_labels(self, count: int) -> NearestLabels | None:
+        """Return at most `count` labels that came nearest in the last full window; None before the first one."""
+        return self._tracker.nearest_labels(count)
 
     def run(self, source: Iterable[Block | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import webrtcvad
 
 from device.config.models import GateConfig
-from device.detection.noise_floor import GROUP_BLOCKS, Bands, NoiseFloor
+from device.detection.noise_floor import GROUP_BLOCKS, BandLevels, Bands, NoiseFloor
 from device.types import BLOCK_SECONDS, Block, GateReason, Span
 
 
@@ -49,6 +49,11 @@ class SoundGate:
     def rise_db(self) -> float:
         """Rise of the last complete group of blocks above the noise floor, dB."""
         return self._floor.rise_db()
+
+    @property
+    def band_levels(self) -> BandLevels | None:
+        """Levels of the last complete group of blocks, and the noise floor; None before the first one."""
+        return self._floor.band_levels()
 
     @property
     def is_shut(self) -> bool:

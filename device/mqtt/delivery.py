@@ -116,6 +116,11 @@ class Delivery:
         """Store an event message in the outbox."""
         self._events.add(self._outbox.append(message, created))
 
+    def send_live(self, payload: bytes) -> None:
+        """Send live values now, or never: with no connection, or while the last ones wait in the network's buffer."""
+        if self._client is not None:
+            self._states.send_live(self._client, self._topics.live, payload)
+
     def retry_refused(self) -> None:
         """Send the messages again that the broker has refused: its rules may have changed."""
         self._states.retry()

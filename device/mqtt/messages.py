@@ -26,6 +26,7 @@ class Topics:
         backlog: late event messages.
         command: prefix of the commands, with a slash at its end.
         all_commands: topic filter of the commands.
+        live: live values.
         all: topic filter of all topics of the node.
     """
 
@@ -36,6 +37,7 @@ class Topics:
         self.backlog = f"{prefix}/event/backlog"
         self.command = f"{prefix}/command/"
         self.all_commands = f"{self.command}#"
+        self.live = f"{prefix}/live"
         self.all = f"{prefix}/#"
         self._prefix = prefix
 

@@ -69,27 +69,33 @@ class Publisher:
         self._unstored = 0
         self._probe = InboxProbe(self._inbox, outbox.refresh_status)
         self._progress = threading.Condition()
-        self._status = b""
-        self._running = True
+        self._running, self._is_leaving = True, False
         self._thread = SupervisedThread("publisher", self._work)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start connecting; never waits for the broker."""
+        """Start storing messages; see `connect`."""
         self._thread.start()
-        self._open.enter_context(self._connection)
-        self._open.enter_context(self._inbound)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Store the remaining messages, publish `offline`, and disconnect."""
-        self._inbox.put(partial(self._set_status, OFFLINE))
+        self._is_leaving = True
+        self.publish_retained(self._topics.status, OFFLINE)
         with self._progress:
-            self._progress.wait_for(
-                lambda: self._status == OFFLINE and self._delivery.has_sent_retained, _GOODBYE_SECONDS
-            )
+            self._progress.wait_for(lambda: self._delivery.has_sent_retained, _GOODBYE_SECONDS)
         self._open.close()
         self._thread.stop(lambda: self._inbox.put(self._stop))
+
+    def connect(self) -> None:
+        """Start connecting; never waits for the broker.
+
+        Subscribe before: commands that the broker has kept come at once. `status` becomes `online` at each connection
+        when the broker has answered the subscription to the commands. A refusal is reported, and does not prevent it.
+        """
+        self.publish_retained(self._topics.status, ONLINE)
+        self._open.enter_context(self._connection)
+        self._open.enter_context(self._inbound)
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue an event message for delivery; returns at once."""
@@ -111,7 +117,11 @@ class Publisher:
     def publish_retained(self, topic: str, *payloads: bytes | str) -> None:
         """Publish like `publish_state`, at a full topic, such as Home Assistant's discovery."""
         self._retained.set(topic, *(each.encode() if isinstance(each, str) else each for each in payloads))
-        self._inbox.put(_wake)
+        self._inbox.put(lambda: None)  # only wakes the publisher's thread
+
+    def publish_live(self, payload: bytes) -> None:
+        """Publish live values at QoS 0, not retained: now, or never if the broker is away or slow; any thread."""
+        self._inbox.put(partial(self._delivery.send_live, payload))
 
     def retry_refused(self) -> None:
         """Send what the broker has refused again, because its rules may have changed; any thread."""
@@ -119,18 +129,13 @@ class Publisher:
         self._inbox.put(self._subscriptions.retry)
 
     def subscribe_commands(self, handler: Handler) -> None:
-        """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own.
-
-        From then on `status` is `online`. It follows the broker's answer to the subscription at each connection, so
-        that a command in answer to `online` is received. A refusal is reported, and `online` is published all the same.
-        """
+        """Call `handler(name, payload)` for each `command/<name>`, one at a time, on a thread of its own."""
         prefix = self._topics.command
 
         def handle(topic: str, payload: bytes) -> None:
             handler(topic.removeprefix(prefix), payload)
 
         self._subscribe(self._topics.all_commands, handle, accept_retained=False)
-        self._inbox.put(partial(self._set_status, ONLINE))
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
         """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
@@ -206,14 +211,12 @@ class Publisher:
         while self._running:
             for job in self._inbox.take(min(pause, RETRY_SECONDS)):
                 job()
-            pause = self._wait_to_be_online() or self._delivery.process()
+            # `online` comes before all other messages, and after the subscription to the commands.
+            waits = 0.0 if self._is_leaving else self._subscriptions.wait_seconds(self._topics.all_commands)
+            pause = waits or self._delivery.process()
             self._subscriptions.end_pause()
             with self._progress:
                 self._progress.notify_all()
-
-    def _wait_to_be_online(self) -> float:
-        """Return for how long nothing is sent, s: `online` comes before all else, and after the subscription."""
-        return self._subscriptions.wait_seconds(self._topics.all_commands) if self._status == ONLINE else 0.0
 
     def _store(self, message: dict[str, Any], created: Stamp) -> None:
         try:
@@ -230,10 +233,6 @@ class Publisher:
         self._delivery.on_disconnect(client, by_message=by_message)
         self._subscriptions.end()
 
-    def _set_status(self, status: bytes) -> None:
-        self._status = status
-        self._retained.set(self._topics.status, status)
-
     def _undelivered(self) -> int:
         return self._unstored + len(self._outbox)
 
@@ -243,7 +242,3 @@ class Publisher:
 
     def _stop(self) -> None:
         self._running = False
-
-
-def _wake() -> None:
-    """Do nothing: this job only wakes the publisher's thread, because a retained message is set."""

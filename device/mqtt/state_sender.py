@@ -61,6 +61,11 @@ class StateSender:
         if topic not in self._unavailable_topics() and self._has_space() and (message := self._retained.take(topic)):
             self._send(client, message)
 
+    def send_live(self, client: paho.Client, topic: str, payload: bytes) -> None:
+        """Send a message at QoS 0 that nobody keeps, unless it would have to wait, or is too large for the broker."""
+        if topic not in self._unavailable_topics() and self._has_space() and self._limits.fits(topic, payload):
+            self._in_flight.publish(client, Sent(None, topic, "state", 0, len(payload), is_reduced=False), payload)
+
     def accept(self, sent: Sent) -> None:
         """Record that the broker has acknowledged a message, or that one at QoS 0 was sent."""
         if sent.qos:

@@ -126,7 +126,6 @@ def test_two_nodes_with_one_id_are_diagnosed(tmp_path, quick, caplog, tells, cur
 def test_a_restart_of_the_broker_is_no_second_node(tmp_path, quick):
     """Connections that end with a message in flight, or with a reason, are not taken for a second node."""
     with FakeBroker(Rule("#", disconnects=True, code=0x8B)) as broker, publishing(broker, tmp_path) as publisher:
-        publisher.publish_state("health", "{}")
         wait_until(lambda: publisher.status().connections > 5, 20, "several connections")
         assert "Another device" not in publisher.status().last_fault
         assert publisher.status().faults == ()

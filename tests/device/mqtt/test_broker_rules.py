@@ -95,7 +95,6 @@ def test_a_refused_state_is_sent_again_with_the_next_health_message(tmp_path, qu
     """A refused topic is logged once, and its last value arrives when the rules have changed, in one connection."""
     rule = Rule("earshot/balcony/sound/+", code=DENIED)
     with FakeBroker(rule) as broker, caplog.at_level(logging.WARNING), publishing(broker, tmp_path) as publisher:
-        publisher.publish_state("health", "{}")
         for label in ("siren", "dog_bark"):
             publisher.publish_state(f"sound/{label}", "OFF")
         wait_until(lambda: publisher.status().faults, 10, "the fault in health")
