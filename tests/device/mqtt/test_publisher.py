@@ -245,38 +245,3 @@ def test_a_flood_of_commands_delays_no_event(mosquitto, peer, tmp_path):
             peer.publish("earshot/balcony/command/listening", b"ON")
             time.sleep(0.5)
         assert "listening" in received, "commands must be handled again after the flood"
-
-
-def test_live_values_are_sent_now_or_never(mosquitto, peer, tmp_path):
-    """Live values arrive at QoS 0, not retained; those made while the broker is away are dropped."""
-    late = PREFIX + "live"
-    with publishing(mosquitto, tmp_path) as publisher:
-        publisher.publish_live(b"too early")
-        wait_until(lambda: publisher.status().connected, 10, "the connection")
-        publisher.publish_live(b"one")
-        peer.until(late, b"one", 5)
-        mosquitto.stop()
-        wait_until(lambda: not publisher.status().connected, 10, "the end of the connection")
-        publisher.publish_live(b"while away")
-        mosquitto.start()
-        wait_until(lambda: publisher.status().connected, 20, "the next connection")
-        publisher.publish_state("health", "end")
-        peer.until(PREFIX + "health", b"end", 20)
-        publisher.publish_live(b"two")
-        peer.until(late, b"two", 10)
-    assert peer.payloads(late)[-2:] == [b"one", b"two"]
-    message = next(message for message in peer.messages if message.topic == late)
-    assert (message.qos, message.retain) == (0, False)
-
-
-def test_a_slow_broker_gets_no_old_live_values(mosquitto, tmp_path):
-    """Live values are dropped, and do not pile up, while the last ones wait for a broker that reads nothing."""
-    with publishing(mosquitto, tmp_path) as publisher:
-        wait_until(lambda: publisher.status().connected, 10, "the connection")
-        mosquitto.freeze()
-        for _ in range(200):
-            publisher.publish_live(bytes(60_000))
-            time.sleep(0.005)
-        waiting = publisher._connection._client._out_packet
-        assert sum(len(packet["packet"]) for packet in waiting) < 200_000
-        mosquitto.kill()
