@@ -15,7 +15,6 @@ from device.detection.alarm_events import AlarmEvents, Moment
 from device.detection.configured_names import make_vocabularies
 from device.detection.event_tracker import EventTracker
 from device.detection.gate import SoundGate
-from device.detection.label_settings import LabelSettings
 from device.detection.vocabulary import ScoredWindow
 from device.detection.windowing import Windower
 from device.model.bundle import Bundle
@@ -56,6 +55,10 @@ class Pipeline:
         stretch: returns the current factor of load shedding, at least 1, for hops and the pause between probes.
         classify_look: scores an early look, from its repeated samples; None for `classify`.
         taught: detectors of taught sounds.
+
+    Attributes:
+        gate: the gate, with the levels of its bands.
+        tracker: the event tracker, with the settings of each label and the nearest labels.
     """
 
     def __init__(
@@ -76,27 +79,22 @@ class Pipeline:
         self._last_blocks: Blocks = Blocks(np.empty(0, np.int16), 0, 0.0)
         self._hop_length = round(config.window.hop_seconds * rate)
         pre_roll = round(config.window.pre_roll_seconds * rate)
-        self._gate = SoundGate(config.gate, rate, stretch)
-        reach = max(self._hop_length, pre_roll + self._gate.lookback)
+        self.gate = SoundGate(config.gate, rate, stretch)
+        reach = max(self._hop_length, pre_roll + self.gate.lookback)
         self._block_length = block_length = round(BLOCK_SECONDS * rate)
         kept_blocks = -(-(self._window_length + reach) // block_length) + 1
         self._ring = RingBuffer(kept_blocks * block_length)
         self._rises: deque[tuple[int, float]] = deque(maxlen=kept_blocks)
         looks = [round(seconds * rate) for seconds in EARLY_LOOK_SECONDS if config.events.early_answer]
         self._windower = Windower(self._window_length, self._hop_length, pre_roll, stretch, looks)
-        self._tracker = EventTracker(
+        self.tracker = EventTracker(
             config.events,
             vocabularies=make_vocabularies(config.events, bundle, taught),
             sample_rate=rate,
             on_refusal=self._report_refusal,
             taught=taught,
         )
-        self._alarms = AlarmEvents(rate, self._tracker.settings)
-
-    @property
-    def settings(self) -> LabelSettings:
-        """Threshold, cool-down and switch of each label, configured AudioSet class and alarm pattern."""
-        return self._tracker.settings
+        self._alarms = AlarmEvents(rate, self.tracker.settings)
 
     def run(self, source: Iterable[Blocks | SourceLost]) -> Iterator[Event]:
         """Yield the events of a source. Its end, or a break in it, ends the events that are going on."""
@@ -125,7 +123,7 @@ class Pipeline:
     @property
     def _is_quiet(self) -> bool:
         """State of all stages: True with a shut gate, without an open window and without an active event."""
-        return self._gate.is_shut and self._windower.is_idle and not self._tracker.has_active_events
+        return self.gate.is_shut and self._windower.is_idle and not self.tracker.has_active_events
 
     def _process(self, blocks: Blocks | None) -> Iterator[Event]:
         """Take blocks through gate, windows and events."""
@@ -152,18 +150,18 @@ class Pipeline:
             Number of blocks, at least 1; and the gate's span before the last of them and after it.
         """
         if self._is_quiet:
-            count, span = self._gate.update_while_shut(rows, position)
+            count, span = self.gate.update_while_shut(rows, position)
             if span is not None:
-                self._rises.append((position + (count - 1) * self._block_length, self._gate.rise_db))
+                self._rises.append((position + (count - 1) * self._block_length, self.gate.rise_db))
             return count, None, span
-        was_shut, due = self._gate.is_shut, self._windower.due
+        was_shut, due = self.gate.is_shut, self._windower.due
         spans: list[Span | None] = [None]
         for row in rows:
-            spans.append(span := self._gate.update(row, position))
+            spans.append(span := self.gate.update(row, position))
             if span is not None:
-                self._rises.append((position, self._gate.rise_db))
+                self._rises.append((position, self.gate.rise_db))
             position += self._block_length
-            if position >= due or self._gate.is_shut != was_shut:
+            if position >= due or self.gate.is_shut != was_shut:
                 break
         return len(spans) - 1, spans[-2], spans[-1]
 
@@ -179,20 +177,20 @@ class Pipeline:
         self._observer.on_block(len(samples) / self._sample_rate, span.reason if span and span.is_open else None)
         yield from self._track(self._windower.update(span, self._ring.end))
         yield from self._report(self._alarms.update(samples, position, self._moment(span)))
-        self._gate.set_event_active(self._tracker.has_active_events)
+        self.gate.set_event_active(self.tracker.has_active_events)
 
     def _end_span(self) -> Iterator[Event]:
         """Close the gate after the last block, and end the events that are going on."""
-        yield from self._track(self._windower.flush(self._gate.close()))
+        yield from self._track(self._windower.flush(self.gate.close()))
         yield from self._report(self._alarms.end_all(self._time_of))
-        self._gate.set_event_active(False)
+        self.gate.set_event_active(False)
 
     def _track(self, due: Iterable[Window | Span]) -> Iterator[Event]:
-        """Classify each complete window, update the event tracker with it or with a finished span, and yield its events."""
+        """Update the event tracker with each complete window and each finished span, and yield its events."""
         for item in due:
             if isinstance(item, Span):
-                events = self._tracker.close(item, self._time_of)
-            elif item.is_early and self._tracker.has_active_events:
+                events = self.tracker.close(item, self._time_of)
+            elif item.is_early and self.tracker.has_active_events:
                 continue  # an earlier look was sure
             else:
                 events = self._judge(item)
@@ -223,10 +221,10 @@ class Pipeline:
         level = loudest_dbfs(window.samples, self._sample_rate)
         if item.is_early:
             self._observer.on_look(window)
-            return self._tracker.look(scored, level, self._time_of)
+            return self.tracker.look(scored, level, self._time_of)
         self._last = window
         self._observer.on_window(window)
-        return self._tracker.update(scored, level, self._time_of)
+        return self.tracker.update(scored, level, self._time_of)
 
     def _classify_window(self, window: Window, start_time: float) -> ClassifiedWindow:
         # An early look is repeated to a whole window: sound is then in all of it, as the networks were trained.

@@ -18,6 +18,7 @@ _CLASS = {"type": "string", "minLength": 1}
 _THRESHOLD = {"type": "string", "pattern": r"^(0|1|0\.\d+|\d(\.\d+)?e-\d+)$"}
 _NEW_THRESHOLD = {"type": "string", "pattern": r"^(default|0|1|0?\.\d+|1\.0+)$"}
 _SECONDS = {"type": "string", "pattern": r"^\d+(\.\d+)?(e-\d+)?$"}
+_LIVE_SECONDS = {"type": "string", "pattern": r"^(|ON|OFF|0|[1-9](\.\d+)?|[1-5]\d(\.\d+)?|60(\.0+)?)$"}
 _NEW_SECONDS = {"type": "string", "pattern": r"^(default|\d{1,4}(\.\d+)?)$"}
 
 
@@ -32,6 +33,7 @@ class Channel:
         payload: name of a schema in schemas/, or the JSON Schema of a text payload.
         retained: True if the broker keeps the last message.
         obeyed: True if the device receives the messages, False if it sends them.
+        qos: quality of service.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Channel:
     payload: str | dict[str, Any]
     retained: bool = False
     obeyed: bool = False
+    qos: int = 1
 
     @property
     def content_type(self) -> str:
@@ -71,6 +74,7 @@ CHANNELS = (
     Channel("clip", _OWN + "clip/last", "Event and label of the last clip.", "clip", retained=True),
     Channel("health", _OWN + "health", "Counters and diagnoses of the device, every minute.", "health", retained=True),
     Channel("level", _OWN + "level", "Sound level of the last minute.", "level", retained=True),
+    Channel("live", _OWN + "live", "Level, gate and nearest labels, while asked for by command/live.", "live", qos=0),
     Channel("spectrogram", _OWN + "spectrogram", "Log-mel of the last event, a full window.", _PNG, retained=True),
     Channel(
         "unknown",
@@ -139,6 +143,13 @@ CHANNELS = (
     ),
     Channel("teach", _OWN + "command/teach", "Teach a label from the clips of events.", "teach", obeyed=True),
     Channel("untaught", _OWN + "command/untaught", "Remove a taught label.", _CLASS, obeyed=True),
+    Channel(
+        "watch",
+        _OWN + "command/live",
+        "Publish live values for 1 to 60 seconds, 30 by default; 0 or OFF ends them.",
+        _LIVE_SECONDS,
+        obeyed=True,
+    ),
 )
 _PARAMETERS = {
     "node_id": "node_id of config.yaml, else the host's name",
@@ -191,7 +202,7 @@ def _operation(channel: Channel) -> dict[str, Any]:
         "action": "receive" if channel.obeyed else "send",
         "channel": {"$ref": f"#/channels/{channel.name}"},
         "summary": channel.description,
-        "bindings": {"mqtt": {"qos": 1, "retain": channel.retained, "bindingVersion": "0.2.0"}},
+        "bindings": {"mqtt": {"qos": channel.qos, "retain": channel.retained, "bindingVersion": "0.2.0"}},
     }
 
 

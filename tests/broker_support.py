@@ -18,6 +18,7 @@ def publishing(broker, folder, **more):
     """Run a publisher of the node `balcony`."""
     config = MqttConfig(host="127.0.0.1", port=broker.port, **more)
     with Outbox(folder / "outbox.sqlite") as outbox, Publisher(config, None, "balcony", outbox) as publisher:
+        publisher.connect()
         yield publisher
 
 

@@ -21,6 +21,7 @@ from device.service.commands import (
     CorrectCommand,
     LabelCommand,
     ListeningCommand,
+    LiveCommand,
     TeachCommand,
     UntaughtCommand,
     parse_command,
@@ -55,6 +56,7 @@ TOPICS = st.sampled_from(
         "correct",
         "teach",
         "untaught",
+        "live",
         "",
     ]
 )
@@ -97,6 +99,8 @@ def test_any_command_is_parsed_or_refused_in_one_line(name, payload):
         assert command.label not in ("", ".", "..", "unknown")
     elif isinstance(command, TeachCommand):
         assert 1 <= len(command.event_ids) <= 20
+    elif isinstance(command, LiveCommand):
+        assert command.seconds == 0 or 1 <= command.seconds <= 60
     else:
         assert isinstance(command, (ListeningCommand, UntaughtCommand))
 
@@ -115,6 +119,7 @@ def test_any_commands_are_executed_or_refused(memory_folder, commands, caplog_li
             publish_state=states.__setitem__,
             correct=ClipFolder(memory_folder / "clips").relabel,
             teaching=RemoteTeaching(memory_folder, fake_bundle(), ClipFolder(memory_folder / "clips"), NOTHING_TAUGHT),
+            watch=lambda _seconds: None,
         )
 
     remote_control = start()

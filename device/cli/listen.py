@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     view.classes, view.color, view.taught = bundle.audioset_classes, uses_color(), taught
     classify, classify_look = ensemble.classify_live, ensemble.classify_look
     pipeline = Pipeline(config, bundle, classify, view, classify_look=classify_look, taught=taught)
-    view.thresholds = {slug: each.threshold for slug, each in pipeline.settings.by_slug().items()}
+    view.thresholds = {slug: each.threshold for slug, each in pipeline.tracker.settings.by_slug().items()}
     source = make_source(SourceOptions(arguments.input), config.audio, bundle.sample_rate, stop, view.on_source_state)
     logging.disable()  # a log line would damage the screen, and the view has the same information
     with source, screen:

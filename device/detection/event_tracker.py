@@ -12,6 +12,7 @@ from device.config.models import EventsConfig
 from device.detection.active_event import ActiveEvent, Moment
 from device.detection.configured_names import pattern_thresholds
 from device.detection.label_settings import LabelSettings
+from device.detection.nearest_labels import NearestLabels, nearest_labels
 from device.detection.vocabulary import ScoredWindow, Vocabulary
 from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.types import Event, Refusal, RefusalReason, SoundName, Span, Window
@@ -57,6 +58,7 @@ class EventTracker:
         self._maximum = round(config.maximum_seconds * sample_rate)
         self._active: dict[SoundName, ActiveEvent] = {}
         self._exhausted: set[SoundName] = set()
+        self._last: Moment | None = None
         self._ended_at: dict[SoundName, int] = {}
 
     def update(self, scored: ScoredWindow, level_dbfs: float, time_of: Callable[[int], float]) -> Iterator[Event]:
@@ -70,7 +72,7 @@ class EventTracker:
         self._note_pause(scored.window)
         self._recent.append(scored)
         thresholds = self.settings.thresholds
-        moment = self._judge(self._recent, thresholds, level_dbfs, time_of)
+        self._last = moment = self._judge(self._recent, thresholds, level_dbfs, time_of)
         if not moment.detected:
             for vocabulary, judgement in moment.judgements.items():
                 for name, reason in vocabulary.refusals(judgement, thresholds):
@@ -115,6 +117,10 @@ class EventTracker:
     def has_active_events(self) -> bool:
         """True while an event has started and not yet ended."""
         return bool(self._active)
+
+    def nearest_labels(self, count: int) -> NearestLabels | None:
+        """Return at most `count` labels that came nearest in the last full window; None before the first one."""
+        return None if self._last is None else nearest_labels(self._last, self.settings, count)
 
     def close(self, span: Span, time_of: Callable[[int], float]) -> Iterator[Event]:
         """End the active events, because the span is over.

@@ -14,7 +14,7 @@ import webrtcvad
 from numpy.typing import NDArray
 
 from device.config.models import GateConfig
-from device.detection.noise_floor import GROUP_BLOCKS, Bands, NoiseFloor
+from device.detection.noise_floor import GROUP_BLOCKS, BandLevels, Bands, NoiseFloor
 from device.types import BLOCK_SECONDS, GateReason, Samples, Span
 
 
@@ -51,6 +51,11 @@ class SoundGate:
     def rise_db(self) -> float:
         """Rise of the last complete group of blocks above the noise floor, dB."""
         return self._floor.rise_db()
+
+    @property
+    def band_levels(self) -> BandLevels | None:
+        """Levels of the last complete group of blocks, and the noise floor; None before the first one."""
+        return self._floor.band_levels()
 
     @property
     def is_shut(self) -> bool:

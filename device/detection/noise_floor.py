@@ -11,6 +11,7 @@ per band. A group has few bands, so their arithmetic is that of Python's floats:
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,21 @@ _FALL_SHARE = 0.12
 """Share by which the floor moves down to a quieter group: it reaches silence within a second or two."""
 
 
+@dataclass(frozen=True)
+class BandLevels:
+    """Levels of the last complete group of blocks, and the noise floor, in each band.
+
+    Attributes:
+        edges_hz: lower edge of each band, lowest band first. The last band ends at half the sample rate.
+        levels_dbfs: RMS level, dB relative to full scale.
+        floor_dbfs: the same of the noise floor.
+    """
+
+    edges_hz: tuple[float, ...]
+    levels_dbfs: tuple[float, ...]
+    floor_dbfs: tuple[float, ...]
+
+
 class NoiseFloor:
     """Adaptive level and mean deviation of each band.
 
@@ -54,6 +70,9 @@ class NoiseFloor:
         octaves = _OCTAVES_FROM_HZ * 2.0 ** np.arange(16)
         edges = [config.high_pass_hz, *octaves[(octaves > 1.5 * config.high_pass_hz) & (octaves < sample_rate / 3)]]
         self._first_parts = 2 * np.searchsorted(frequencies, edges)
+        self._edges_hz = tuple(map(float, edges))
+        # Parseval's theorem: one side of the spectrum has half the power, and a Hann window 3/8 of it.
+        self._full_scale_db = 10.0 * math.log10(GROUP_BLOCKS * 3 / 16 * block_length**2)
         self._group: list[Samples] = []
         self._lasting_groups = [0] * len(edges)
         self._levels_db: Bands | None = None
@@ -121,6 +140,15 @@ class NoiseFloor:
     def rise_db(self) -> float:
         """Compute the rise of the last complete group above the floor of that time, all bands together, dB."""
         return 0.0 if self._levels_db is None else _total_db(self._levels_db) - _total_db(self._reference_db)
+
+    def band_levels(self) -> BandLevels | None:
+        """Return levels and floor as they are now; None before the first complete group."""
+        if self._levels_db is None:
+            return None
+        levels, floor = (
+            tuple(level_db - self._full_scale_db for level_db in bands) for bands in (self._levels_db, self._floor_db)
+        )
+        return BandLevels(self._edges_hz, levels, floor)
 
     def discard_group(self) -> None:
         """Discard the incomplete group and the duration of rises. The next block begins a new group."""

@@ -119,6 +119,14 @@ class LevelMonitor:
             rise = laeq - decibels(float(np.percentile(before, _BACKGROUND_PERCENT)))
         return SpanLevel(laeq, decibels(float(averages.max())), rise)
 
+    def recent_laeq(self, seconds: float) -> float | None:
+        """Return the equivalent level of the last seconds of sound, dBFS(A); None if none was measured."""
+        self._record(self._meter.drain())
+        if not self._recent:
+            return None
+        squares, _ = self._between(self._recent[-1].end - seconds, np.inf)
+        return decibels(float(squares.mean()))
+
     def _take(self, item: Blocks | SourceLost) -> None:
         if isinstance(item, SourceLost):
             self._break()

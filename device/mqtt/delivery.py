@@ -91,17 +91,18 @@ class Delivery:
         if client is not self._client:
             return
         self._client = None
-        if by_message and (sent := self._states.first_unanswered()) is not None:
-            ends = self._suspects.blame(sent.topic)
+        if by_message and (topic := self._states.suspect()) is not None:
+            ends = self._suspects.blame(topic)
             if ends >= SUSPICIOUS_ENDS:
-                self._faults.report(sent.topic, describe_suspect(self._topics.kind(sent.topic), ends))
+                self._faults.report(topic, describe_suspect(self._topics.kind(topic), ends))
         self._in_flight.clear()
 
     def on_acknowledge(self, client: paho.Client, mid: int, reason: ReasonCode) -> None:
         """Record the broker's acknowledgement, or its refusal, of a message; at QoS 0, that it was sent."""
         if client is not self._client or (sent := self._in_flight.pop(mid)) is None:
             return
-        self._suspects.clear(sent.topic)
+        if sent.item is not None:  # live values are only sent now, see `StateSender.send_live`
+            self._suspects.clear(sent.topic)
         if reason.is_failure:
             self._faults.report(
                 sent.topic, describe_topic_refusal("messages on", self._topics.kind(sent.topic), reason)
@@ -115,6 +116,11 @@ class Delivery:
     def enqueue(self, message: dict[str, Any], created: Stamp) -> None:
         """Store an event message in the outbox."""
         self._events.add(self._outbox.append(message, created))
+
+    def send_live(self, payload: bytes) -> None:
+        """Send live values now, or never: with no connection, or while the last ones wait in the network's buffer."""
+        if self._client is not None:
+            self._states.send_live(self._client, self._topics.live, payload)
 
     def retry_refused(self) -> None:
         """Send the messages again that the broker has refused: its rules may have changed."""

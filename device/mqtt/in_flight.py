@@ -20,7 +20,7 @@ class Sent:
     """Message in flight.
 
     Attributes:
-        item: event message or state.
+        item: event message or state; None for live values.
         topic: of the message.
         lane: kind of the message.
         qos: quality of service at which it was sent.
@@ -28,7 +28,7 @@ class Sent:
         is_reduced: whether its payload is a smaller one, for the broker's limit.
     """
 
-    item: Entry | RetainedMessage
+    item: Entry | RetainedMessage | None
     topic: str
     lane: LaneName
     qos: int

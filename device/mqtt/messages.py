@@ -25,6 +25,8 @@ class Topics:
         event: live event messages.
         backlog: late event messages.
         command: prefix of the commands, with a slash at its end.
+        all_commands: topic filter of the commands.
+        live: live values.
         all: topic filter of all topics of the node.
     """
 
@@ -34,6 +36,8 @@ class Topics:
         self.event = f"{prefix}/event"
         self.backlog = f"{prefix}/event/backlog"
         self.command = f"{prefix}/command/"
+        self.all_commands = f"{self.command}#"
+        self.live = f"{prefix}/live"
         self.all = f"{prefix}/#"
         self._prefix = prefix
 

@@ -17,7 +17,7 @@ from device.mqtt.delivery import Delivery
 from device.mqtt.delivery_status import DeliveryStatus
 from device.mqtt.event_lane import RETRY_SECONDS
 from device.mqtt.inbound_queue import Handler, InboundQueue
-from device.mqtt.job_inbox import JobInbox
+from device.mqtt.job_inbox import InboxProbe, JobInbox
 from device.mqtt.messages import OFFLINE, ONLINE, Topics
 from device.mqtt.retained_store import RetainedStore
 from device.mqtt.subscriptions import Subscriptions
@@ -67,27 +67,35 @@ class Publisher:
         self._connection = Connection(config, password, f"earshot-{node_id}", (self._topics.status, OFFLINE), self)
         self._inbox = JobInbox()
         self._unstored = 0
-        self._probed_at: float | None = None
+        self._probe = InboxProbe(self._inbox, outbox.refresh_status)
         self._progress = threading.Condition()
-        self._running = True
+        self._running, self._is_leaving = True, False
         self._thread = SupervisedThread("publisher", self._work)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start connecting; never waits for the broker."""
-        self.publish_retained(self._topics.status, ONLINE)
+        """Start storing messages; see `connect`."""
         self._thread.start()
-        self._open.enter_context(self._connection)
-        self._open.enter_context(self._inbound)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Store the remaining messages, publish `offline`, and disconnect."""
+        self._is_leaving = True
         self.publish_retained(self._topics.status, OFFLINE)
         with self._progress:
             self._progress.wait_for(lambda: self._delivery.has_sent_retained, _GOODBYE_SECONDS)
         self._open.close()
         self._thread.stop(lambda: self._inbox.put(self._stop))
+
+    def connect(self) -> None:
+        """Start connecting; never waits for the broker.
+
+        Subscribe before: commands that the broker has kept come at once. `status` becomes `online` at each connection
+        when the broker has answered the subscription to the commands. A refusal is reported, and does not prevent it.
+        """
+        self.publish_retained(self._topics.status, ONLINE)
+        self._open.enter_context(self._connection)
+        self._open.enter_context(self._inbound)
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue an event message for delivery; returns at once."""
@@ -109,7 +117,11 @@ class Publisher:
     def publish_retained(self, topic: str, *payloads: bytes | str) -> None:
         """Publish like `publish_state`, at a full topic, such as Home Assistant's discovery."""
         self._retained.set(topic, *(each.encode() if isinstance(each, str) else each for each in payloads))
-        self._inbox.put(_wake)
+        self._inbox.put(lambda: None)  # only wakes the publisher's thread
+
+    def publish_live(self, payload: bytes) -> None:
+        """Publish live values at QoS 0, not retained: now, or never if the broker is away or slow; any thread."""
+        self._inbox.put(partial(self._delivery.send_live, payload))
 
     def retry_refused(self) -> None:
         """Send what the broker has refused again, because its rules may have changed; any thread."""
@@ -123,7 +135,7 @@ class Publisher:
         def handle(topic: str, payload: bytes) -> None:
             handler(topic.removeprefix(prefix), payload)
 
-        self._subscribe(f"{prefix}#", handle, accept_retained=False)
+        self._subscribe(self._topics.all_commands, handle, accept_retained=False)
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
         """Call `handler(topic, payload)` for each message that matches, on the thread of the commands."""
@@ -148,15 +160,8 @@ class Publisher:
         )
 
     def silent_seconds(self) -> float:
-        """Return how long the publisher's thread has made no progress, s. Used from one thread.
-
-        Each call after progress puts a job into its inbox. A job that is still there shows that the outbox hangs.
-        """
-        if self._probed_at is None:
-            self._probed_at = time.monotonic()
-            self._inbox.put(self._answer_probe)
-            return 0.0
-        return time.monotonic() - self._probed_at
+        """Return how long the publisher's thread has made no progress, s: the outbox hangs. Used from one thread."""
+        return self._probe.silent_seconds()
 
     def wait_delivered(self, timeout: float) -> int:
         """Wait until the broker has acknowledged every event message, at most `timeout` seconds.
@@ -206,7 +211,9 @@ class Publisher:
         while self._running:
             for job in self._inbox.take(min(pause, RETRY_SECONDS)):
                 job()
-            pause = self._delivery.process()
+            # `online` comes before all other messages, and after the subscription to the commands.
+            waits = 0.0 if self._is_leaving else self._subscriptions.wait_seconds(self._topics.all_commands)
+            pause = waits or self._delivery.process()
             self._subscriptions.end_pause()
             with self._progress:
                 self._progress.notify_all()
@@ -217,10 +224,6 @@ class Publisher:
         finally:
             with self._progress:
                 self._unstored -= 1
-
-    def _answer_probe(self) -> None:
-        self._outbox.refresh_status()
-        self._probed_at = None
 
     def _begin(self, client: paho.Client, limits: BrokerLimits) -> None:
         self._delivery.on_connect(client, limits)
@@ -239,7 +242,3 @@ class Publisher:
 
     def _stop(self) -> None:
         self._running = False
-
-
-def _wake() -> None:
-    """Do nothing: this job only wakes the publisher's thread, because a retained message is set."""

@@ -1,5 +1,7 @@
 """State sender: retained messages to the broker, which never delay event messages. Used from one thread."""
 
+import time
+
 import paho.mqtt.client as paho
 
 from device.mqtt.broker_limits import BrokerLimits
@@ -12,6 +14,8 @@ from device.mqtt.topic_faults import TopicFaults
 
 _SILENT_SECONDS = 10.0
 """Time without an acknowledgement after which the messages of a topic are sent at QoS 0, s."""
+_LIVE_SECONDS = 1.0
+"""Time within which a broker ends the connection because of live values, s."""
 _BYTES_IN_FLIGHT = 16 * 1024
 """Payloads of states in flight from which no other is sent: an event message waits behind them in the network."""
 
@@ -41,12 +45,14 @@ class StateSender:
         self._limits = BrokerLimits()
         self._refused: set[str] = set()
         self._silent: set[str] = set()
+        self._last_live: tuple[str, float] | None = None
 
     def begin(self, limits: BrokerLimits) -> None:
         """Begin a connection, and send all messages again: the broker may have lost them."""
         self._limits = limits
         self._refused.clear()
         self._silent.clear()
+        self._last_live = None
         self._retained.mark_all_unsent()
 
     def send(self, client: paho.Client) -> float:
@@ -61,6 +67,14 @@ class StateSender:
         if topic not in self._unavailable_topics() and self._has_space() and (message := self._retained.take(topic)):
             self._send(client, message)
 
+    def send_live(self, client: paho.Client, topic: str, payload: bytes) -> None:
+        """Send a message at QoS 0 that nobody keeps, unless it would have to wait, or is too large for the broker."""
+        if topic not in self._unavailable_topics() and self._has_space() and self._limits.fits(topic, payload):
+            if self._last_live is not None:
+                self._suspects.clear(topic)  # the connection has outlived the last one
+            self._last_live = topic, time.monotonic()
+            self._in_flight.publish(client, Sent(None, topic, "state", 0, len(payload), is_reduced=False), payload)
+
     def accept(self, sent: Sent) -> None:
         """Record that the broker has acknowledged a message, or that one at QoS 0 was sent."""
         if sent.qos:
@@ -74,9 +88,18 @@ class StateSender:
         """Record that the broker has refused a message; `retry` sends it again."""
         self._refused.add(sent.topic)
 
-    def first_unanswered(self) -> Sent | None:
-        """Return the oldest message in flight, besides those whose topics are never answered; None without any."""
-        return next((sent for sent in self._in_flight.all() if sent.topic not in self._silent), None)
+    def suspect(self) -> str | None:
+        """Return the topic whose message may have ended the connection; None without one.
+
+        It is that of the oldest message in flight, besides topics that are never answered, else that of live values of
+        the last second, which have no answer.
+        """
+        for sent in self._in_flight.all():
+            if sent.topic not in self._silent:
+                return sent.topic
+        if self._last_live is not None and time.monotonic() - self._last_live[1] < _LIVE_SECONDS:
+            return self._last_live[0]
+        return None
 
     def retry(self) -> None:
         """Send refused messages again; all messages if the broker keeps none."""

@@ -14,6 +14,8 @@ _PAUSE_SECONDS = 10.0
 """Time without subscriptions after too many commands."""
 _ANSWER_SECONDS = 10.0
 """Time for the broker's answer to a subscription."""
+_WAIT_SECONDS = 2.0
+"""Longest time for which messages wait for the first answer of a connection."""
 
 
 class Subscriptions:
@@ -29,6 +31,7 @@ class Subscriptions:
         self._faults = faults
         self._client: paho.Client | None = None
         self._asked: dict[int, tuple[str, float]] = {}
+        self._answered: set[str] = set()
         self._refused: set[str] = set()
         self._paused_until: float | None = None
         self._log_throttle = LogThrottle()
@@ -37,6 +40,7 @@ class Subscriptions:
         """Subscribe to all filters at a new connection."""
         self._client = client
         self._refused.clear()
+        self._answered.clear()
         self._subscribe_all(client)
 
     def end(self) -> None:
@@ -59,11 +63,22 @@ class Subscriptions:
         if client is not self._client or mid not in self._asked:
             return
         topic_filter, _ = self._asked.pop(mid)
+        self._answered.add(topic_filter)
         if reason.is_failure:
             self._refused.add(topic_filter)
             self._faults.report(topic_filter, describe_topic_refusal("the subscription to", topic_filter, reason))
         else:
             self._faults.clear(topic_filter)
+
+    def wait_seconds(self, topic_filter: str) -> float:
+        """Return for how long messages should wait for the broker's first answer to a subscription, s.
+
+        0 if it was answered at this connection, with a refusal as well, or was not asked for, or is overdue.
+        """
+        if topic_filter in self._answered:
+            return 0.0
+        asked_at = [at for each, at in self._asked.values() if each == topic_filter]
+        return max(0.0, min(asked_at) + _WAIT_SECONDS - time.monotonic()) if asked_at else 0.0
 
     def retry(self) -> None:
         """Subscribe again to the filters that were refused or not answered."""

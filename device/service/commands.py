@@ -23,9 +23,18 @@ NONE = "none"
 
 _NEW_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]*")
 """Names for a label that the bundle does not have; it becomes a folder."""
-_COMMANDS = ("listening", *(f"{setting}/<label>" for setting in get_args(SettingName)), "correct", "teach", "untaught")
+_COMMANDS = (
+    "listening",
+    *(f"{setting}/<label>" for setting in get_args(SettingName)),
+    "correct",
+    "teach",
+    "untaught",
+    "live",
+)
 _LARGEST = {"threshold": 1, "cooldown": LONGEST_SECONDS}
 """Largest value of a setting that is a number."""
+_LIVE_SECONDS, _LONGEST_LIVE_SECONDS = 30.0, 60.0
+"""Time for which live values are published: by default, and at most, s. A subscriber asks again."""
 _NAME_LENGTH = 60
 """Characters of a foreign name that are compared with known names."""
 
@@ -82,7 +91,14 @@ class UntaughtCommand:
     label: str
 
 
-Command = ListeningCommand | LabelCommand | CorrectCommand | TeachCommand | UntaughtCommand
+@dataclass(frozen=True)
+class LiveCommand:
+    """`command/live`: the time for which live values are published from now on, s; 0 to end them."""
+
+    seconds: float
+
+
+Command = ListeningCommand | LabelCommand | CorrectCommand | TeachCommand | UntaughtCommand | LiveCommand
 
 
 def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command:
@@ -112,6 +128,8 @@ def parse_command(name: str, payload: bytes, labels: Collection[str]) -> Command
             return _parse_object(TeachCommand, text, '{"label": "...", "event_ids": ["...", "...", "..."]}')
         case "untaught" if name == kind:
             return UntaughtCommand(text[:_NAME_LENGTH])
+        case "live" if name == kind:
+            return LiveCommand(_parse_live(text))
     raise CommandRefusedError(f"no such command. {did_you_mean(name[:_NAME_LENGTH], _COMMANDS)}")
 
 
@@ -121,6 +139,27 @@ def _parse_switch(text: str, more: str = "") -> bool:
     return text == ON
 
 
+def _parse_live(text: str) -> float:
+    if text in ("", ON):
+        return _LIVE_SECONDS
+    if text in ("0", OFF):
+        return 0.0
+    if (seconds := _parse_number(text, 1, _LONGEST_LIVE_SECONDS)) is None:
+        raise CommandRefusedError(
+            f"is {quoted(text)}, must be 1 to {_LONGEST_LIVE_SECONDS:.0f} (seconds), {ON}, or 0 or {OFF} to end it"
+        )
+    return seconds
+
+
+def _parse_number(text: str, least: float, most: float) -> float | None:
+    """Return a number within its range; None for any other text."""
+    try:
+        value = float(text[:_NAME_LENGTH])
+    except ValueError:
+        return None
+    return value if least <= value <= most else None  # NaN fails too
+
+
 def _parse_setting(setting: SettingName, label: str, text: str, labels: Collection[str]) -> LabelCommand:
     if label not in labels:
         raise CommandRefusedError(f"no such label. {did_you_mean(label[:_NAME_LENGTH], labels)}")
@@ -128,11 +167,7 @@ def _parse_setting(setting: SettingName, label: str, text: str, labels: Collecti
         return LabelCommand(setting, label, None)
     if setting == "enabled":
         return LabelCommand(setting, label, _parse_switch(text, f", or {DEFAULT}"))
-    try:
-        value = float(text[:_NAME_LENGTH])
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value <= _LARGEST[setting]:  # NaN fails too
+    if (value := _parse_number(text, 0, _LARGEST[setting])) is None:
         raise CommandRefusedError(f"is {quoted(text)}, must be 0 to {_LARGEST[setting]}, or {DEFAULT}")
     return LabelCommand(setting, label, value)
 

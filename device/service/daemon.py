@@ -39,6 +39,7 @@ from device.pipeline import Pipeline
 from device.service.day_counts import TODAY_FILE, Day, DayCounts
 from device.service.health_message import publish_health
 from device.service.last_clip import LastClip
+from device.service.live_values import LiveValues
 from device.service.observers import Observers, QuietReads, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.remote_teaching import RemoteTeaching
@@ -132,14 +133,18 @@ def _run(
             for score in (settings.ensemble.classify_live, settings.ensemble.classify_look)
         )
         pipeline = Pipeline(config, bundle, classify, observers, load_shedding.factor, classify_look, taught)
+        live = LiveValues(config.node, pipeline, levels, publisher.publish_live)
+        observers.add(live)
         remote_control = RemoteControl(
             JsonStore(state_directory() / "switches.json", Switches),
-            pipeline.settings,
+            pipeline.tracker.settings,
             publish_state=publisher.publish_state,
             correct=last_clip.correct,
             teaching=teaching,
+            watch=live.watch,
         )
         publisher.subscribe_commands(remote_control.execute)
+        publisher.connect()
         known_node = JsonStore(state_directory() / "node.json", KnownNode)
         delete_former_nodes(publisher, config.node, config.home_assistant.discovery_prefix, known_node)
         monitored = SourceMonitor(

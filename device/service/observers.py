@@ -14,6 +14,10 @@ class Observers(Observer):
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
 
+    def add(self, observer: Observer) -> None:
+        """Add an observer, which is called after the others."""
+        self._observers = (*self._observers, observer)
+
     def on_block(self, seconds: float, gate: GateReason | None) -> None:
         """See `Observer`."""
         for observer in self._observers:

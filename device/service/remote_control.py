@@ -19,6 +19,7 @@ from device.service.commands import (
     CorrectCommand,
     LabelCommand,
     ListeningCommand,
+    LiveCommand,
     TeachCommand,
     UntaughtCommand,
     parse_command,
@@ -63,6 +64,7 @@ class RemoteControl:
         correct: files the clip of an event under its right label (or `none`): event_id, label. It raises LookupError,
             with a sentence, if there is no clip.
         teaching: executes the commands that teach.
+        watch: publishes live values for a time, s; 0 ends them.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RemoteControl:
         publish_state: Callable[[str, str], None],
         correct: Callable[[str, str], None],
         teaching: RemoteTeaching,
+        watch: Callable[[float], None],
     ) -> None:
         self._switches = switches
         self._settings = settings
@@ -80,6 +83,7 @@ class RemoteControl:
         self._publish_state = publish_state
         self._correct = correct
         self._teaching = teaching
+        self._watch = watch
         self._allowance = TokenBucket(_BURST, _PER_SECOND)
         self._refused, self._logged_at = 0, float("-inf")
         self._apply_switches()
@@ -116,6 +120,8 @@ class RemoteControl:
                 self._teach(command)
             case UntaughtCommand(label):
                 self._forget(label)
+            case LiveCommand(seconds):
+                self._watch(seconds)
 
     def _set_listening(self, listening: bool) -> None:
         state = ON if listening else OFF

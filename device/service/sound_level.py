@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from device.config.models import Config
+from device.detection.noise_floor import BandLevels
+from device.level.band_levels import band_weights_db, total_db
 from device.level.calibration import level_scale
 from device.level.minutes import MINUTE_SECONDS, minute_level
 from device.level.monitor import LevelMonitor
@@ -15,6 +17,9 @@ from device.level.writer import LevelWriter
 from device.mqtt.messages import SCHEMA, encode
 from device.types import Blocks, Event, PublishState, SourceLost
 from device.util.clock import CLOCK, Clock, rfc3339
+
+_LIVE_SECONDS = 1.0
+"""Sound of which live values contain the level, s."""
 
 
 class SoundLevels:
@@ -71,6 +76,28 @@ class SoundLevels:
         kept_seconds = self._config.events.maximum_seconds
         self._monitor = LevelMonitor(self._sample_rate, level.time_weighting, kept_seconds, self._clock.utc, on_minute)
         return self._monitor.measure(items)
+
+    def now(self, bands: BandLevels | None) -> dict[str, Any]:
+        """Return the fields of the level in live values, with what the gate measures.
+
+        The level is LAeq of the last second of sound. If levels are not measured, it is that of the gate's last 0.12 s,
+        like the noise floor: both are weighted band by band.
+
+        Args:
+            bands: levels of the gate; None before the first ones.
+        """
+        laeq = self._monitor.recent_laeq(_LIVE_SECONDS) if self._monitor is not None else None
+        if bands is None:
+            floor = None
+        else:
+            weights = band_weights_db(bands.edges_hz, self._sample_rate)
+            floor = total_db(bands.floor_dbfs, weights)
+            laeq = total_db(bands.levels_dbfs, weights) if laeq is None else laeq
+        return {
+            "level_db": None if laeq is None else self._scale(laeq),
+            "noise_floor_db": None if floor is None else self._scale(floor),
+            "calibrated": self._scale.calibrated,
+        }
 
     def of_event(self, event: Event) -> dict[str, Any] | None:
         """Return the fields of the level in an event message; None if it was not measured."""

@@ -184,7 +184,7 @@ class Page:
 
     async def live(self, request: Request) -> Response:
         """Send live values for as long as the viewer stays."""
-        return LiveResponse(self._live, translator(self._renderer.language(request)))
+        return LiveResponse(self._live, self._renderer.language(request))
 
     def metrics(self, _request: Request) -> Response:
         """Send the metrics for Prometheus."""

@@ -1,6 +1,7 @@
 """Node feed: what the daemon publishes, as a subscriber of the broker receives it, and the commands to the daemon."""
 
 import threading
+import time
 from collections import Counter
 from typing import Any, Final, Self
 
@@ -16,7 +17,17 @@ from device.mqtt.connection import Connection
 from device.mqtt.connection_errors import AWAY, DISCONNECTED
 from device.mqtt.subscriber import parse_message
 
-_STATES: Final = ("status", "health", "listening", "unknown/last", "spectrogram", "sound/+", "threshold/+", "event")
+_TOPICS: Final = (
+    "status",
+    "health",
+    "listening",
+    "unknown/last",
+    "spectrogram",
+    "sound/+",
+    "threshold/+",
+    "event",
+    "live",
+)
 _MOST_TOPICS: Final = 2000
 """Most topics that are kept: the node has a few, and two for each label."""
 _SEND_SECONDS: Final = 5.0
@@ -38,6 +49,7 @@ class NodeFeed:
         self._prefix = f"earshot/{node_id}/"
         self._lock = threading.Lock()
         self._values: dict[str, bytes] = {}
+        self._received_at: dict[str, float] = {}
         self._events: Counter[str] = Counter()
         self._version = 0
         self._client: paho.Client | None = None
@@ -79,6 +91,10 @@ class NodeFeed:
         """Return the last message of a topic, as in `health`; empty without one."""
         return parse_message(self._values.get(topic, b""))
 
+    def seconds_since(self, topic: str) -> float:
+        """Return the time since the last message of a topic, s; infinite without one."""
+        return time.monotonic() - self._received_at.get(topic, float("-inf"))
+
     def states(self, kind: str) -> dict[str, str]:
         """Return the last payloads below `sound/` or `threshold/`, by slug, sorted."""
         with self._lock:
@@ -89,6 +105,11 @@ class NodeFeed:
         """Return the number of events that started since this process did, by label."""
         with self._lock:
             return dict(self._events)
+
+    def ask_for_live(self, seconds: int) -> None:
+        """Ask the daemon for live values for a time, s, now or never: at QoS 0, which no broker keeps for it."""
+        if (client := self._client) is not None:
+            client.publish(f"{self._prefix}command/live", str(seconds))
 
     def send_command(self, name: str, payload: str) -> None:
         """Send a command to the daemon, and wait until the broker has it.
@@ -116,8 +137,8 @@ class NodeFeed:
     def on_connect(self, client: paho.Client, limits: BrokerLimits) -> None:
         """See `ConnectionObserver`."""
         self._client, self._fault = client, ""
-        for state in _STATES:
-            client.subscribe(self._prefix + state, qos=1)
+        for topic in _TOPICS:
+            client.subscribe(self._prefix + topic, qos=1)
         self._version += 1
 
     def on_disconnect(self, client: paho.Client, *, by_message: bool) -> None:
@@ -144,8 +165,9 @@ class NodeFeed:
         with self._lock:
             if not payload:  # a deleted retained message
                 self._values.pop(topic, None)
+                self._received_at.pop(topic, None)
             elif topic in self._values or len(self._values) < _MOST_TOPICS:
-                self._values[topic] = payload
+                self._values[topic], self._received_at[topic] = payload, time.monotonic()
         if topic == "event":
             self._count(parse_message(payload))
         self._version += 1

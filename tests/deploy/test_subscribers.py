@@ -97,6 +97,7 @@ def test_a_subscriber_survives_what_happens(secured, tmp_path, subscriber):
         Outbox(tmp_path / "outbox.sqlite", OutboxConfig(free_megabytes=0)) as outbox,
         Publisher(config, PASSWORD, "balcony", outbox) as publisher,
     ):
+        publisher.connect()
         wait_until(lambda: subscriptions() >= 1, 30, "the subscription")
         publisher.send(message("siren"))
         wait_until(lambda: "siren" in output(), 20, "the live event")

@@ -12,6 +12,7 @@ def shorten(monkeypatch):
     monkeypatch.setattr(state_sender, "_SILENT_SECONDS", 0.3)
     monkeypatch.setattr(delivery, "_SILENT_SECONDS", 0.6)
     monkeypatch.setattr(subscriptions, "_ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(subscriptions, "_WAIT_SECONDS", 0.3)
     monkeypatch.setattr(suspects, "_FIRST_HOLD_SECONDS", 1.0)
 
 

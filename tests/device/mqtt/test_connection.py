@@ -28,6 +28,7 @@ def publishing(port, folder, host="localhost", password=None, **more):
         Outbox(folder / "outbox.sqlite", limits) as outbox,
         Publisher(config, password, "balcony", outbox) as publisher,
     ):
+        publisher.connect()
         yield publisher
 
 

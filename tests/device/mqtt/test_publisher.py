@@ -26,6 +26,7 @@ def publishing(broker, folder, password=None, **more):
         Outbox(folder / "outbox.sqlite") as outbox,
         Publisher(settings_for(broker, **more), password, "balcony", outbox) as publisher,
     ):
+        publisher.connect()
         yield publisher
 
 

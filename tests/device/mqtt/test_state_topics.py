@@ -23,6 +23,7 @@ def publisher(mosquitto, tmp_path):
     """Yield the publisher of the node `balcony`, connected to the broker."""
     config = MqttConfig(host="127.0.0.1", port=mosquitto.port)
     with Outbox(tmp_path / "outbox.sqlite") as outbox, Publisher(config, None, "balcony", outbox) as publisher:
+        publisher.connect()
         yield publisher
 
 

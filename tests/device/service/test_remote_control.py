@@ -37,13 +37,14 @@ class Node:
         states: published states.
         corrections: labels of corrected clips.
         lessons: taught names, and whether each is an exclusion.
+        watched: times for which live values were asked for, s.
         file: settings of earlier commands.
     """
 
     def __init__(self, folder):
         names = {SoundName(label, label, "bundle"): threshold for label, threshold in DEFAULTS.items()}
         self.settings, self.states = LabelSettings(names, COOLDOWN), {}
-        self.corrections, self.lessons = [], []
+        self.corrections, self.lessons, self.watched = [], [], []
         self.file = folder / "switches.json"
         self.remote_control = RemoteControl(
             JsonStore(self.file, Switches),
@@ -51,6 +52,7 @@ class Node:
             publish_state=self.states.__setitem__,
             correct=self.correct,
             teaching=self,
+            watch=self.watched.append,
         )
         self.command = self.remote_control.execute
 
@@ -76,7 +78,7 @@ class Node:
     def everything(self):
         """Return copies of all that a command can change."""
         is_listening = self.remote_control.is_listening()
-        made = list(self.corrections), list(self.lessons)
+        made = list(self.corrections), list(self.lessons), list(self.watched)
         return self.settings.by_slug(), dict(self.states), *made, is_listening, self.file.exists()
 
 
@@ -144,6 +146,15 @@ def test_a_label_is_taught_and_removed(tmp_path):
     assert node.lessons == [("siren", True)]
 
 
+def test_live_values_are_asked_for_and_ended(tmp_path):
+    """A number is the time, s; an empty payload and `ON` are the default, 30 s; `0` and `OFF` end it."""
+    node = Node(tmp_path)
+    for payload in (b"", b"ON", b"1", b"12.5", b"60", b"0", b"OFF"):
+        node.command("live", payload)
+    assert node.watched == [30, 30, 1, 12.5, 60, 0, 0]
+    assert (node.states, node.file.exists()) == (STATES, False)
+
+
 @pytest.mark.parametrize(
     ("name", "payload", "message"),
     [
@@ -156,6 +167,14 @@ def test_a_label_is_taught_and_removed(tmp_path):
         ("teach", json.dumps({"label": "owl", "event_ids": [EVENT_ID] * 2}).encode(), "2 clips are too few"),
         ("teach", json.dumps({"label": "owl", "event_ids": [EVENT_ID], "exclude": True}).encode(), "no such label"),
         ("untaught", b"owl\n", "not taught"),
+        ("live", b"61", "must be 1 to 60 (seconds), ON, or 0 or OFF to end it"),
+        ("live", b"0.5", "must be 1 to 60"),
+        ("live", b"-1", "must be 1 to 60"),
+        ("live", b"inf", "must be 1 to 60"),
+        ("live", b"nan", "must be 1 to 60"),
+        ("live", b"on", "must be 1 to 60"),
+        ("live", b"\xff", "not UTF-8"),
+        ("live/siren", b"30", "no such command"),
         ("correct", b'{"event_id": "01a203db-acf5-764e-a16f-000000000000", "label": "siren"}', "no clip of the event"),
         ("correct", b"[" * 60000, "JSON"),
     ],
@@ -175,7 +194,9 @@ def test_a_refused_command_changes_nothing(tmp_path, caplog, name, payload, mess
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
-    name=st.sampled_from(["listening", "correct", "threshold/siren", "cooldown/siren", "enabled/siren", "threshold/"])
+    name=st.sampled_from(
+        ["listening", "correct", "live", "threshold/siren", "cooldown/siren", "enabled/siren", "threshold/"]
+    )
     | st.text(max_size=20),
     payload=st.binary(max_size=40) | st.text(string.printable, max_size=40).map(str.encode),
 )

@@ -47,6 +47,7 @@ def publisher(mosquitto, tmp_path):
         Outbox(tmp_path / "outbox.sqlite", limits) as outbox,
         Publisher(MqttConfig(port=mosquitto.port), None, "balcony", outbox) as publisher,
     ):
+        publisher.connect()
         yield publisher
 
 

@@ -19,7 +19,7 @@ class FakeFeed:
 
     def __init__(self):
         self.values = {}
-        self.sent = []
+        self.sent, self.asked, self.live_age = [], [], float("inf")
         self.version = 0
         self.is_connected = True
         self.fault = ""
@@ -40,6 +40,13 @@ class FakeFeed:
 
     def events(self):
         return self.counted
+
+    def seconds_since(self, topic):
+        assert topic == "live"
+        return self.live_age
+
+    def ask_for_live(self, seconds):
+        self.asked.append(seconds)
 
     def send_command(self, name, payload):
         self.sent.append((name, json.loads(payload) if payload.startswith("{") else payload))

@@ -18,7 +18,7 @@ from device.mqtt import home_assistant_names
 from device.mqtt.subscriber import parse_message
 from device.notify.texts import ALL_TEXTS
 from device.util.catalogue import LANGUAGES, catalogue, translator
-from device.web import health_view, rendering
+from device.web import health_view, live_view, rendering
 from device.web.health_view import view_health
 from device.web.live import LiveStream, live_values
 from device.web.metrics import metrics
@@ -125,7 +125,7 @@ def test_live_values_come_when_they_change(feed, monkeypatch):
     stream = LiveStream(feed)
 
     async def watch():
-        events = stream.events(translator("en"))
+        events = stream.events("en")
         first = await anext(events)
         feed.version += 1
         second, third = await anext(events), await anext(events)
@@ -158,7 +158,7 @@ def texts():
     sources = [path.read_text() for path in (*WEB.glob("*.py"), *WEB.glob("templates/*.html"))]
     found = {text for source in sources for text in re.findall(r'\b_\(\s*"([^"]*)"', source)}
     lists = (ALL_TEXTS, home_assistant_names.ALL_TEXTS, rendering.ALL_TEXTS)
-    tables = (health_view.MICROPHONE, health_view.STRETCH)
+    tables = (health_view.MICROPHONE, health_view.STRETCH, live_view.GATE)
     by_variable = {text for each in (*lists, *(table.values() for table in tables)) for text in each}
     return found | by_variable
 
