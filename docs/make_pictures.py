@@ -2,7 +2,7 @@
 
 A daemon plays the demo's recording in real time, and the page shows it with a history of two weeks. Terminals are
 rendered by pyte, and Debian's chromium takes the pictures. Those of Home Assistant are made by
-tests/home_assistant/pictures.py.
+tests/home_assistant/pictures.py, which `make screenshots` runs as well.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from typing import Any
 import pyte
 from PIL import Image
 from playwright.sync_api import Browser as PlaywrightBrowser
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -38,7 +38,7 @@ PICTURES = ROOT / "docs" / "pictures"
 CHROMIUM = "/usr/bin/chromium"
 RECORDING = "deploy/demo/street.flac"
 HEX = re.compile("[0-9a-f]{6}")
-COLORS = 64
+COLORS = 128
 """Colours of a picture, so that its file is small."""
 HOURS = {
     "dog_bark": (11, range(8, 23)),
@@ -151,15 +151,19 @@ class Browser:
 
     def take(self, address: str, name: str, size: tuple[int, int], wait_for: str, **options: Any) -> None:
         """Take a picture of an address when it has an element, in a window of a size in pixels."""
-        path = PICTURES / f"{name}.png"
         page = self._chromium.new_page(viewport={"width": size[0], "height": size[1]}, **options)
         page.goto(address)
         page.wait_for_selector(wait_for, timeout=120_000)
-        page.screenshot(path=path)
+        save(page, PICTURES / f"{name}.png")
         page.close()
-        with Image.open(path) as picture:
-            picture.convert("RGB").quantize(COLORS).save(path, optimize=True)
-        print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+def save(page: Page, path: Path) -> None:
+    """Save a picture of a page with few colours, and print the size of its file."""
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(COLORS).save(path, optimize=True)
+    print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e3:.0f} kB")
 
 
 def move_to_the_evening() -> str:
@@ -185,17 +189,17 @@ def main() -> None:
         chromium = stack.enter_context(sync_playwright()).chromium
         browser = Browser(chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]))
 
-        def save(terminal: Terminal, picture: str, width: int, height: int) -> None:
+        def take(terminal: Terminal, picture: str, width: int, height: int) -> None:
             (folder / "terminal.html").write_text(terminal.page())
             browser.take((folder / "terminal.html").as_uri(), picture, (width, height), "pre")
 
         with closing(Terminal(["history", "--since", "7d", "--by", "day"], environment, 12, 110)) as terminal:
             terminal.wait()
-            save(terminal, "history", 1020, 170)
+            take(terminal, "history", 1020, 170)
         with closing(Terminal(["listen", "--input", RECORDING], environment, 36, 100)) as terminal:
             wait_until(lambda: "start  jackhammer" in "\n".join(terminal.screen.display), 120, "the jackhammer")
             time.sleep(2)
-            save(terminal, "listen", 924, 672)
+            take(terminal, "listen", 924, 672)
 
         def start(*arguments: Any) -> None:
             process = subprocess.Popen(

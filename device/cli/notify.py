@@ -101,10 +101,10 @@ def _warn_of_durations(config: Config) -> None:
     """Log each rule that asks for a longer sound than any event. Another node may have another `maximum_seconds`."""
     longest = config.events.maximum_seconds
     for number, rule in enumerate(config.notify.rules):
-        if rule.lasting_seconds >= longest:
+        if not rule.pause_seconds and rule.lasting_seconds >= longest:
             _LOGGER.warning(
                 "notify.rules.%d.lasting_seconds: is %g, and an event ends after events.maximum_seconds, %g here. "
-                "Set a shorter duration",
+                "Set a shorter duration, or pause_seconds",
                 number,
                 rule.lasting_seconds,
                 longest,

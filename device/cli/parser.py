@@ -65,14 +65,20 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
-    """Make the options that all commands have."""
-    common = argparse.ArgumentParser(add_help=False)
+def _common(*, is_nested: bool = False) -> argparse.ArgumentParser:
+    """Make the options that all commands have.
+
+    Args:
+        is_nested: True for an action such as `clips list`, whose command has read the same options before. An option
+            that is absent there must not replace them.
+    """
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS if is_nested else None)
     config = common.add_argument(
         "-c", "--config", type=Path, metavar="FILE", help="config file (default: the installed one)"
     )
     complete(config, FILES)
-    common.set_defaults(log_level=logging.INFO)
+    if not is_nested:
+        common.set_defaults(log_level=logging.INFO)
     common.add_argument(
         "-q", "--quiet", dest="log_level", action="store_const", const=logging.WARNING, help="log warnings only"
     )
@@ -193,7 +199,7 @@ def _add_teach(commands: Subcommands) -> None:
 
 def _add_clips(commands: Subcommands) -> None:
     clips = commands.add("clips", "list, play, export or purge the clips of events")
-    actions = Subcommands(clips, "earshot clips", "action", [])
+    actions = Subcommands(clips, "earshot clips", "action", [_common(is_nested=True)])
     actions.add("list", "print the clips, oldest first", _as_json())
     play = actions.add("play", "play a clip on this machine's loudspeaker")
     play.add_argument("event_id", help="event id, as `list` prints it; its last characters are enough")
@@ -212,7 +218,7 @@ def _add_notify(commands: Subcommands) -> None:
 
 def _add_config(commands: Subcommands) -> None:
     config = commands.add("config", "explain the settings, print their JSON Schema")
-    actions = Subcommands(config, "earshot config", "action", [])
+    actions = Subcommands(config, "earshot config", "action", [_common(is_nested=True)])
     text = "describe a key: type, range, unit, default, how to override it"
     explain = actions.add("explain", text, _as_json())
     explain.add_argument("key", nargs="?", metavar="KEY", help="key or section, as in mqtt.port (default: all keys)")

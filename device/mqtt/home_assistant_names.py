@@ -68,6 +68,6 @@ class EntityNames:
     def label(self, name: SoundName) -> str:
         """Return the name of a label. A class with the name of a label differs from it by that of its vocabulary."""
         translated = name_of_label(name.label, self._translate)
-        if name.vocabulary in ("bundle", "taught"):
+        if name.vocabulary != "audioset":  # a class has a display name
             return translated[:1].upper() + translated[1:]
         return f"{translated} (AudioSet)" if name.slug.startswith(AUDIOSET_PREFIX) else translated

@@ -105,14 +105,14 @@ class Notifier:
         if payload == ONLINE:
             self._report(self._outages.record(node, is_away=False))
         elif payload == OFFLINE:
-            self._rules.forget_sounds(node)
+            self._rules.end_unreported(node)
             self._outages.record(node, is_away=True)
         elif not payload:  # `earshot forget` has deleted the node
             self._outages.forget(node)
 
     def _process_sound(self, node: str, label_slug: str, received: Received) -> None:
         if received.is_retained and received.payload == b"OFF":  # its `end` was published while the broker was away
-            self._rules.forget_sounds(node, label_slug)
+            self._rules.end_unreported(node, label_slug)
         if len(self._labels) < _MOST_LABELS:
             self._labels.add(label_slug)
 

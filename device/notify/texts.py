@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from device.notify.rules import Alert
+from device.notify.alerts import Alert
 from device.util.catalogue import format_number, name_of_label, translator
 from device.util.local_time import local
 from device.util.text import one_line

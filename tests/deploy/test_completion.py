@@ -38,6 +38,7 @@ def test_the_files_are_up_to_date():
         (["history", "--si"], ["--since"]),
         (["history", "--by", ""], ["hour", "day"]),
         (["clips", ""], ["list", "play", "export", "purge"]),
+        (["clips", "list", "--config", "my"], ["my.yaml"]),
         (["classify", "do"], ["dog.wav"]),
         (["run", "--config", "my"], ["my.yaml"]),
     ],

@@ -1,7 +1,9 @@
 """Tests of the help: every subcommand has a description and examples that are valid."""
 
 import argparse
+import logging
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +54,30 @@ def test_each_example_belongs_to_its_subcommand():
     """An example of a subcommand runs that subcommand."""
     for name, lines in EXAMPLES.items():
         assert all(command.removeprefix("sudo ").startswith(name) for command, _ in lines)
+
+
+_ACTIONS = [name for name in PARSERS if len(name.split()) == 3]
+
+
+@pytest.mark.parametrize("name", _ACTIONS)
+def test_common_options_may_stand_before_and_after_an_action(name):
+    """`earshot clips -c FILE list` and `earshot clips list -c FILE` are the same; the last one given holds."""
+    _, command, action = name.split()
+    rest = ["id"] if name.endswith((" play", " export")) else []
+    parse = make_parser().parse_args
+    before = parse([command, "-q", "-c", "a.yaml", action, *rest])
+    after = parse([command, action, *rest, "--config", "a.yaml", "--quiet"])
+    assert before == after
+    assert (after.config, after.log_level) == (Path("a.yaml"), logging.WARNING)
+    both = parse([command, "-c", "b.yaml", action, *rest, "-c", "a.yaml"])
+    neither = parse([command, action, *rest])
+    assert (both.config, both.log_level) == (Path("a.yaml"), logging.INFO)
+    assert (neither.config, neither.log_level) == (None, logging.INFO)
+
+
+@pytest.mark.parametrize("name", _ACTIONS)
+def test_an_action_accepts_each_option_of_its_command(name):
+    """No option of a command has to stand before the action."""
+    outer = PARSERS[name.rpartition(" ")[0]]
+    options = {option for action in outer._actions for option in action.option_strings}
+    assert options <= {option for action in PARSERS[name]._actions for option in action.option_strings}

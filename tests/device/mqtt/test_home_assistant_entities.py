@@ -12,7 +12,9 @@ from device.model.bundle import load_bundle
 from device.model.sound_names import sound_names
 from device.mqtt.home_assistant import DeviceInfo, discovery_message, essential_discovery, without_details
 from device.mqtt.home_assistant_entities import OptionalStates
+from device.mqtt.home_assistant_names import EntityNames
 from device.mqtt.messages import encode
+from device.types import AlarmPattern
 from device.util.catalogue import LANGUAGES, catalogue
 
 IDS = Path(__file__).with_name("home_assistant_ids.json")
@@ -50,10 +52,11 @@ def test_ids_never_change(labels, language):
 
 
 def test_languages_are_complete(labels):
-    """Each language has a catalogue that names every label of the bundle; test_views holds the other texts to it."""
+    """Each language has a catalogue that names each label and alarm pattern; test_views holds other texts to it."""
     assert set(LANGUAGES) == set(get_args(HomeAssistantConfig.model_fields["language"].annotation))
     for language in set(LANGUAGES) - {"en"}:
-        assert {label.replace("_", " ") for label in labels} <= set(catalogue(language))
+        named = {*labels, *get_args(AlarmPattern)}
+        assert {label.replace("_", " ") for label in named} <= set(catalogue(language))
 
 
 def test_names_are_in_the_configured_language(labels):
@@ -64,6 +67,13 @@ def test_names_are_in_the_configured_language(labels):
     assert german["sound_smoke_detector_smoke_alarm"] == "Rauchmelder"
     for names in (english, german):
         assert len(set(names.values())) == len(names)
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "Smoke alarm t3"), ("de", "Rauchmelder (T3)")])
+def test_an_alarm_pattern_is_named_like_a_label(language, name):
+    """The name of an alarm pattern begins with a capital letter, in each language."""
+    (pattern,) = sound_names((), patterns=["smoke_alarm_t3"])
+    assert EntityNames(language).label(pattern) == name
 
 
 def test_entities_that_few_need_are_disabled_at_first(labels):

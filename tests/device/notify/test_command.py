@@ -128,6 +128,7 @@ def test_each_service_is_tested(write_config, http_service, capsys):
         ({"rules": [{"services": ["phne"]}]}, [], 78, "no line `phne=`. Its names are: phone, down"),
         ({"rules": [{"services": ["phne"]}]}, ["--dry-run"], 78, "no line `phne=`"),
         ({"rules": [{"lasting_seconds": 4000}]}, [], 78, "must be less than or equal to 3600"),
+        ({"rules": [{"pause_seconds": 9}]}, [], 78, "pause_seconds has no effect without lasting_seconds"),
         ({"rules": [{}], "services_file": "none"}, ["--test"], 78, "not readable (No such file or directory)"),
         ({"rules": [{}]}, ["--dry-run"], 69, "does not answer"),
         ({"rules": [{}]}, ["--dry-run", "--test"], 2, ""),
@@ -148,7 +149,8 @@ def test_a_fault_is_one_line_with_its_cure(write_config, capsys, monkeypatch, co
 
 def test_a_duration_that_no_event_reaches_is_logged(write_config, caplog):
     """A rule for longer sounds than events can be would never apply, so a warning names both settings."""
-    config = str(write_config(free_port(), rules=[{"lasting_seconds": 599}, {"lasting_seconds": 600}]))
+    rules = [{"lasting_seconds": 599}, {"lasting_seconds": 600}, {"lasting_seconds": 600, "pause_seconds": 60}]
+    config = str(write_config(free_port(), rules=rules))
     assert main(["notify", "--dry-run", "-c", config]) == 69
     (line,) = [record.getMessage() for record in caplog.records if "lasting_seconds" in record.getMessage()]
     assert line.startswith("notify.rules.1.lasting_seconds: is 600, and an event ends after events.maximum_seconds")

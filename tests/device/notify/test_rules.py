@@ -111,7 +111,7 @@ def test_a_sound_without_an_end_is_forgotten(make_book, make_message, times):
     for node, slug, remain in (("balcony", None, 0), ("garden", None, 1), ("balcony", "siren", 0), ("balcony", "x", 1)):
         book = make_book({"lasting_seconds": 30})
         judge(book, make_message())
-        book.forget_sounds(node, slug)
+        book.end_unreported(node, slug)
         times.move(30)
         assert len(book.due()) == remain
 
