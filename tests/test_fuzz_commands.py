@@ -118,7 +118,9 @@ def test_any_commands_are_executed_or_refused(memory_folder, commands, caplog_li
             labels,
             publish_state=states.__setitem__,
             correct=ClipFolder(memory_folder / "clips").relabel,
-            teaching=RemoteTeaching(memory_folder, fake_bundle(), ClipFolder(memory_folder / "clips"), NOTHING_TAUGHT),
+            teaching=RemoteTeaching(
+                memory_folder, fake_bundle(), ClipFolder(memory_folder / "clips"), NOTHING_TAUGHT, ()
+            ),
             watch=lambda _seconds: None,
         )
 

@@ -17,15 +17,12 @@ from device.model.clip_scoring import clip_windows
 from device.service.runtime import open_bundle
 from device.teaching.clip_windows import colored_noise
 from device.teaching.embedder import Embedder
-from device.teaching.negatives import BACKGROUND
+from device.teaching.negatives import BACKGROUND, Negatives, join, noise_negatives
 
 AMBIENCE = ("ambient", "speech")
 """Groups whose recordings count for false alarms."""
 DECIBEL = (5.0, 20.0)
 """Level of a window above its background, dB."""
-NOISE_EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-NOISES = 6
-"""Windows of each synthesised noise."""
 
 
 def main() -> None:
@@ -52,23 +49,21 @@ def main() -> None:
             start = random.integers(len(place) - length + 1)
             for background in (colored_noise(length, 1.0, random), place[start : start + length]):
                 rows.append((over(window, background, random.uniform(*DECIBEL)), number, False))
-    names = [f"{path.parent.name}/{path.stem}" for path in paths]
-    for exponent in NOISE_EXPONENTS:
-        names.append(f"noise/{exponent:g}")
-        for _ in range(NOISES):
-            noise = 3000 * colored_noise(length, 2 * exponent, random)
-            rows.append((np.clip(noise, -32768, 32767).astype(np.int16), len(names) - 1, False))
-    windows, recording, is_ambience = zip(*rows, strict=True)
+    windows, recording, is_ambience = map(np.array, zip(*rows, strict=True))
+    names = tuple(f"{path.parent.name}/{path.stem}" for path in paths)
+    sounding = Negatives(embedder.embed(windows), recording, names, is_ambience)
+    negatives = join([sounding, noise_negatives(embedder, random)])
     np.savez_compressed(
         BACKGROUND,
-        embeddings=embedder.embed(np.stack(windows)),
-        recording=np.array(recording, np.int16),
-        names=np.array(names),
-        is_ambience=np.array(is_ambience),
+        embeddings=negatives.embeddings,
+        recording=negatives.recording.astype(np.int16),
+        names=np.array(negatives.names),
+        is_ambience=negatives.is_ambience,
         probe=embedder.probe,
     )
     minutes = sum(is_ambience) * length / 2 / bundle.sample_rate / 60
-    print(f"{BACKGROUND}: {len(rows)} windows of {len(names)} recordings, {minutes:.1f} minutes of them ambience")
+    count = len(negatives.embeddings)
+    print(f"{BACKGROUND}: {count} windows of {len(negatives.names)} recordings, {minutes:.1f} minutes of them ambience")
 
 
 def over(window: np.ndarray, background: np.ndarray, decibel: float) -> np.ndarray:

@@ -41,10 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
         name = name if name in names else slug(name)
         if name not in names:
             raise InputError(f"teach --not {arguments.label}: no such label. {did_you_mean(name, names)}")
-    elif taken := [each for each in config.events.audioset if slug(each) == name]:
-        raise InputError(f"{name}: events.audioset has this class already ({', '.join(taken)}). Choose another name")
     folder = ClipFolder(state / "clips")
-    sound = library.teach(name, [_clip_file(text, folder) for text in arguments.files], is_exclusion=arguments.exclude)
+    files = [_clip_file(text, folder) for text in arguments.files]
+    sound = library.teach(name, files, config.events.audioset, is_exclusion=arguments.exclude)
     seconds = time.monotonic() - started
     if arguments.json:
         print_json({**as_object(sound), "seconds": round(seconds, 1), "file": str(library.path)})

@@ -102,7 +102,7 @@ def _run(
     history = _history(config)
     levels = SoundLevels(config, rate, state_directory())
     clips = ClipFolder(state_directory() / "clips")
-    teaching = RemoteTeaching(state_directory(), bundle, clips, taught)
+    teaching = RemoteTeaching(state_directory(), bundle, clips, taught, config.events.audioset)
     names = event_names(config.events, bundle, taught)
     with (
         source,

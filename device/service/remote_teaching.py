@@ -1,7 +1,7 @@
 """Remote teaching: lessons by MQTT commands, from kept clips, on the thread of the commands."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from device.clips.store import ClipFolder
@@ -22,10 +22,14 @@ class RemoteTeaching:
         bundle: of the run. Each lesson loads its network anew, because that of the run belongs to another thread.
         clips: kept clips.
         taught: detectors of the run.
+        classes: AudioSet classes of `events.audioset`.
     """
 
-    def __init__(self, state: Path, bundle: Bundle, clips: ClipFolder, taught: TaughtSounds) -> None:
+    def __init__(
+        self, state: Path, bundle: Bundle, clips: ClipFolder, taught: TaughtSounds, classes: Iterable[str]
+    ) -> None:
         self._state, self._bundle, self._clips, self._taught = state, bundle, clips, taught
+        self._classes = tuple(classes)
         self._refusal: str | None = None
 
     def teach(self, name: str, event_ids: Sequence[str], *, is_exclusion: bool) -> None:
@@ -37,7 +41,8 @@ class RemoteTeaching:
         """
         try:
             files = [ClipFile(self._clips.find(event_id).path, event_id) for event_id in event_ids]
-            sound = TaughtLibrary(self._state, self._bundle).teach(name, files, is_exclusion=is_exclusion)
+            library = TaughtLibrary(self._state, self._bundle)
+            sound = library.teach(name, files, self._classes, is_exclusion=is_exclusion)
         except (EarshotError, LookupError) as error:
             self._refusal = str(error.args[0])
             raise

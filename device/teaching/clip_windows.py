@@ -26,6 +26,10 @@ _CLEAN, _NOISY = 12, 6
 _PRE_ROLL_SECONDS, _HOP_SECONDS = 0.5, 1.0
 """Position of the noisy windows, as by the defaults of `window`."""
 _SIGNAL_TO_NOISE_DB = (10.0, 20.0)
+NOISE_EXPONENTS = (0.0, 0.5, 1.0, 1.5, 2.0)
+"""Exponents of the power spectra of synthesised noises, from white to brown."""
+_NOISE_DEVIATION = 3000.0
+"""Their standard deviation, of int16: -21 dBFS."""
 
 
 def read_clip(path: Path, sample_rate: int) -> Samples:
@@ -68,6 +72,11 @@ def teaching_windows(samples: Samples, window_length: int, sample_rate: int) -> 
     loudest = np.argsort(-levels, kind="stable")[:_CLEAN]
     clean = windows[np.sort(loudest[levels[loudest] >= levels.max() - _QUIETER_DB])]
     return np.concatenate([clean, _windows_over_noise(samples, window_length, sample_rate)])
+
+
+def noise_window(length: int, exponent: float, random: np.random.Generator) -> Samples:
+    """Synthesise noise as `colored_noise` does, shape (length,), int16, -21 dBFS."""
+    return np.asarray(np.clip(_NOISE_DEVIATION * colored_noise(length, exponent, random), -32768, 32767), np.int16)
 
 
 def colored_noise(length: int, exponent: float, random: np.random.Generator) -> NDArray[np.float64]:

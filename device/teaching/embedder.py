@@ -13,13 +13,11 @@ from device.model.clip_scoring import clip_windows
 from device.model.manifest_network import Part
 from device.model.scoring import likeliest_classes
 from device.model.self_test import EMBEDDING_TOLERANCE
-from device.teaching.clip_windows import colored_noise, teaching_windows
+from device.teaching.clip_windows import NOISE_EXPONENTS, noise_window, teaching_windows
 from device.types import Samples
 
 Embeddings = NDArray[np.float16]
 """Shape (windows, length of the embedding), float16."""
-_NOISES = (0.0, 0.5, 1.0, 1.5, 2.0)
-"""Exponents of synthesised noises, from white to brown."""
 
 
 class Embedder:
@@ -76,8 +74,9 @@ class Embedder:
     def probe(self) -> Embeddings:
         """Embeddings of synthesised noises: they identify the embedding, whatever the heads on it."""
         random = np.random.default_rng(0)
-        noises = [colored_noise(self.window_length, exponent, random) for exponent in _NOISES]
-        return self.embed(np.stack([np.clip(3000 * noise, -32768, 32767) for noise in noises]).astype(np.int16))
+        return self.embed(
+            np.stack([noise_window(self.window_length, exponent, random) for exponent in NOISE_EXPONENTS])
+        )
 
     def agrees(self, probe: Embeddings) -> bool:
         """Return whether a probe, as another network computed it, is the same up to rounding."""

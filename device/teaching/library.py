@@ -2,11 +2,10 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 from device.clips.store import ClipFolder
 from device.errors import ConfigError, EarshotError, InputError, UnavailableError
@@ -14,14 +13,13 @@ from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork
 from device.model.taught import NOTHING_TAUGHT, TaughtSounds
 from device.teaching.embedder import Embedder
-from device.teaching.taught_file import TAUGHT_FILE, TaughtSound, check_label, read_taught, write_taught
+from device.teaching.taught_file import TAUGHT_FILE, TaughtSound, read_taught, write_taught
+from device.teaching.taught_names import PATTERNS, check_free, check_label
 from device.teaching.teacher import Teacher
 from device.teaching.teaching_clip import TeachingClip
-from device.types import AlarmPattern
 from device.util.text import quoted
 
 _LOGGER = logging.getLogger(__name__)
-_PATTERNS: tuple[AlarmPattern, ...] = get_args(AlarmPattern)
 _MOST_SOUNDS = 50
 """Largest number of taught sounds: each of them is learned again with a new one."""
 
@@ -73,31 +71,29 @@ class TaughtLibrary:
         """All taught sounds, also those for other networks."""
         return self._sounds
 
-    def teach(self, name: str, files: Sequence[ClipFile], *, is_exclusion: bool = False) -> TaughtSound:
+    def teach(
+        self, name: str, files: Sequence[ClipFile], classes: Iterable[str] = (), *, is_exclusion: bool = False
+    ) -> TaughtSound:
         """Learn a sound from clips, and from those of its earlier lessons; store it.
 
         Args:
             name: label; of an exclusion, slug of the name that must not fire.
             files: clips.
+            classes: AudioSet classes of `events.audioset`; no label is taught under the slug of one.
             is_exclusion: True for a sound that must not become an event of `name`.
 
         Raises:
             InputError: a name or a clip is refused, or the sound cannot be told apart.
             UnavailableError: the file cannot be written.
         """
-        if is_exclusion and name in _PATTERNS:
+        if is_exclusion and name in PATTERNS:
             raise InputError(
                 f"{name}: an alarm pattern is detected by rule, which no lesson changes. Set its threshold in "
                 "events.alarm_patterns"
             )
         if not is_exclusion:
             check_label(name)
-            if name in _PATTERNS:
-                raise InputError(f"{name}: is an alarm pattern, which is detected by rule. Choose another name")
-            if name in self._bundle.labels:
-                raise InputError(
-                    f"{name}: is a label of the bundle. Choose another name, as in my_{name}, or train with more clips"
-                )
+            check_free(name, self._bundle, classes)
         keys = {sound.key for sound in self._sounds} | {(name, is_exclusion)}
         if len(keys) > _MOST_SOUNDS:
             raise InputError(f"{name}: {_MOST_SOUNDS} sounds are taught, the most. Remove one: earshot untaught LABEL")
@@ -175,8 +171,8 @@ class TaughtLibrary:
         """Return the detectors for this bundle. Sounds of another network are learned anew where their clips exist."""
         faults, usable = [], list[TaughtSound]()
         for sound in self._sounds:
-            if not sound.is_exclusion and sound.name in (*self._bundle.labels, *_PATTERNS):
-                other = "an alarm pattern" if sound.name in _PATTERNS else f"a label of {self._bundle}"
+            if not sound.is_exclusion and sound.name in (*self._bundle.labels, *PATTERNS):
+                other = "an alarm pattern" if sound.name in PATTERNS else f"a label of {self._bundle}"
                 faults.append(
                     f"{sound.name}: taught, and also {other}, which is used. Remove the taught one: "
                     f"earshot untaught {sound.name}"

@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from device.teaching.clip_windows import colored_noise
+from device.teaching.clip_windows import NOISE_EXPONENTS, noise_window
 from device.teaching.embedder import Embedder, Embeddings
-from device.types import FULL_SCALE
 
 BACKGROUND = Path(__file__).with_name("background.npz")
-_NOISE_EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _NOISES = 6
 """Windows of each synthesised noise."""
 
@@ -52,16 +50,16 @@ def shipped_negatives(embedder: Embedder) -> Negatives:
         if embedder.agrees(file["probe"]):
             names = tuple(str(name) for name in file["names"])
             return Negatives(file["embeddings"], file["recording"].astype(np.int64), names, file["is_ambience"])
-    random = np.random.default_rng(1)
-    noises = [
-        np.clip(0.1 * FULL_SCALE * colored_noise(embedder.window_length, exponent, random), -32768, 32767)
-        for exponent in _NOISE_EXPONENTS
-        for _ in range(_NOISES)
+    return noise_negatives(embedder, np.random.default_rng(1))
+
+
+def noise_negatives(embedder: Embedder, random: np.random.Generator) -> Negatives:
+    """Return synthesised noises, from white to brown; those of one exponent are a recording, as in noise/0.5."""
+    clips = [
+        (f"{exponent:g}", np.stack([noise_window(embedder.window_length, exponent, random) for _ in range(_NOISES)]))
+        for exponent in NOISE_EXPONENTS
     ]
-    embeddings = embedder.embed(np.stack(noises).astype(np.int16))
-    names = tuple(f"noise/{exponent:g}" for exponent in _NOISE_EXPONENTS)
-    recording = np.repeat(np.arange(len(names)), _NOISES)
-    return Negatives(embeddings, recording, names, np.zeros(len(recording), np.bool_))
+    return as_negatives("noise", [(name, embedder.embed(windows)) for name, windows in clips])
 
 
 def as_negatives(group: str, clips: Sequence[tuple[str, Embeddings]]) -> Negatives:

@@ -19,18 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from device.errors import ConfigError, InputError, UnavailableError
+from device.errors import ConfigError, UnavailableError
 from device.model.manifest import is_label
 from device.model.taught import Detector
 from device.teaching.embedder import Embeddings
-from device.types import UNKNOWN
-from device.util.text import slug
+from device.teaching.taught_names import is_taught_name
 
 TAUGHT_FILE = "taught.npz"
 """Name of the file in the state directory."""
 FORMAT_VERSION = 1
-_RESERVED = (UNKNOWN, "none")
-"""Names with a meaning: the decision for other sounds, and the corrected label of an event that was none."""
 _MOST_BYTES = 64 << 20
 """Largest file that is read: fifty labels of twenty clips have 15 MB."""
 _READ_ERRORS = (ValueError, LookupError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -177,25 +174,6 @@ def write_taught(path: Path, sounds: Sequence[TaughtSound]) -> None:
         new.replace(path)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror}). Free some space, or use sudo") from error
-
-
-def check_label(label: str) -> None:
-    """Check the name of a taught label, which becomes part of topics, folders and entity ids.
-
-    Raises:
-        InputError: it is no such name. The message contains the nearest one.
-    """
-    if label in _RESERVED:
-        raise InputError(f"{label}: is reserved. Choose another name for the label")
-    if not is_taught_name(label):
-        nearest = slug(label)[:64].strip("_")
-        cure = f" Use {nearest}" if nearest else ""
-        raise InputError(f"label {label[:64]!r}: must be 1 to 64 lower-case letters, digits and '_'.{cure}")
-
-
-def is_taught_name(name: str) -> bool:
-    """Return whether a taught label may have this name."""
-    return 1 <= len(name) <= 64 and name == slug(name) and name not in _RESERVED
 
 
 def _arrays(number: int, sound: TaughtSound) -> dict[str, NDArray[np.generic]]:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from device.errors import ConfigError, InputError, UnavailableError
 from device.model.taught import Detector
-from device.teaching.taught_file import ClipOrigin, Figures, TaughtSound, check_label, read_taught, write_taught
+from device.teaching.taught_file import ClipOrigin, Figures, TaughtSound, read_taught, write_taught
+from device.teaching.taught_names import check_label
 
 FIGURES = Figures(recognized=2, clips=3, false_alarms=1, ambience_minutes=6.6, kept_clips=0, kept_detected=0)
 
