@@ -18,14 +18,15 @@ from device.level.table import LevelTable
 from device.types import Blocks
 
 RATE = 16000
-BLOCK = 480
+READ = 8 * 480
+"""Samples of a read: eight blocks, as while nothing sounds."""
 MINUTES = 1440
 
 
 def room() -> list[Blocks]:
-    """Make a minute of a quiet room, in blocks."""
+    """Make a minute of a quiet room, in reads."""
     samples = np.random.default_rng(0).normal(0, 30, SECONDS * RATE).astype(np.int16)
-    return [Blocks(samples[at : at + BLOCK], at, at / RATE) for at in range(0, len(samples), BLOCK)]
+    return [Blocks(samples[at : at + READ], at, at / RATE) for at in range(0, len(samples), READ)]
 
 
 def level_path(blocks: list[Blocks]) -> Callable[[], None]:

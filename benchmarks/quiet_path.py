@@ -29,6 +29,8 @@ from device.util.units import MEGABYTE
 
 SECONDS = 60
 """Length of the sound, s."""
+READ = 11520
+"""Samples of a read at 48 kHz: 0.24 s, as while nothing sounds."""
 REPEATS = 20
 """Windows in a measurement of inference."""
 YAMNET_SECONDS = 0.975
@@ -58,11 +60,16 @@ def quiet_path(sample_rate: int) -> Callable[[], None]:
     def work() -> None:
         resampler, splitter = Resampler(48000, sample_rate), BlockSplitter(sample_rate)
         ring, gate, position = RingBuffer(4 * sample_rate), SoundGate(GateConfig(), sample_rate), 0
-        for start in range(0, len(room), 2880):
-            for samples in splitter.feed(resampler.feed(room[start : start + 2880])):
-                ring.write(samples, position)
-                gate.update(samples, position)
-                position += len(samples)
+        for start in range(0, len(room), READ):
+            blocks = splitter.feed(resampler.feed(room[start : start + READ]))
+            ring.write(blocks.reshape(-1), position)
+            while len(blocks):
+                count = 1
+                if gate.is_shut:
+                    count, _ = gate.update_while_shut(blocks, position)
+                else:
+                    gate.update(blocks[0], position)
+                blocks, position = blocks[count:], position + count * splitter.block_length
 
     return work
 

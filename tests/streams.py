@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 
+from single_blocks import one_by_one
 from stream_servers import RATE
 
 from device.audio.stream_source import StreamSource
@@ -26,4 +27,4 @@ def listening(url, channels=()):
 
 
 def blocks_of(items):
-    return [item for item in items if not isinstance(item, SourceLost)]
+    return [item for item in one_by_one(items) if not isinstance(item, SourceLost)]

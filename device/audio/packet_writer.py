@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from device.audio.packets import Packet, encode_line
+from device.audio.packets import Packet, encode_line, encode_samples
 
 _WAITING_PACKETS = 80
 """Packets that may wait for the pipe."""
@@ -89,12 +89,12 @@ class PacketWriter:
         """Put the reads so far into a packet that waits for the pipe."""
         if not self._reads:
             return
-        packet = Packet(b"".join(self._reads), self._has_lost)
+        packet = encode_samples(self._reads, after_loss=self._has_lost)
         self._reads.clear()
         self._has_lost = len(self._waiting) >= _WAITING_PACKETS
         if not self._has_lost:
             with self._lock:
-                self._waiting.append(packet.encode())
+                self._waiting.append(packet)
 
     def _write(self) -> None:
         """Write the packets that wait, as far as the pipe has room. The rest of a packet is written first next time."""

@@ -36,13 +36,20 @@ class Resampler:
             mono = mono + chunk[:, channel]
         if chunk.shape[1] > 1:
             mono /= np.float32(chunk.shape[1])
-        return to_int16(mono if self._stream is None else self._stream.resample_chunk(mono))
+        return to_int16(mono if self._stream is None else self._resampled(mono))
 
     def flush(self) -> Samples:
         """Return the samples that the filter still holds, shape (m,), int16. `feed` must not be called afterwards."""
         if self._stream is None:
             return np.empty(0, np.int16)
-        return to_int16(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+        return to_int16(self._resampled(np.empty(0, np.float32), last=True))
+
+    def _resampled(self, mono: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
+        """Return the samples, shape (m,), float32, that further samples, shape (n,), complete."""
+        assert self._stream is not None
+        # As one column: soxr's wrapper would make it of a single axis, and remove it again by slower means.
+        column: NDArray[np.float32] = self._stream.resample_chunk(mono[:, np.newaxis], last=last)
+        return column[:, 0]
 
 
 class BlockSplitter:

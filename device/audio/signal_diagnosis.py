@@ -36,6 +36,8 @@ PROBLEM_TEXTS: dict[SourceState, str] = {
 
 DIAGNOSIS_SECONDS = 5.0
 """Sound of one diagnosis of the samples, s."""
+_BATCH_SECONDS = 1.0
+"""Sound that waits to be measured together, s: a second of reads in turn costs less than each of them after a pause."""
 PATIENCE_SECONDS = 60.0
 """Sound after which a stream counts as silent or constant, and after which it counts as sound again, s. A noise gate
 delivers silence between two sounds, so a shorter time makes the state alternate."""
@@ -75,7 +77,8 @@ class SignalDiagnosis:
     def restart(self) -> None:
         """Continue with another capture of the same microphone. Its state remains until it is refuted."""
         self._period = _Period()
-        self._rate_samples = 0
+        self._waiting: list[tuple[NDArray[np.int16], NDArray[np.float32]]] = []
+        self._waiting_count = self._rate_samples = 0
         self._first_arrival: float | None = None
         self._rate_since: float | None = None
 
@@ -95,10 +98,20 @@ class SignalDiagnosis:
         if not len(samples):
             return
         self._diagnose_rate(len(samples), arrival)
-        self._period.add(samples, mono)
-        if self._period.count >= DIAGNOSIS_SECONDS * self._sample_rate:
-            self._judge(self._period.state())
-            self._period = _Period()
+        self._waiting.append((samples, mono))
+        self._waiting_count += len(samples)
+        left = DIAGNOSIS_SECONDS * self._sample_rate - self._period.count
+        if self._waiting_count >= min(left, _BATCH_SECONDS * self._sample_rate):
+            self._measure()
+
+    def _measure(self) -> None:
+        """Measure the samples that wait, and judge the period when it is over."""
+        for samples, mono in self._waiting:
+            self._period.add(samples, mono)
+            if self._period.count >= DIAGNOSIS_SECONDS * self._sample_rate:
+                self._judge(self._period.state())
+                self._period = _Period()
+        self._waiting, self._waiting_count = [], 0
 
     def _judge(self, state: SourceState) -> None:
         """Change the state by that of the last period, once it has lasted."""

@@ -18,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     rate = bundle.sample_rate
     gate = SoundGate(config.gate, rate)
     with FileSource([arguments.file], rate, realtime=False, stop=threading.Event()) as source:
-        spans = [span for block in source if (span := gate.update(block)) and not span.is_open]
+        spans = [span for block in source if (span := gate.update(block.samples, block.position)) and not span.is_open]
     if (span := gate.close()) is not None:
         spans.append(span)
     for span in spans:

@@ -86,6 +86,7 @@ class AlarmEvents:
         self._sounding_until = self._part_start = position
         # Steps without a tone stand before the first one: an alarm may have begun with the stream.
         self._levels = np.zeros((self._kept, self._envelope.bands), np.float32)
+        self._is_blank = True
         self._steps = self._searched = self._kept
         self._origin, self._next_position = position - self._kept * self._envelope.hop_length, position
 
@@ -116,8 +117,10 @@ class AlarmEvents:
         is_quiet = self._part_start >= self._sounding_until
         levels = self._envelope.feed(waiting[: self._part_length], is_quiet=is_quiet)
         self._part_start += self._part_length
-        self._levels = np.concatenate([self._levels, levels])[-self._kept :]
         self._steps += len(levels)
+        if not (is_quiet and self._is_blank):  # no tone after no tone changes nothing
+            self._levels = np.concatenate([self._levels, levels])[-self._kept :]
+            self._is_blank = is_quiet and not self._levels.any()
         if not is_quiet:
             yield from self._search(moment)
 

@@ -11,7 +11,8 @@ from device.types import BLOCK_SECONDS, FULL_SCALE, Samples
 
 def to_int16(signal: NDArray[np.floating[Any]]) -> Samples:
     """Round a signal, shape (n,), full scale 1, to int16. Louder samples are clipped."""
-    scaled: NDArray[np.floating[Any]] = np.rint(signal * FULL_SCALE)
+    scaled: NDArray[np.floating[Any]] = signal * FULL_SCALE
+    np.rint(scaled, out=scaled)
     np.minimum(np.maximum(scaled, -32768, out=scaled), 32767, out=scaled)
     return scaled.astype(np.int16)
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from hostile_source import capture_program
+from single_blocks import one_by_one
 from support import wait_until
 
 from device.audio.capture_kind import Capture
@@ -63,7 +64,7 @@ def listen(command, monkeypatch, until):
     items, stop = [], threading.Event()
     source = MicrophoneSource("auto", RATE, queue_seconds=10, stop=stop)
     source._command = command
-    thread = threading.Thread(target=lambda: [items.append(item) for item in source])
+    thread = threading.Thread(target=lambda: [items.append(item) for item in one_by_one(source)])
     thread.start()
     try:
         wait_until(lambda: until(items), 20, "the items")

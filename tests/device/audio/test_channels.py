@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 from hostile_source import capture_program
+from single_blocks import one_by_one
 from support import wait_until
 
 from device.audio.block_stream import BlockStream
@@ -32,7 +33,7 @@ def listening(channels):
     source = MicrophoneSource("default", RATE, channels=channels, queue_seconds=10, stop=stop, on_state=report)
 
     def collect():
-        for item in source:
+        for item in one_by_one(source):
             if not isinstance(item, SourceLost):
                 blocks.append(item)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from hostile_source import capture_program
+from single_blocks import one_by_one
 from support import wait_until
 
 from device.audio.capture_kind import Capture
@@ -40,7 +41,7 @@ class Listener:
         self._thread.start()
 
     def _listen(self):
-        for item in self.source:
+        for item in one_by_one(self.source):
             (self.lost if isinstance(item, SourceLost) else self.blocks).append(item)
 
     def loud(self):
@@ -170,7 +171,7 @@ def test_an_overflow_is_counted_and_keeps_positions():
     source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=(stop := threading.Event()))
     source._command = program(ramp, "time.sleep(60)")
     blocks = []
-    for block in source:
+    for block in one_by_one(source):
         if not blocks:
             time.sleep(1.5)  # too slow: 30 s of sound arrive meanwhile
         blocks.append(block)

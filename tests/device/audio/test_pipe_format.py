@@ -9,6 +9,7 @@ import soundfile
 from hostile_source import RATE, in_chunks, piped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from single_blocks import one_by_one
 
 from device.audio.encoding_check import EncodingCheck
 from device.audio.pipe_format import recognize
@@ -99,7 +100,7 @@ def test_other_formats_are_refused_with_a_cure(monkeypatch, data, message):
     source = piped(monkeypatch, in_chunks(data, [1001]), live=True)
     error = pytest.raises(InputError, match=f"{message}.*ffmpeg")
     with source as blocks, error:
-        received += blocks
+        received.extend(one_by_one(blocks))
     assert not any(block.samples.any() for block in received[:-10])
 
 

@@ -58,3 +58,16 @@ def test_silence_is_measured_as_exactly_as_with_integers(level, offset, channels
         diagnosis.feed(samples, mean_of_channels(samples), start / RATE)
     if not 0.999 < variance / bound < 1.001:
         assert diagnosis.state == ("ok" if variance > bound else "silent")
+
+
+@settings(deadline=None, max_examples=30)
+@given(lengths=st.lists(st.integers(400, 3 * RATE), min_size=1, max_size=5))
+def test_a_diagnosis_is_due_after_its_sound_for_any_lengths_of_reads(lengths):
+    """The state is that of the first five seconds as soon as they are there, although reads are measured together."""
+    diagnosis, count, number = SignalDiagnosis(RATE, DIAGNOSIS_SECONDS), 0, 0
+    while count < DIAGNOSIS_SECONDS * RATE:
+        assert diagnosis.state == "ok"
+        silence = np.zeros((lengths[number % len(lengths)], 1), np.int16)
+        diagnosis.feed(silence, mean_of_channels(silence), count / RATE)
+        count, number = count + len(silence), number + 1
+    assert diagnosis.state == "silent"

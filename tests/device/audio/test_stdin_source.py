@@ -6,6 +6,7 @@ import pytest
 from hostile_source import in_chunks, piped
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from single_blocks import one_by_one
 
 from device.audio.stdin_source import StdinSource
 from device.errors import InputError, UnavailableError
@@ -21,7 +22,7 @@ NOISE = np.random.default_rng(0).integers(-3000, 3000, 2 * RATE).astype("<i2")
 def test_the_chunks_of_a_pipe_do_not_matter(monkeypatch, lengths):
     """Each sample arrives at its position for any chunks, even with split samples; the last block is padded."""
     with piped(monkeypatch, in_chunks(NOISE[:-100].tobytes(), lengths)) as source:
-        blocks = list(source)
+        blocks = list(one_by_one(source))
     assert [block.position for block in blocks] == list(range(0, len(NOISE), 480))
     received = np.concatenate([block.samples for block in blocks])
     np.testing.assert_array_equal(received[: len(NOISE) - 100], NOISE[:-100])
@@ -95,7 +96,7 @@ def test_a_live_input_never_waits(monkeypatch):
 
     blocks = []
     with piped(monkeypatch, write, live=True, queue_seconds=1) as source:
-        for block in source:
+        for block in one_by_one(source):
             assert fed.wait(20)
             blocks.append(block)
     assert blocks[-1].end == pytest.approx(480 * 1000, abs=480)
