@@ -213,10 +213,11 @@ def main() -> None:
         start("web", "--quiet", "--port", port)
         wait_until(lambda: is_open(port), 60, "the page")
         start("run", "--quiet", "--input", RECORDING, "--speed", "realtime")
-        jackhammer, anything = "#live .state:has-text('jackhammer')", "#live:not([hidden])"
-        browser.take(address, "web_day", (1120, 1130), jackhammer, timezone_id=zone)
-        browser.take(address, "web_dark", (1120, 700), anything, timezone_id=zone, color_scheme="dark")
-        browser.take(address, "web_phone", (500, 1000), anything, timezone_id=zone, color_scheme="dark", locale="de")
+        level = "#live .measured:not([hidden])"
+        jackhammer = ".state:has-text('jackhammer') ~ .measured:not([hidden]) .nearest .name-of:has-text('jackhammer')"
+        browser.take(address, "web_day", (1120, 1330), f"#live {jackhammer}", timezone_id=zone)
+        browser.take(address, "web_dark", (1120, 900), level, timezone_id=zone, color_scheme="dark")
+        browser.take(address, "web_phone", (500, 1200), level, timezone_id=zone, color_scheme="dark", locale="de")
 
 
 if __name__ == "__main__":

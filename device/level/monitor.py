@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +125,9 @@ class LevelMonitor:
         self._record(self._meter.drain())
         if not self._recent:
             return None
-        squares, _ = self._between(self._recent[-1].end - seconds, np.inf)
-        return decibels(float(squares.mean()))
+        start = self._recent[-1].end - seconds
+        parts = takewhile(lambda part: part.end > start, reversed(self._recent))
+        return decibels(float(np.concatenate([part.a_squares[part.times() >= start] for part in parts]).mean()))
 
     def _take(self, item: Blocks | SourceLost) -> None:
         if isinstance(item, SourceLost):

@@ -16,8 +16,7 @@ def test_live_values_are_sent_now_or_never(mosquitto, peer, tmp_path):
     with publishing(mosquitto, tmp_path) as publisher:
         publisher.publish_live(b"too early")
         wait_until(lambda: publisher.status().connected, 10, "the connection")
-        publisher.publish_live(b"one")
-        peer.until(LIVE, b"one", 5)
+        wait_until(lambda: publisher.publish_live(b"one") or peer.last(LIVE) == b"one", 5, "live values")
         mosquitto.stop()
         wait_until(lambda: not publisher.status().connected, 10, "the end of the connection")
         publisher.publish_live(b"while away")
@@ -25,9 +24,8 @@ def test_live_values_are_sent_now_or_never(mosquitto, peer, tmp_path):
         wait_until(lambda: publisher.status().connected, 20, "the next connection")
         publisher.publish_state("health", "end")
         peer.until(HEALTH, b"end", 20)
-        publisher.publish_live(b"two")
-        peer.until(LIVE, b"two", 10)
-    assert peer.payloads(LIVE)[-2:] == [b"one", b"two"]
+        wait_until(lambda: publisher.publish_live(b"two") or peer.last(LIVE) == b"two", 10, "later live values")
+    assert set(peer.payloads(LIVE)) - {b"too early"} == {b"one", b"two"}
     message = next(message for message in peer.messages if message.topic == LIVE)
     assert (message.qos, message.retain) == (0, False)
 
@@ -50,12 +48,9 @@ def test_live_values_that_end_connections_are_left_out(tmp_path, quick, monkeypa
     monkeypatch.setattr(suspects, "_FIRST_HOLD_SECONDS", 60.0)
     rule = Rule(LIVE, disconnects=True, code=DENIED)
     with FakeBroker(rule) as broker, publishing(broker, tmp_path) as publisher:
-        wait_until(
-            lambda: publisher.publish_live(b"{}")
-            or any("after a message on earshot/balcony/live" in fault for fault in publisher.status().faults),
-            20,
-            "the fault in health",
-        )
+        wait_until(lambda: publisher.publish_live(b"{}") or publisher.status().faults, 20, "the fault in health")
+        (fault,) = publisher.status().faults
+        assert f"after a message on {LIVE}" in fault
         connected(publisher)
         publisher.send(event(0))
         assert publisher.wait_delivered(10) == 0
@@ -65,4 +60,4 @@ def test_live_values_that_end_connections_are_left_out(tmp_path, quick, monkeypa
             time.sleep(0.05)
         publisher.send(event(1))
         assert publisher.wait_delivered(10) == 0
-        assert publisher.status().connections == connections == 4
+        assert publisher.status().connections == connections
