@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import get_args
 
 from device.clips.store import ClipFolder
+from device.config.detection import AlarmPattern
 from device.errors import ConfigError, EarshotError, InputError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork
-from device.model.taught import NOTHING_TAUGHT, TaughtSounds
+from device.model.taught import NOTHING_TAUGHT, TAUGHT_FILE, TaughtSounds
 from device.teaching.embedder import Embedder
-from device.teaching.taught_file import TAUGHT_FILE, TaughtSound, check_label, read_taught, write_taught
+from device.teaching.taught_file import TaughtSound, check_label, read_taught, write_taught
 from device.teaching.teacher import Teacher
 from device.teaching.teaching_clip import TeachingClip
-from device.types import AlarmPattern
 from device.util.text import quoted
 
 _LOGGER = logging.getLogger(__name__)

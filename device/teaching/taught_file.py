@@ -26,8 +26,6 @@ from device.teaching.embedder import Embeddings
 from device.types import UNKNOWN
 from device.util.text import slug
 
-TAUGHT_FILE = "taught.npz"
-"""Name of the file in the state directory."""
 FORMAT_VERSION = 1
 _RESERVED = (UNKNOWN, "none")
 """Names with a meaning: the decision for other sounds, and the corrected label of an event that was none."""
