@@ -16,8 +16,6 @@ Probabilities = NDArray[np.float32]
 GateReason = Literal["vad", "level", "probe"]
 VocabularyName = Literal["bundle", "taught", "audioset", "pattern"]
 """Origin of an event's name: a label of the bundle, a taught label, a class of AudioSet, or an alarm pattern."""
-AlarmPattern = Literal["smoke_alarm_t3", "carbon_monoxide_alarm_t4"]
-"""Name of an alarm pattern, see `device.detection.alarm_pattern`."""
 RefusalReason = Literal[
     "unknown",
     "below_threshold",

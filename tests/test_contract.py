@@ -15,8 +15,8 @@ from support import Peer, wait_until
 from tiny_bundle import write_tiny_bundle
 
 from device.model.bundle import load_bundle
-from device.model.taught import Detector
-from device.teaching.taught_file import TAUGHT_FILE, ClipOrigin, Figures, TaughtSound, write_taught
+from device.model.taught import TAUGHT_FILE, Detector
+from device.teaching.taught_file import ClipOrigin, Figures, TaughtSound, write_taught
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

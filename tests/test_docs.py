@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 DIAGNOSES = (
     "audio/capture_worker.py",
-    "audio/signal_diagnosis.py",
+    "audio/source_state.py",
     "audio/microphone_source.py",
     "audio/capture_process.py",
     "audio/captured_source.py",

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from device.audio.live_source import STALLED_SECONDS
-from device.audio.signal_diagnosis import PROBLEM_TEXTS, SourceState
+from device.audio.source_state import PROBLEM_TEXTS, STALLED_SECONDS, SourceState
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
 from device.audio.chunk_queue import Chunk
 from device.audio.live_source import LiveSource
-from device.audio.signal_diagnosis import SignalDiagnosis, SourceState
+from device.audio.signal_diagnosis import SignalDiagnosis
+from device.audio.source_state import SourceState
 from device.types import Blocks, SourceLost
 
 _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)

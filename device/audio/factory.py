@@ -4,22 +4,22 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from device.audio.capture_process import CaptureProcess
 from device.audio.devices import MICROPHONE
-from device.audio.file_source import FileSource
-from device.audio.files import sound_files
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.signal_diagnosis import SourceState
-from device.audio.stdin_source import StdinSource
-from device.audio.stream_source import StreamSource
+from device.audio.source_state import SourceState
 from device.config.models import AudioConfig
 from device.config.secrets import read_stream_url
 
+if TYPE_CHECKING:
+    from device.audio.file_source import FileSource
+    from device.audio.stdin_source import StdinSource
+    from device.audio.stream_source import StreamSource
+
 STANDARD_INPUT = "-"
 """Value of `--input` for standard input."""
-Source = MicrophoneSource | StreamSource | FileSource | StdinSource
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def make_source(
     stop: threading.Event,
     on_state: Callable[[SourceState, str], None],
     capture: CaptureProcess | None = None,
-) -> Source:
-    """Make the source of a run.
+) -> "MicrophoneSource | StreamSource | FileSource | StdinSource":
+    """Make the source of a run, and load the modules of that source alone.
 
     Args:
         options: choice of the source.
@@ -71,8 +71,12 @@ def make_source(
         }
         if audio.source == "microphone":
             return MicrophoneSource(audio.device, sample_rate, capture=capture, **common)
+        from device.audio.stream_source import StreamSource
+
         return StreamSource(read_stream_url(audio), sample_rate, **common)
     if options.name == STANDARD_INPUT:
+        from device.audio.stdin_source import StdinSource
+
         return StdinSource(
             options.rate or sample_rate,
             sample_rate,
@@ -81,5 +85,8 @@ def make_source(
             stop=stop,
             on_state=on_state,
         )
+    from device.audio.file_source import FileSource
+    from device.audio.files import sound_files  # with libsndfile
+
     files = sound_files(Path(options.name))
     return FileSource(files, sample_rate, realtime=options.realtime, stop=stop, on_state=on_state)

@@ -8,8 +8,8 @@ from typing import Self
 
 from device.audio.files import stream_samples
 from device.audio.resampling import BlockSplitter
-from device.audio.signal_diagnosis import SourceState
 from device.audio.sound_file import open_sound
+from device.audio.source_state import SourceState
 from device.types import Blocks, Samples
 from device.util.clock import CLOCK
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from device.audio.block_stream import BlockStream
 from device.audio.capture_kind import Capture
 from device.audio.capture_process import CaptureProcess
-from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis, SourceState
+from device.audio.signal_diagnosis import DIAGNOSIS_SECONDS, SignalDiagnosis
+from device.audio.source_state import SourceState
 from device.types import BLOCK_SECONDS
 from device.util.samples import level_dbfs
 

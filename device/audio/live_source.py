@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterator
 
 from device.audio.block_stream import BlockStream
 from device.audio.chunk_queue import Chunk
-from device.audio.signal_diagnosis import SourceState
+from device.audio.source_state import SourceState
 from device.types import BLOCK_SECONDS, Blocks
 
-STALLED_SECONDS = 4.0
-"""Time without sound after which a stream counts as stalled, s. Sound servers deliver at least every two seconds."""
 _LEAST_STEP_SECONDS = 0.001
 """Least time from one block to the next, s."""
 

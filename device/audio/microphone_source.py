@@ -9,7 +9,7 @@ from device.audio.capture_process import CaptureProcess, capture_command
 from device.audio.captured_source import CapturedSource
 from device.audio.chunk_queue import Chunk
 from device.audio.devices import require_pyaudio, usb_microphones
-from device.audio.signal_diagnosis import DEAF_STATES, SourceState
+from device.audio.source_state import DEAF_STATES, SourceState
 
 _REOPEN_DEAF_SECONDS = 120.0
 """Time without sound of the room after which the microphone is opened again, s."""

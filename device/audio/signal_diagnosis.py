@@ -1,38 +1,9 @@
 """Signal diagnosis: faults of a stream, detected from its samples and its rate."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-SourceState = Literal[
-    "ok",
-    "missing",
-    "busy",
-    "stalled",
-    "silent",
-    "dc",
-    "clipping",
-    "wrong_rate",
-    "monitor",
-    "no_channel",
-    "unreachable",
-    "denied",
-    "no_audio",
-]
-"""State of a source, as in the health message (docs/mqtt.md)."""
-DEAF_STATES = ("silent", "dc", "monitor")
-"""States of an open microphone that delivers no sound of the room."""
-
-PROBLEM_TEXTS: dict[SourceState, str] = {
-    "stalled": "delivers nothing any more",
-    "silent": "delivers silence, quieter than any room",
-    "dc": "delivers a constant value",
-    "clipping": "is too loud and clips",
-    "wrong_rate": "delivers at another rate than it reports",
-    "monitor": "is a loudspeaker's monitor: it records what this machine plays",
-}
-"""Text for each fault of an open source. It follows "microphone ...", "stream ..." or "standard input ..."."""
+from device.audio.source_state import DEAF_STATES, SourceState
 
 DIAGNOSIS_SECONDS = 5.0
 """Sound of one diagnosis of the samples, s."""

@@ -10,9 +10,10 @@ from typing import Self
 from device.audio.block_stream import BlockStream
 from device.audio.chunk_queue import Chunk, ChunkQueue, read_raw
 from device.audio.encoding_check import EncodingCheck
-from device.audio.live_source import STALLED_SECONDS, LiveSource
+from device.audio.live_source import LiveSource
 from device.audio.pipe_format import PipeFormat, recognize
-from device.audio.signal_diagnosis import PROBLEM_TEXTS, SignalDiagnosis, SourceState
+from device.audio.signal_diagnosis import SignalDiagnosis
+from device.audio.source_state import PROBLEM_TEXTS, STALLED_SECONDS, SourceState
 from device.errors import InputError, UnavailableError
 from device.types import Blocks, SourceLost
 from device.util.clock import CLOCK

@@ -8,7 +8,7 @@ from typing import Self
 
 from device.audio.capture_kind import STREAM, Capture
 from device.audio.captured_source import CapturedSource
-from device.audio.signal_diagnosis import SourceState
+from device.audio.source_state import SourceState
 from device.errors import UnavailableError
 from device.util.urls import public_name
 

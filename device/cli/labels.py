@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from device.cli.output import print_json, print_note
+from device.config.detection import AlarmPattern
 from device.config.loader import load_config
 from device.config.models import Config
 from device.config.paths import readable_state
@@ -14,7 +15,7 @@ from device.model.bundle import Bundle, load_bundle
 from device.model.taught import TAUGHT_THRESHOLD, TaughtSounds
 from device.service.runtime import check_labels
 from device.teaching.library import open_taught
-from device.types import AlarmPattern, VocabularyName
+from device.types import VocabularyName
 from device.util.text import plain_term, quoted, similar_names
 
 _KINDS: dict[VocabularyName, str] = {

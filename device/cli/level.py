@@ -12,8 +12,8 @@ import numpy as np
 from device.audio.devices import MICROPHONE
 from device.audio.factory import SourceOptions, make_source
 from device.audio.files import stream_samples
-from device.audio.signal_diagnosis import SourceState
 from device.audio.sound_file import open_sound
+from device.audio.source_state import SourceState
 from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config

@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from device.cli import argument_types
 from device.cli.examples import examples
 from device.cli.subcommands import FILES, FOLDERS, Subcommands, complete
 from device.util.local_time import TIME_FORMS
+from device.util.version import earshot_version
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -20,7 +21,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=examples("earshot"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"earshot {version('earshot')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = Subcommands(parser, "earshot", "command", [_common()])
     _add_run(commands)
     _add_classify(commands)
@@ -65,6 +66,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Version(argparse.Action):
+    """Action that prints the version, and looks it up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print the version and exit."""
+        print(f"earshot {earshot_version()}")
+        parser.exit()
+
+
 def _common(*, is_nested: bool = False) -> argparse.ArgumentParser:
     """Make the options that all commands have.
 
@@ -85,6 +95,7 @@ def _common(*, is_nested: bool = False) -> argparse.ArgumentParser:
     return common
 
 
+@cache
 def _setting() -> argparse.ArgumentParser:
     setting = argparse.ArgumentParser(add_help=False)
     setting.add_argument(
@@ -93,6 +104,7 @@ def _setting() -> argparse.ArgumentParser:
     return setting
 
 
+@cache
 def _as_json() -> argparse.ArgumentParser:
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print one JSON object per line")

@@ -2,6 +2,7 @@
 
 import argparse
 import faulthandler
+import gc
 import logging
 import signal
 
@@ -19,6 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     The microphone opens in its own process while this one imports the rest and loads the networks.
     """
+    gc.disable()  # what is loaded stays, so that collections would free next to nothing; the daemon enables them
     config = load_config(arguments.config, overrides=arguments.set)
     audio = config.audio
     if arguments.input != MICROPHONE or audio.source != "microphone":

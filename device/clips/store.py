@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import soundfile
-
 from device.config.models import ClipsConfig
 from device.errors import InputError, UnavailableError
 from device.types import Samples
@@ -91,6 +89,8 @@ class ClipFolder:
         Raises:
             OSError: the disk is full or not writable.
         """
+        import soundfile  # 1 MB of memory, which a daemon without clips saves
+
         name = f"{datetime.fromtimestamp(start_time, UTC).strftime(_TIME_FORMAT)}_{event_id}.flac"
         path = self.folder / RECENT / label / name
         with self._lock:

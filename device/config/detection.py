@@ -1,13 +1,15 @@
 """Settings of the stages from the blocks to the event: gate, windows, load shedding, network, events."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from device.config.base import Probability, Seconds, Section
 from device.config.day_spans import DaySpans
-from device.types import AlarmPattern
+
+AlarmPattern = Literal["smoke_alarm_t3", "carbon_monoxide_alarm_t4"]
+"""Name of an alarm pattern, see `device.detection.alarm_pattern`."""
 
 
 class NoiseFloorConfig(Section):

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 from device.errors import ConfigError
 from device.model.manifest import FORMAT_VERSION, GOLDEN, MANIFEST, Manifest, manifest_digest
 from device.model.manifest_network import validation_faults
-from device.model.manifest_v1 import ManifestV1
 from device.util.text import quoted
 
 
@@ -99,6 +98,8 @@ def parse_manifest(raw: bytes | str, content: dict[str, Any]) -> Manifest:
     """
     version = content.get("format_version")
     if version == 1:
+        from device.model.manifest_v1 import ManifestV1  # few bundles need its models, which take 5 ms to build
+
         return ManifestV1.model_validate_json(raw).upgraded()
     if version != FORMAT_VERSION:
         raise ValueError(f"format_version is {quoted(str(version))}, this Earshot reads 1 and {FORMAT_VERSION}")

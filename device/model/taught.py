@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from device.model.classifier import sigmoid
 
+TAUGHT_FILE = "taught.npz"
+"""Name of the file of taught sounds in the state directory (device/teaching/taught_file.py)."""
 TAUGHT_THRESHOLD = 0.5
 """Confidence from which a taught label becomes an event. Its negatives chose the score with this probability."""
 

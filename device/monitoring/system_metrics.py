@@ -4,10 +4,10 @@ import contextlib
 import os
 import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 from device.util.units import MEGABYTE
+from device.util.version import earshot_version
 
 _THERMAL_FOLDER = Path("/sys/class/thermal")
 _PLATFORM_FOLDER = Path("/sys/devices/platform")
@@ -82,4 +82,4 @@ def memory_mb(statm_file: Path = _STATM_FILE) -> float | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Earshot, Python and the system."""
-    return {"earshot": version("earshot"), "python": platform.python_version(), "system": platform.platform()}
+    return {"earshot": earshot_version(), "python": platform.python_version(), "system": platform.platform()}

@@ -1,7 +1,6 @@
 """State topics, retained: state of each name and of all, spectrogram, unknown sounds, Home Assistant's discovery."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +20,7 @@ from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
 from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
 from device.util.json_store import JsonStore
+from device.util.version import earshot_version
 
 _UNKNOWN, _CLIP = "unknown/last", "clip/last"
 _UNKNOWN_PROBABILITY = 0.2
@@ -129,7 +129,7 @@ class StateTopics(Observer):
     ) -> dict[str, str]:
         """Publish the discovery message, now and at each start of Home Assistant; return all components so far."""
         message = discovery_message(
-            DeviceInfo(self._node_id, version("earshot"), self._bundle, page_url),
+            DeviceInfo(self._node_id, earshot_version(), self._bundle, page_url),
             self._names,
             published=published,
             states=self._states,

@@ -155,8 +155,8 @@ def _run(
             is_listening=remote_control.is_listening,
             on_first_item=supervisor.ready,
         )
-        gc.collect()
-        gc.freeze()  # modules, bundle and parts live as long as the run: no collection visits them again
+        gc.freeze()  # modules, bundle and parts live as long as the run: no collection visits them
+        gc.enable()
         _LOGGER.info("%s listens to %s with %s", config.node, source, bundle)
         lost_seconds = liveness.lost_seconds
         for event in pipeline.run(levels.measure(monitored, publisher.publish_state)):

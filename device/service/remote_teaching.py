@@ -1,4 +1,7 @@
-"""Remote teaching: lessons by MQTT commands, from kept clips, on the thread of the commands."""
+"""Remote teaching: lessons by MQTT commands, from kept clips, on the thread of the commands.
+
+The first command loads the modules of lessons. Most daemons receive none, and save their memory.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -8,8 +11,6 @@ from device.clips.store import ClipFolder
 from device.errors import EarshotError
 from device.model.bundle import Bundle
 from device.model.taught import TaughtSounds
-from device.teaching.library import ClipFile, TaughtLibrary
-from device.teaching.report import describe
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ class RemoteTeaching:
             LookupError: an event has no clip.
             EarshotError: the lesson is refused.
         """
+        from device.teaching.library import ClipFile, TaughtLibrary
+        from device.teaching.report import describe
+
         try:
             files = [ClipFile(self._clips.find(event_id).path, event_id) for event_id in event_ids]
             library = TaughtLibrary(self._state, self._bundle)
@@ -55,6 +59,8 @@ class RemoteTeaching:
         Raises:
             EarshotError: it was not taught, or the file cannot be written.
         """
+        from device.teaching.library import TaughtLibrary
+
         TaughtLibrary(self._state, self._bundle).forget(name)
         _LOGGER.info("%s is no longer taught", name)
 

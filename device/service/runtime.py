@@ -15,10 +15,8 @@ from device.errors import ConfigError
 from device.model.bundle import Bundle, load_bundle
 from device.model.ensemble import Ensemble
 from device.model.self_test import self_test
-from device.model.taught import NOTHING_TAUGHT, TaughtSounds
+from device.model.taught import NOTHING_TAUGHT, TAUGHT_FILE, TaughtSounds
 from device.mqtt.client_factory import make_client
-from device.teaching.library import open_taught
-from device.teaching.taught_file import TAUGHT_FILE
 from device.util.text import did_you_mean, one_line, quoted, similar_names, slug
 
 SERVICE_HINT = "A daemon that listens to a microphone uses it within 10 s, by a reload"
@@ -85,6 +83,12 @@ def load_taught(state: Path, bundle: Bundle, ensemble: Ensemble) -> TaughtSounds
         bundle: as loaded.
         ensemble: its networks.
     """
+    try:
+        (state / TAUGHT_FILE).stat()
+    except OSError:  # nothing was taught; if the folder cannot be read, the outbox reports it
+        return NOTHING_TAUGHT
+    from device.teaching.library import open_taught  # memory and time that a daemon without taught sounds saves
+
     taught = open_taught(state, bundle, ensemble.networks[bundle.manifest.scoring.order[0]])
     for fault in taught.faults:
         _LOGGER.warning("%s", fault)

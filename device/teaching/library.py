@@ -11,9 +11,9 @@ from device.clips.store import ClipFolder
 from device.errors import ConfigError, EarshotError, InputError, UnavailableError
 from device.model.bundle import Bundle
 from device.model.classifier import BaseNetwork
-from device.model.taught import NOTHING_TAUGHT, TaughtSounds
+from device.model.taught import NOTHING_TAUGHT, TAUGHT_FILE, TaughtSounds
 from device.teaching.embedder import Embedder
-from device.teaching.taught_file import TAUGHT_FILE, TaughtSound, read_taught, write_taught
+from device.teaching.taught_file import TaughtSound, read_taught, write_taught
 from device.teaching.taught_names import PATTERNS, check_free, check_label
 from device.teaching.teacher import Teacher
 from device.teaching.teaching_clip import TeachingClip

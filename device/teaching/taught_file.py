@@ -25,8 +25,6 @@ from device.model.taught import Detector
 from device.teaching.embedder import Embeddings
 from device.teaching.taught_names import is_taught_name
 
-TAUGHT_FILE = "taught.npz"
-"""Name of the file in the state directory."""
 FORMAT_VERSION = 1
 _MOST_BYTES = 64 << 20
 """Largest file that is read: fifty labels of twenty clips have 15 MB."""

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import get_args
 
+from device.config.detection import AlarmPattern
 from device.errors import InputError
 from device.model.bundle import Bundle
 from device.model.sound_names import sound_names
-from device.types import UNKNOWN, AlarmPattern
+from device.types import UNKNOWN
 from device.util.text import slug
 
 PATTERNS: tuple[AlarmPattern, ...] = get_args(AlarmPattern)

@@ -1,6 +1,5 @@
 """Rendering: templates with the user's language, and addresses that are right behind a path prefix."""
 
-from importlib.metadata import version
 from importlib.resources import files
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -12,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from device.config.models import Config
 from device.util.catalogue import LANGUAGES, format_number, name_of_label, translator
 from device.util.local_time import local_of
+from device.util.version import earshot_version
 from device.web.languages import choose_language
 from device.web.security import Access, root_of
 
@@ -32,7 +32,7 @@ class Renderer:
     def __init__(self, config: Config, access: Access) -> None:
         self._config = config
         self._access = access
-        self._version = version("earshot")
+        self._version = earshot_version()
         self._templates = Environment(
             loader=PackageLoader("device.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )

@@ -7,8 +7,9 @@ from device.config.day_spans import DaySpans
 from device.config.loader import load_config
 from device.errors import ConfigError
 from device.model.bundle import load_bundle
+from device.model.taught import TAUGHT_FILE
 from device.service.runtime import check_labels, load_settings, taught_version
-from device.teaching.taught_file import TAUGHT_FILE, write_taught
+from device.teaching.taught_file import write_taught
 
 
 @pytest.mark.parametrize(
