@@ -200,8 +200,8 @@ class Pipeline:
 
     def _report(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
+            yield event  # first, so that observers do not delay its message
             self._observer.on_event(event)
-            yield event
 
     def _time_of(self, block: Block) -> Callable[[int], float]:
         """Return the function from a position to its time, Unix seconds, by the position and time of a block."""
