@@ -84,6 +84,13 @@ class Side:
         return statistics.median(self.figures[name])
 
 
+def parse_side(text: str) -> Side:
+    """Return the side that NAME=PYTHON[:FOLDER] names; without a folder, that of this checkout."""
+    name, _, place = text.partition("=")
+    python, _, folder = place.partition(":")
+    return Side(name, python, Path(folder or ROOT).resolve())
+
+
 def write_sounds(folder: Path) -> dict[str, Path]:
     """Write two minutes of a quiet room, and of the demo's jackhammer without a pause; return the paths by name."""
     room = np.random.default_rng(0).normal(0, 1e-4, 120 * RATE).astype(np.float32)
@@ -205,11 +212,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    sides = []
-    for text in options.side or [f"here={sys.executable}"]:
-        name, _, place = text.partition("=")
-        python, _, folder = place.partition(":")
-        sides.append(Side(name, python, Path(folder or ROOT).resolve()))
+    sides = [parse_side(text) for text in options.side or [f"here={sys.executable}"]]
     with tempfile.TemporaryDirectory() as folder:
         sounds = write_sounds(Path(folder))
         broker, server = Mosquitto(Path(folder)), SoundServer(Path(folder))

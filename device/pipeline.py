@@ -198,8 +198,8 @@ class Pipeline:
 
     def _report(self, events: Iterable[Event]) -> Iterator[Event]:
         for event in events:
+            yield event  # first, so that observers do not delay its message
             self._observer.on_event(event)
-            yield event
 
     def _time_of(self, position: int) -> float:
         """Return the time of a position, Unix seconds, by the position and time of the last blocks."""

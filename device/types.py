@@ -235,4 +235,4 @@ class Observer:
         """Handle a label that became no event."""
 
     def on_event(self, event: Event) -> None:
-        """Handle the start or the end of an event."""
+        """Handle the start or the end of an event, which the pipeline has yielded already."""

@@ -18,7 +18,7 @@ from device.mqtt.home_assistant_entities import OptionalStates
 from device.mqtt.messages import LABEL_STATES, encode
 from device.mqtt.publisher import Publisher
 from device.mqtt.spectrogram_image import encode_coarse_png
-from device.types import ClassifiedWindow, Event, LogMel, Observer, Refusal, SoundName
+from device.types import ClassifiedWindow, Event, GateReason, LogMel, Observer, Refusal, SoundName
 from device.util.json_store import JsonStore
 from device.util.version import earshot_version
 
@@ -145,11 +145,14 @@ class StateTopics(Observer):
         self._publisher.subscribe(f"{config.discovery_prefix}/status", on_birth)
         return {key: component["platform"] for key, component in message["components"].items()}
 
+    def on_block(self, seconds: float, gate: GateReason | None) -> None:
+        """Publish the spectrogram of an event that has started: its picture does not delay the event itself."""
+        del seconds, gate
+        self._publish_due_spectrogram()
+
     def on_window(self, window: ClassifiedWindow) -> None:
-        """Keep the log-mel for an event that starts with this window; publish it for one that started before."""
+        """Keep the log-mel for an event that starts with this window, or has started before."""
         self._log_mel = window.log_mel
-        if self._spectrogram_is_due:
-            self._publish_spectrogram(window.log_mel)
 
     def on_look(self, look: ClassifiedWindow) -> None:
         """Forget the log-mel: an event that starts with a look has the spectrogram of its first full window."""
@@ -167,19 +170,20 @@ class StateTopics(Observer):
             self._publisher.publish_state(_UNKNOWN, name)
 
     def on_event(self, event: Event) -> None:
-        """Publish the state of the event's name and of all names, and the spectrogram of a start."""
+        """Publish the state of the event's name and of all names. The spectrogram of a start follows."""
         starts = event.end_time is None
         self._publisher.publish_state(f"sound/{event.slug}", "ON" if starts else "OFF")
         (self._sounding.add if starts else self._sounding.discard)(event.slug)
         self._publisher.publish_state("sounding", "ON" if self._sounding else "OFF")
-        if not starts:
-            return
-        if self._log_mel is None:
+        if starts:
             self._spectrogram_is_due = True
         else:
-            self._publish_spectrogram(self._log_mel)
+            self._publish_due_spectrogram()
 
-    def _publish_spectrogram(self, log_mel: LogMel) -> None:
+    def _publish_due_spectrogram(self) -> None:
+        if not self._spectrogram_is_due or self._log_mel is None:
+            return
         self._spectrogram_is_due = False
         if self._encode_spectrogram is not None:
-            self._publisher.publish_state("spectrogram", self._encode_spectrogram(log_mel), encode_coarse_png(log_mel))
+            picture = self._encode_spectrogram(self._log_mel)
+            self._publisher.publish_state("spectrogram", picture, encode_coarse_png(self._log_mel))

@@ -52,6 +52,7 @@ def test_each_label_is_off_until_an_event_starts(peer, publisher, tmp_path):
     )
     node.on_event(event("siren"))
     peer.until("earshot/balcony/sound/siren", b"ON")
+    node.on_block(0.03, "level")
     wait_until(lambda: (peer.last("earshot/balcony/spectrogram") or b"").startswith(b"\x89PNG"), 10, "the spectrogram")
     node.on_event(event("siren", end_time=1002.0))
     peer.until("earshot/balcony/sound/siren", b"OFF")
@@ -86,12 +87,30 @@ def test_the_spectrogram_of_an_early_start_follows_with_its_full_window(peer, pu
     node.on_look(window(0.0))
     node.on_event(event("siren"))
     peer.until("earshot/balcony/sound/siren", b"ON")
+    node.on_block(0.03, "level")
     node.on_window(window(0.5))
+    node.on_block(0.03, "level")
     peer.until("earshot/balcony/spectrogram", encode_png(window(0.5).log_mel))
     node.on_window(window(1.0))
+    node.on_block(0.03, "level")
     node.on_event(event("siren", end_time=1002.0))
     peer.until("earshot/balcony/sound/siren", b"OFF")
     assert peer.payloads("earshot/balcony/spectrogram") == [encode_png(window(0.5).log_mel)]
+
+
+@pytest.mark.parametrize("follows", ["block", "end"])
+def test_the_spectrogram_follows_its_start(peer, publisher, tmp_path, follows):
+    """The picture is encoded with the next block, or the end of the event, so that it does not delay the event."""
+    node, log_mel = states(publisher, tmp_path), np.full((8, 4), 0.5, np.float32)
+    node.on_window(ClassifiedWindow(0, 0.0, np.zeros(9, np.int16), log_mel, np.zeros(2, np.float32)))
+    node.on_event(event("siren"))
+    peer.until("earshot/balcony/sound/siren", b"ON")
+    assert peer.payloads("earshot/balcony/spectrogram") == []
+    if follows == "block":
+        node.on_block(0.03, "level")
+    else:
+        node.on_event(event("siren", end_time=1002.0))
+    peer.until("earshot/balcony/spectrogram", encode_png(log_mel))
 
 
 def test_a_disabled_level_is_deleted(peer, publisher, tmp_path):
