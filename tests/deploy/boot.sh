@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Test of the service under a real systemd. Boots a Debian with Earshot installed and systemd as process 1. The service
+# Test of the services under a real systemd. Boots a Debian with Earshot installed and systemd as process 1. The daemon
 # must become ready, publish events, survive kill -9, be restarted when any part hangs, reload, stop, and be confined.
+# The page and the notifications must start, be confined, show an event, survive a restart of the broker, and stop.
 #   sudo tests/deploy/boot.sh [SUITE [FOLDER]]
 # SUITE is bookworm (default) or trixie, of this machine's architecture. FOLDER (default: /var/tmp/earshot-boot) keeps
 # the Debian (600 MB) for the next run. Needs root, debootstrap and systemd-container. Takes five minutes or more, and
@@ -10,6 +11,8 @@ set -euo pipefail
 . "$(dirname "$0")/roots.sh"
 # shellcheck source=tests/deploy/nspawn.sh
 . "$(dirname "$0")/nspawn.sh"
+# shellcheck source=tests/deploy/companions.sh
+. "$(dirname "$0")/companions.sh"
 suite=${1:-bookworm}
 folder=${2:-/var/tmp/earshot-boot}
 base=$folder/$suite
@@ -29,11 +32,19 @@ main() {
     in_root "$root" /root/earshot/deploy/install.sh
     leave_root "$root"
     furnish
+    furnish_companions
 
     check "boot without a microphone, until the service is ready" boots
     check "no privilege and no port, and write access only to the state directory" confined
+    check "page and notifications start, and are connected to the broker" companions_start
+    check "page and notifications have no privilege, the page a port of this machine alone" companions_are_confined
+    check "the page refuses a foreign host, a foreign origin, and a change without the token" page_refuses
     check "a microphone that appears is opened" microphone_appears
     check "an event is in the journal with its fields, at the broker, and in the history" publishes_an_event
+    check "the event is on the page and a notification" event_is_shown
+    check "page and notifications survive a restart of the broker" companions_survive_the_broker
+    check "kill -9 of page and notifications: restarted" companions_are_restarted
+    check "stop of page and notifications" companions_stop
     check "kill -9: restarted" replaced_after KILL
     check "reload: new settings, same process" reloads
     check "reload with faults: the old settings stay in use" reload_is_refused
@@ -76,14 +87,16 @@ furnish() {
 }
 
 configure() { # configure NODE [LINE]
-    printf 'node_id: %s\naudio: {device: pulse}\nmqtt: {username: earshot}\n%s\n' "$1" "${2:-}" >"$config"
+    printf 'node_id: %s\naudio: {device: pulse}\nmqtt: {username: earshot}\nnotify: {rules: [{cooldown_seconds: 0}]}\n%s\n' \
+        "$1" "${2:-}" >"$config"
 }
 
-property() { in_machine systemctl show --property="$1" --value earshot 2>/dev/null; } # fails while the machine boots
+# Of the daemon, or another unit: property NAME [UNIT]. It fails while the machine boots.
+property() { in_machine systemctl show --property="$1" --value "${2:-earshot}" 2>/dev/null; }
 status() { property StatusText; }
-pid() { property MainPID; }
-journal() { in_machine journalctl --unit=earshot --boot --output=cat --no-pager "$@"; }
-is_running() { [ "$(property ActiveState)" = active ]; }
+pid() { property MainPID "$@"; }
+journal() { in_machine journalctl --unit=earshot --boot --output=cat --no-pager; }
+is_running() { [ "$(property ActiveState "$@")" = active ]; }
 
 # ---- The checks. Each adds a line to the table, with its duration in seconds.
 
@@ -101,16 +114,16 @@ check() { # check TEXT COMMAND...; the command may set `found`, which is printed
 since() { awk -v now="$EPOCHREALTIME" -v then="$1" 'BEGIN { print now - then }'; }
 
 give_up() {
-    in_machine systemctl status --no-pager --lines=0 earshot >&2 || true
-    journal --lines=30 >&2 || true
+    in_machine systemctl status --no-pager --lines=0 'earshot*' >&2 || true
+    in_machine journalctl --unit='earshot*' --boot --no-pager --lines=40 >&2 || true
     fail "$1"
 }
 
 status_says() { [[ $(status) == *"$1"* ]]; }
-is_another_than() {
+is_another_than() { # is_another_than PID [UNIT]
     local now
-    now=$(pid) # 0 while no daemon runs
-    [ "$now" != 0 ] && [ "$now" != "$1" ] && is_running
+    now=$(pid "${2:-earshot}") # 0 while none runs
+    [ "$now" != 0 ] && [ "$now" != "$1" ] && is_running "${2:-earshot}"
 }
 
 boots() {
@@ -118,19 +131,32 @@ boots() {
 }
 
 confined() {
-    local process facts place
+    local process
     process=$(pid)
-    facts=$(in_machine cat "/proc/$process/status")
-    grep -q '^CapEff:.0000000000000000$' <<<"$facts" && grep -q '^NoNewPrivs:.1$' <<<"$facts" &&
-        grep -q '^Seccomp:.2$' <<<"$facts" && grep -q '^Uid:.6[0-9]*' <<<"$facts" || return
+    has_no_privilege "$process" || return
     ! in_machine ss --no-header --listening --processes --tcp --udp | grep -q "pid=$process," || return
     # As the user of the service and in its mount namespace: only the state directory is writable.
     in_machine sh -c "nsenter -t $process --mount --setuid=\$(stat -c %u /proc/$process) -- touch /var/lib/earshot/x" || return
-    for place in /etc /usr /opt /var /root; do # read-only in that namespace even for root
-        ! in_machine nsenter -t "$process" --mount touch "$place/x" 2>/dev/null || return
-    done
-    ! in_machine nsenter -t "$process" --mount ls /root/earshot 2>/dev/null || return
-    found=$(in_machine systemd-analyze security --no-pager --threshold=15 earshot | sed -n 's/.*: \([0-9.]* [A-Z]*\).*/exposure \1/p')
+    writes_nowhere "$process" /etc /usr /opt /var /root && found=$(exposure earshot)
+}
+
+has_no_privilege() { # has_no_privilege PID
+    local facts
+    facts=$(in_machine cat "/proc/$1/status")
+    grep -q '^CapEff:.0000000000000000$' <<<"$facts" && grep -q '^NoNewPrivs:.1$' <<<"$facts" &&
+        grep -q '^Seccomp:.2$' <<<"$facts" && grep -q '^Uid:.6[0-9]*' <<<"$facts"
+}
+
+# Folders are read-only in the namespace of a process, even for root, and /root is hidden: writes_nowhere PID FOLDER...
+writes_nowhere() {
+    local process=$1 place
+    shift
+    for place in "$@"; do ! in_machine nsenter -t "$process" --mount touch "$place/x" 2>/dev/null || return; done
+    ! in_machine nsenter -t "$process" --mount ls /root/earshot 2>/dev/null
+}
+
+exposure() { # exposure UNIT; fails above 1.5
+    in_machine systemd-analyze security --no-pager --threshold=15 "$1" | sed -n 's/.*: \([0-9.]* [A-Z]*\).*/exposure \1/p'
 }
 
 microphone_appears() { in_machine systemctl start sound && until_true 90 status_says "listens to"; }
@@ -217,9 +243,20 @@ stops() {
 }
 
 refuses_the_config() {
-    configure doorbell "devise: 1"
-    ! in_machine systemctl start earshot 2>/dev/null && sleep 3 # longer than RestartSec=1
-    [ "$(property ActiveState)" = failed ] && [ "$(property ExecMainStatus)" = 78 ] && journal_says "devise"
+    configure doorbell "devise: 1" # a key that does not exist
+    local unit
+    ! in_machine systemctl start earshot 2>/dev/null || return
+    for unit in "${companions[@]}"; do # their type is not notify, so they start
+        in_machine systemctl start "$unit"
+        until_true 30 has_failed "$unit" || return
+    done
+    sleep 3 # longer than RestartSec=1
+    for unit in earshot "${companions[@]}"; do
+        has_failed "$unit" && [ "$(property ExecMainStatus "$unit")" = 78 ] || return
+    done
+    journal_says "devise"
 }
+
+has_failed() { [ "$(property ActiveState "$1")" = failed ]; }
 
 main "$@"
