@@ -197,7 +197,7 @@ def main() -> None:
             terminal.wait()
             take(terminal, "history", 1020, 170)
         with closing(Terminal(["listen", "--input", RECORDING], environment, 36, 100)) as terminal:
-            wait_until(lambda: "start  jackhammer" in "\n".join(terminal.screen.display), 120, "the jackhammer")
+            wait_until(lambda: "start  jackhammer" in "\n".join(terminal.screen.display), 300, "the jackhammer")
             time.sleep(2)
             take(terminal, "listen", 924, 672)
 
