@@ -7,6 +7,7 @@ from typing import get_args
 import jinja2
 import pytest
 
+from device.config.detection import AlarmPattern
 from device.config.models import Config, HomeAssistantConfig
 from device.model.bundle import load_bundle
 from device.model.sound_names import sound_names
@@ -14,7 +15,6 @@ from device.mqtt.home_assistant import DeviceInfo, discovery_message, essential_
 from device.mqtt.home_assistant_entities import OptionalStates
 from device.mqtt.home_assistant_names import EntityNames
 from device.mqtt.messages import encode
-from device.types import AlarmPattern
 from device.util.catalogue import LANGUAGES, catalogue
 
 IDS = Path(__file__).with_name("home_assistant_ids.json")
