@@ -19,6 +19,7 @@ from device.audio.stream_source import StreamSource
 from device.types import Blocks
 
 RATE = 16000
+BLOCK = 480
 _LOGIN = ("cam", "s3cret")
 _SERVER = r"""
 import math, struct, sys, threading, time
@@ -92,11 +93,13 @@ class Ear:
                 continue
             if item.position > end and self.blocks:
                 self.gaps.append(((item.position - end) / RATE, item.time - end_time))
-            end, end_time, self.blocks = item.end, item.time + len(item.samples) / RATE, self.blocks + 1
-            loud = np.flatnonzero(np.abs(item.samples.astype(int)) > 2000)
-            if len(loud) and not is_loud:
-                self.ticks.append(item.time + loud[0] / RATE)
-            is_loud = bool(len(loud))
+            end, end_time = item.end, item.time + len(item.samples) / RATE
+            for start in range(0, len(item.samples), BLOCK):
+                loud = np.flatnonzero(np.abs(item.samples[start : start + BLOCK].astype(int)) > 2000)
+                if len(loud) and not is_loud:
+                    self.ticks.append(item.time + (start + loud[0]) / RATE)
+                is_loud = bool(len(loud))
+                self.blocks += 1
 
     def close(self) -> None:
         """End the source."""

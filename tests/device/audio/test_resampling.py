@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.audio.resampling import BlockSplitter, Resampler
-from device.util.samples import to_float, to_int16
+from device.util.samples import mean_of_channels, to_float, to_int16
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(44100) / 44100).astype(np.float32)[:, np.newaxis] / 2
 
@@ -51,6 +51,18 @@ def test_channels_are_averaged():
     """Stereo is averaged to mono: sound in one channel only has half its amplitude."""
     stereo = np.array([[0.5, 0.0], [0.5, 0.5]], np.float32)
     np.testing.assert_array_equal(Resampler(16000, 16000).feed(stereo), [8192, 16384])
+
+
+@given(st.integers(1, 8), st.data())
+def test_the_mean_of_channels_is_exact(channels, data):
+    """The mean of int16 channels is exact for 1, 2, 4 and 8 of them, and as exact as float32 for others."""
+    values = st.lists(st.integers(-32768, 32767), min_size=channels, max_size=channels)
+    samples = np.array(data.draw(st.lists(values, min_size=1, max_size=20)), np.int16)
+    mean = mean_of_channels(samples)
+    assert (mean.shape, mean.dtype) == ((len(samples),), np.float32)
+    np.testing.assert_allclose(mean, samples.astype(float).mean(axis=1) / 32768, rtol=0, atol=2.0**-22)
+    if channels in (1, 2, 4, 8):
+        np.testing.assert_array_equal(mean, (samples.astype(float).mean(axis=1) / 32768).astype(np.float32))
 
 
 def test_samples_beyond_full_scale_are_clipped():
