@@ -38,7 +38,7 @@ _ANSWER_SECONDS: Final = 5.0
 
 
 Measuring = Literal["yes", "starts", "off", "no_sound", "no_answer"]
-"""Whether `live` messages arrive: they do; they will; the daemon cannot; it has no sound; it does not answer."""
+"""State of the `live` messages: they arrive; are awaited; the daemon is off; it has no sound; it does not answer."""
 
 
 class LiveStream:
