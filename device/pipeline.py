@@ -120,6 +120,7 @@ class Pipeline:
             if len(waiting) >= (_MOST_BLOCKS if not item.ends_read else _QUIET_BLOCKS if is_quiet else 1):
                 yield from self._process(waiting)
                 waiting, is_quiet = [], self._is_quiet
+                self._observer.on_pause(max(0, self._windower.due - end) / self._sample_rate)
         yield from self._process(waiting)
         yield from self._end_span()
 
@@ -142,8 +143,6 @@ class Pipeline:
 
     def _update_gate(self, blocks: list[Block]) -> tuple[int, Span | None, Span | None]:
         """Take blocks through the gate, up to the first one that opens or shuts it, or completes a window.
-
-        Until then, windows and events are those of single blocks: nothing changes between two of them.
 
         Returns:
             Number of blocks, at least 1; and the gate's span before the last of them and after it.
