@@ -112,6 +112,7 @@ class Pipeline:
             if len(waiting.samples) >= _QUIET_BLOCKS * self._block_length or not self._is_quiet:
                 yield from self._process(waiting)
                 waiting = None
+                self._observer.on_pause(max(0, self._windower.due - self._ring.end) / self._sample_rate)
         yield from self._process(waiting)
         yield from self._end_span()
 
@@ -143,8 +144,6 @@ class Pipeline:
 
     def _update_gate(self, rows: Samples, position: int) -> tuple[int, Span | None, Span | None]:
         """Take blocks through the gate, up to the first one that opens or shuts it, or completes a window.
-
-        Windows and events are those of single blocks: nothing changes between two of the blocks that were taken.
 
         Returns:
             Number of blocks, at least 1; and the gate's span before the last of them and after it.

@@ -225,6 +225,9 @@ class Observer:
     def on_block(self, seconds: float, gate: GateReason | None) -> None:
         """Handle a block, or several quiet ones: their length in seconds, and what opened the gate; None while shut."""
 
+    def on_pause(self, seconds: float) -> None:
+        """Handle the end of a read: seconds of further sound that complete no window; 0 where each block matters."""
+
     def on_window(self, window: ClassifiedWindow) -> None:
         """Handle a classified window. Its refusals and events follow."""
 

@@ -20,7 +20,9 @@ _RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 _LOST_SECONDS = 1.0
 """Time between two `SourceLost` items while there is no sound, s."""
 _QUIET_READS = 2
-"""Reads that the capture process sends together while nothing sounds: 0.24 s."""
+"""Reads that the capture process sends together while no sound is waited for."""
+LONG_READ_SECONDS = 0.24
+"""Length of these reads together, s."""
 
 
 class CapturedSource(LiveSource):
@@ -60,7 +62,7 @@ class CapturedSource(LiveSource):
         """Do nothing: iteration ends the capture process."""
 
     def set_quiet(self, quiet: bool) -> None:
-        """Set whether nothing sounds: blocks then arrive twice as many at a time, so that all threads wake less often.
+        """Set whether no sound is waited for: blocks then arrive twice as many at a time, and threads wake less often.
 
         Used from the thread of the iteration. A stream ignores it.
         """

@@ -50,9 +50,12 @@ class Windower:
     def due(self) -> int:
         """Position before which nothing is due, however the sound goes on; 0 where each block matters.
 
-        Each block matters once windows cover all sound: the next one extends the sound or is a pause.
+        It is `sys.maxsize` while nothing sounds. Each block matters once windows cover all sound: the next one extends
+        the sound, or is a pause.
         """
-        if self._span is None or self._span.end <= self._covered_until:
+        if self._span is None:
+            return sys.maxsize
+        if self._span.end <= self._covered_until:
             return 0
         return min([self._next_start + self._window_length, *self._look_ends])
 

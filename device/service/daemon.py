@@ -40,7 +40,7 @@ from device.service.day_counts import TODAY_FILE, Day, DayCounts
 from device.service.health_message import publish_health
 from device.service.last_clip import LastClip
 from device.service.live_values import LiveValues
-from device.service.observers import Observers, QuietReads, log_event
+from device.service.observers import LongReads, Observers, log_event
 from device.service.remote_control import RemoteControl, Switches
 from device.service.remote_teaching import RemoteTeaching
 from device.service.runtime import RunSettings, publishes_unknown
@@ -126,8 +126,8 @@ def _run(
         recorder = _recorder(config, clips, bundle, last_clip)
         report = RecordingReport()
         states = _state_topics(publisher, config, bundle, names, levels)
-        quiet_reads = [QuietReads(source)] if isinstance(source, MicrophoneSource) else []
-        observers = Observers(health, states, day_counts, report, *recorder, *quiet_reads)
+        long_reads = [LongReads(source)] if isinstance(source, MicrophoneSource) else []
+        observers = Observers(health, states, day_counts, report, *recorder, *long_reads)
         classify, classify_look = (
             InferenceTimer(score, health.record_inference, load_shedding.record_inference)
             for score in (settings.ensemble.classify_live, settings.ensemble.classify_look)

@@ -2,6 +2,7 @@
 
 import logging
 
+from device.audio.captured_source import LONG_READ_SECONDS
 from device.audio.microphone_source import MicrophoneSource
 from device.types import ClassifiedWindow, Event, GateReason, Observer, Refusal
 
@@ -22,6 +23,11 @@ class Observers(Observer):
         """See `Observer`."""
         for observer in self._observers:
             observer.on_block(seconds, gate)
+
+    def on_pause(self, seconds: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.on_pause(seconds)
 
     def on_window(self, window: ClassifiedWindow) -> None:
         """See `Observer`."""
@@ -44,15 +50,19 @@ class Observers(Observer):
             observer.on_event(event)
 
 
-class QuietReads(Observer):
-    """Observer that lets the microphone deliver in larger parts while the gate is shut."""
+class LongReads(Observer):
+    """Observer that lets the microphone deliver in larger parts while no window is due.
+
+    Args:
+        source: the microphone.
+    """
 
     def __init__(self, source: MicrophoneSource) -> None:
         self._source = source
 
-    def on_block(self, seconds: float, gate: GateReason | None) -> None:
-        """See `Observer`."""
-        self._source.set_quiet(gate is None)
+    def on_pause(self, seconds: float) -> None:
+        """See `Observer`. The last samples of a window arrive with a short read, at once."""
+        self._source.set_quiet(seconds > LONG_READ_SECONDS)
 
 
 def log_event(event: Event) -> None:

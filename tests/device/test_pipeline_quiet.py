@@ -92,6 +92,34 @@ def test_blocks_together_give_what_they_give_one_by_one(parts, read_blocks):
 
 
 @settings(max_examples=25)
+@given(loud=st.lists(st.tuples(st.integers(1, 300), st.integers(1, 60)), min_size=1, max_size=4))
+def test_no_window_is_complete_within_an_announced_pause(loud):
+    """While the gate is open or a window is to come, none is complete before the pause that the pipeline announced."""
+    parts = [part for blocks, quiet in loud for part in ((2000.0, blocks, 0), (2.0, quiet, 0))]
+    end, due, pauses = 0, 0, []
+
+    class Pauses(Observer):
+        def on_block(self, seconds, _gate):
+            nonlocal end
+            end += round(seconds * RATE)
+
+        def on_pause(self, seconds):
+            nonlocal due
+            pauses.append(seconds)
+            due = end + round(seconds * RATE) if seconds < 10 else 0  # nothing sounds in longer ones
+
+        def on_window(self, _window):
+            assert end >= due
+
+        on_look = on_window
+
+    scored = WindowScores(np.array([0.9, 0.0], np.float32), np.zeros((16, 4), np.float32))
+    items = items_of([(2.0, 100, 0), *parts, (2.0, 300, 0)])
+    list(Pipeline(Config(), make_bundle(FEATURES), lambda _: scored, Pauses()).run(iter(items)))
+    assert any(0.24 < seconds < 10 for seconds in pauses)
+
+
+@settings(max_examples=25)
 @given(parts=PARTS, together=st.integers(1, 30))
 def test_the_gate_opens_at_the_same_block(parts, together):
     """Spans and rises are those of single blocks, bit by bit, for any number of blocks at once."""
