@@ -21,13 +21,16 @@ def run(arguments: argparse.Namespace) -> int:
     The microphone opens in its own process while this one imports the rest and loads the networks.
     """
     gc.disable()  # what is loaded stays, so that collections would free next to nothing; the daemon enables them
-    config = load_config(arguments.config, overrides=arguments.set)
-    audio = config.audio
-    if arguments.input != MICROPHONE or audio.source != "microphone":
-        return _serve(arguments, config, None)
-    capture = Capture(capture_command(audio.device, audio.channels), channels=audio.channels)
-    with CaptureProcess(capture, audio.queue_seconds) as first:
-        return _serve(arguments, config, first)
+    try:
+        config = load_config(arguments.config, overrides=arguments.set)
+        audio = config.audio
+        if arguments.input != MICROPHONE or audio.source != "microphone":
+            return _serve(arguments, config, None)
+        capture = Capture(capture_command(audio.device, audio.channels), channels=audio.channels)
+        with CaptureProcess(capture, audio.queue_seconds) as first:
+            return _serve(arguments, config, first)
+    finally:
+        gc.enable()
 
 
 def _serve(arguments: argparse.Namespace, config: Config, capture: CaptureProcess | None) -> int:

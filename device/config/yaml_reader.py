@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 from yaml.composer import Composer
-from yaml.resolver import BaseResolver
 
 from device.util.text import one_line
 
@@ -82,24 +81,26 @@ def _compose(text: str) -> yaml.Node | None:
     if yaml.__with_libyaml__:
         with contextlib.suppress(yaml.YAMLError, ValueError):
             return _FastLoader(text).get_single_node()
-    return _Loader(text).get_single_node()  # type: ignore[no-untyped-call]
+    return _Loader(text).get_single_node()
 
 
 class _RestrictedComposer(Composer):
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    """Composer of a document's nodes from the events of either parser."""
+
+    def compose_node(self: Any, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse aliases and tags.
 
         Aliases can contain themselves, or expand a few lines to gigabytes. A tag would set the type of a value, which
         the models do.
         """
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs lack its result
+        event = self.peek_event()
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, f"*{event.anchor} is an alias", event.start_mark)
         tag = getattr(event, "tag", None)
         if tag is not None and tag not in _TEXT_TAGS:
             name = one_line(tag.replace("tag:yaml.org,2002:", "!!"))
             raise yaml.composer.ComposerError(None, None, f"{name} is a tag", event.start_mark)
-        node = super().compose_node(parent, index)
+        node: yaml.Node | None = super().compose_node(parent, index)
         if tag and isinstance(node, yaml.ScalarNode):
             node.style = "'"  # `!!str ~` is a text, as '~' is
         return node
@@ -111,13 +112,12 @@ class _Loader(_RestrictedComposer, yaml.BaseLoader):
 
 if yaml.__with_libyaml__:
 
-    class _FastLoader(_RestrictedComposer, BaseResolver, yaml.cyaml.CParser):
-        """Parser of libyaml."""
+    class _FastLoader(_RestrictedComposer, yaml.CBaseLoader):
+        """Parser of libyaml. The nodes are composed in Python, because libyaml's composer cannot refuse aliases."""
 
         def __init__(self, text: str) -> None:
-            yaml.cyaml.CParser.__init__(self, text)
+            yaml.CBaseLoader.__init__(self, text)
             Composer.__init__(self)
-            BaseResolver.__init__(self)
 
 
 def _value(node: yaml.Node, section: Key, document: Document) -> Any:

@@ -17,6 +17,7 @@ from device.model.ensemble import Ensemble
 from device.model.self_test import self_test
 from device.model.taught import NOTHING_TAUGHT, TAUGHT_FILE, TaughtSounds
 from device.mqtt.client_factory import make_client
+from device.util.mapped_file import release_pages
 from device.util.text import did_you_mean, one_line, quoted, similar_names, slug
 
 SERVICE_HINT = "A daemon that listens to a microphone uses it within 10 s, by a reload"
@@ -72,6 +73,8 @@ def open_bundle(path: Path, threads: int = 1) -> tuple[Bundle, Ensemble]:
     bundle = load_bundle(path)
     ensemble = Ensemble(bundle, threads)
     self_test(bundle, ensemble.networks)
+    for name in ensemble.networks:
+        release_pages(bundle.model_path(name))  # the interpreter computes with its own, repacked copy of the weights
     return bundle, ensemble
 
 

@@ -1,6 +1,5 @@
 """Text helpers: suggestions for mistyped names, slugs, numbers, and quotation of foreign text on one line."""
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ _QUOTE_LENGTH = 60
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `Did you mean X?` if a known name is similar, else a list of all known names."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
+    near = _close_matches(name, names, 1)
     return f"Did you mean {near[0]}?" if near else f"Known are: {', '.join(names)}"
 
 
@@ -30,7 +29,13 @@ def similar_names(text: str, known: Iterable[str], count: int = 3) -> list[str]:
     for name in known:
         for term in (name, *name.split(", ")):
             terms.setdefault(plain_term(term), name)
-    return list(dict.fromkeys(terms[term] for term in difflib.get_close_matches(plain_term(text), terms, n=count)))
+    return list(dict.fromkeys(terms[term] for term in _close_matches(plain_term(text), terms, count)))
+
+
+def _close_matches(name: str, names: Iterable[str], count: int) -> list[str]:
+    import difflib  # only a wrong name needs it
+
+    return difflib.get_close_matches(name, list(names), n=count)
 
 
 def plain_term(text: str) -> str:

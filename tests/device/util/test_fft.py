@@ -1,8 +1,5 @@
 """Tests of the Fourier transform."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.fft
@@ -32,13 +29,3 @@ def test_the_inverse_is_scipys(shape, monkeypatch):
     np.testing.assert_allclose(expected, rows, atol=1e-5)
     monkeypatch.setattr(fft, "_POCKETFFT", None)
     np.testing.assert_array_equal(fft.irfft(spectrum, shape[1]), expected)
-
-
-def test_the_daemon_imports_nothing_large_that_it_does_not_need():
-    """The daemon's modules load neither SciPy's packages nor the runtime's tools."""
-    program = "import sys, device.cli.run, device.service.daemon; "
-    program += "import device.model.classifier as c; c.interpreter_class(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = set(done.stdout.split())
-    assert "device.model.features" in loaded
-    assert not loaded & {"scipy", "scipy.fft", "scipy.special", "google.protobuf", "ai_edge_litert.compiled_model"}
