@@ -1,6 +1,6 @@
 """Fleet benchmark: the messages of many nodes on one mosquitto, its CPU time, losses and the delay until a subscriber.
 
-    python benchmarks/fleet.py [--nodes 500] [--per-minute 12 120] [--seconds 60] [--processes 4]
+    python benchmarks/fleet.py [--nodes 500] [--per-minute 12 120] [--seconds 60] [--setting LINE]
 
 A real daemon first plays the demo's recording, and all its messages are recorded. Then each node is an MQTT client of
 its own, with a will, which connects, publishes `status` and discovery, and repeats the daemon's other messages in their
@@ -66,7 +66,7 @@ def record_messages(broker: Mosquitto, folder: Path) -> list[Message]:
 def run_nodes(
     names: list[str], port: int, recorded: list[Message], rate: float, seconds: float, ready: Event, results: Queue
 ) -> None:
-    """Run the clients of some nodes in one process, in turn; report the counts of published and acknowledged messages.
+    """Run the clients of some nodes in one process, in turn; report messages published and acknowledged, CPU time, s.
 
     Args:
         names: node ids.
@@ -96,7 +96,7 @@ def run_nodes(
     results.put("connected")
     ready.wait()
     acknowledged[0], published = 0, 0
-    rng, begun = np.random.default_rng(len(names)), time.monotonic()
+    rng, begun, used = np.random.default_rng(len(names)), time.monotonic(), time.process_time()
     event = next(message for message in messages if message[0].endswith("/event"))
     due = [(begun + rng.uniform(0, 1 / rate) if rate else begun, number, 0) for number in range(len(names))]
     heapq.heapify(due)
@@ -111,7 +111,7 @@ def run_nodes(
             if rate:
                 heapq.heappush(due, (when + 1 / rate, number, count + 1))
     settle(selector, clients, acknowledged, published)
-    results.put((published, acknowledged[0]))
+    results.put((published, acknowledged[0], time.process_time() - used))
     for client in clients:
         client.disconnect()
 
@@ -138,8 +138,9 @@ def settle(selector: selectors.BaseSelector, clients: list[paho.Client], acknowl
 
 
 def subscribe(port: int, ready: Event, stop: Event, results: Queue) -> None:
-    """Subscribe to everything, and report the delay of each message that was sent with a time, s."""
+    """Subscribe to everything; report the delay of each message that was sent with a time, s, and CPU time, s."""
     delays: list[float] = []
+    used = time.process_time()
     client = paho.Client(CallbackAPIVersion.VERSION2)
 
     def on_message(_client: object, _data: object, message: paho.MQTTMessage) -> None:
@@ -158,7 +159,7 @@ def subscribe(port: int, ready: Event, stop: Event, results: Queue) -> None:
         count = len(delays)
         time.sleep(1.0)
     client.loop_stop()
-    results.put(delays)
+    results.put((delays, time.process_time() - used))
 
 
 def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> dict[str, object]:
@@ -185,16 +186,17 @@ def measure(options: argparse.Namespace, recorded: list[Message], rate: float, b
     used, elapsed = cpu_seconds(broker.pid) - before, time.monotonic() - begun
     memory = resident_mb(broker.pid)
     stop.set()
-    delays = np.array(delay_results.get()) * 1e3
+    delay_seconds, subscriber_used = delay_results.get()
+    delays = np.array(delay_seconds) * 1e3
     for process in (*nodes, subscriber):
         process.join()
-    published = sum(count for count, _ in counts)
+    published, acknowledged, clients_used = map(sum, zip(*counts, strict=True))
     return {
         "nodes": options.nodes,
         "messages_per_node_per_minute": rate * 60 or "one event at once",
         "messages_per_second": round(published / elapsed, 1),
         "published": published,
-        "acknowledged": sum(count for _, count in counts),
+        "acknowledged": acknowledged,
         "delivered": len(delays),
         "delay_ms_p50": round(float(np.percentile(delays, 50)), 1),
         "delay_ms_p99": round(float(np.percentile(delays, 99)), 1),
@@ -202,6 +204,8 @@ def measure(options: argparse.Namespace, recorded: list[Message], rate: float, b
         "broker_cpu_percent": round(used / elapsed * 100, 2),
         "broker_cpu_us_per_message": round(used / published * 1e6, 1),
         "broker_mb": round(memory, 1),
+        "clients_cpu_us_per_message": round(clients_used / published * 1e6, 1),
+        "subscriber_cpu_us_per_message": round(subscriber_used / max(1, len(delays)) * 1e6, 1),
         "load_average": round(os.getloadavg()[0], 1),
     }
 
@@ -213,9 +217,10 @@ def main() -> None:
     parser.add_argument("--per-minute", type=float, nargs="+", default=[12, 120], help="messages of a node a minute")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--setting", nargs="*", default=[], help='of mosquitto, as in "max_queued_messages 100000"')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        broker = Mosquitto(Path(name))
+        broker = Mosquitto(Path(name), "\n".join(["allow_anonymous true", *options.setting]))
         broker.start()
         try:
             recorded = record_messages(broker, Path(name))
