@@ -1,5 +1,6 @@
 """Samples: conversion between int16 and float, and levels."""
 
+import functools
 import math
 from typing import Any
 
@@ -27,8 +28,13 @@ def mean_of_channels(samples: NDArray[np.int16]) -> NDArray[np.float32]:
 
     It is a matrix product: other sums over so short an axis take twice as long.
     """
-    channels = samples.shape[1]
-    return samples.astype(np.float32) @ np.full(channels, 1 / (channels * FULL_SCALE), np.float32)
+    return samples.astype(np.float32) @ _mean_weights(samples.shape[1])
+
+
+@functools.cache
+def _mean_weights(channels: int) -> NDArray[np.float32]:
+    """Return the weights of a mean that scales int16 to full scale 1, shape (channels,), float32."""
+    return np.full(channels, 1 / (channels * FULL_SCALE), np.float32)
 
 
 def level_dbfs(samples: Samples) -> float:
