@@ -6,7 +6,7 @@ The daemon gets a recording on standard input, live, block by block in real time
 relay, which notes the time of each PUBACK. The same blocks go through the pipeline in this process first: that shows
 which block completes the window, or early look, of each `start`, and which networks are asked about it. The delay ends
 with the PUBACK, and begins when that block is written. It is compared with the time of the bare networks, which are
-invoked meanwhile in a process of their own, with pauses. Sides take turns, as in whole_daemon.py.
+invoked before that in a process of their own, with pauses. Sides take turns, as in whole_daemon.py.
 """
 
 import argparse
