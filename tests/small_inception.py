@@ -12,6 +12,13 @@ def register(monkeypatch):
     monkeypatch.setitem(BACKBONES, NAME, ("mixed0", "mixed1"))
 
 
+def make_registered(make):
+    """Add the network on a worker of another process, and return what `make` makes there."""
+    import_tensorflow().keras.applications.SmallInception = small_inception
+    BACKBONES[NAME] = ("mixed0", "mixed1")
+    return make()
+
+
 def configure(*layers, weights="random"):
     """Return the configuration of a small Inception that pools some layers."""
     return BackboneConfig(weights, layers, NAME)

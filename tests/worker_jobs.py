@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+from threadpoolctl import threadpool_info, threadpool_limits
+
 from device.errors import InputError
 
 
@@ -28,6 +30,16 @@ def squares_of_one_death(marker: Path):
         return number * number
 
     return square
+
+
+def set_blas_threads(count):
+    """Let numpy use a number of threads for matrix products."""
+    threadpool_limits(count, "blas")
+
+
+def blas_threads():
+    """Return a function that returns the number of threads of numpy's matrix products."""
+    return lambda _: max(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
 
 
 def deadly():

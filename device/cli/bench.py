@@ -2,12 +2,10 @@
 
 import argparse
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +18,7 @@ from device.errors import EXIT_DONE
 from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
-from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
+from device.monitoring.system_metrics import machine_model, memory_mb, temperature_celsius, throttling, versions
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
 from device.types import Blocks, Samples
@@ -96,7 +94,7 @@ def _machine(config: Config, bundle: Bundle) -> dict[str, Any]:
     """Return what the figures depend on. It contains no name, address or serial number."""
     throttled = throttling()
     return {
-        "model": _model(),
+        "model": machine_model(),
         "cores": os.cpu_count(),
         "threads of a network": config.model.threads,
         "load, 1 minute": round(os.getloadavg()[0], 2),
@@ -106,12 +104,3 @@ def _machine(config: Config, bundle: Bundle) -> dict[str, Any]:
         "bundle": str(bundle),
         **versions(),
     }
-
-
-def _model(tree: Path = Path("/proc/device-tree/model"), cpus: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the model of a Pi, else of the processor."""
-    if tree.exists():
-        return tree.read_text(errors="replace").strip("\0 \n")
-    lines = cpus.read_text(errors="replace").splitlines() if cpus.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
-    return next(names, platform.machine())

@@ -20,7 +20,7 @@ from device.config.models import Config
 from device.config.paths import state_directory
 from device.config.secrets import read_password, read_services, read_stream_url, read_token
 from device.errors import ConfigError, UnavailableError
-from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
+from device.monitoring.system_metrics import machine_model, memory_mb, temperature_celsius, throttling, versions
 
 _LOG_COMMAND = ("journalctl", "--unit", "earshot*", "--lines", "500", "--no-pager", "--output", "short-iso")
 _LOG_SECONDS = 20.0
@@ -130,10 +130,9 @@ def _versions() -> dict[str, str]:
 
 
 def _machine() -> dict[str, Any]:
-    model = Path("/proc/device-tree/model")  # of a Raspberry Pi
     throttled = throttling()
     return {
-        "model": model.read_text(errors="replace").rstrip("\0") if model.is_file() else None,
+        "model": machine_model(),
         "temperature_celsius": temperature_celsius(),
         "throttling": throttled and asdict(throttled),
         "memory_mb_of_this_command": memory_mb(),

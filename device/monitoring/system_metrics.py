@@ -1,4 +1,4 @@
-"""System metrics: temperature, throttling, memory and versions of the machine."""
+"""System metrics: model, temperature, throttling, memory and versions of the machine."""
 
 import contextlib
 import os
@@ -12,9 +12,19 @@ from device.util.version import earshot_version
 _THERMAL_FOLDER = Path("/sys/class/thermal")
 _PLATFORM_FOLDER = Path("/sys/devices/platform")
 _STATM_FILE = Path("/proc/self/statm")
+_MODEL_FILE, _CPU_FILE = Path("/proc/device-tree/model"), Path("/proc/cpuinfo")
 _CAUSES = ("under_voltage", "frequency_capped", "throttled", "soft_temperature_limit")
 """Cause of each bit of `get_throttled`, from the lowest. The same causes since boot follow from bit 16 on."""
 _SINCE_BOOT_SHIFT = 16
+
+
+def machine_model(model_file: Path = _MODEL_FILE, cpu_file: Path = _CPU_FILE) -> str:
+    """Return the model of a Pi, else of the processor."""
+    if model_file.exists():
+        return model_file.read_text(errors="replace").strip("\0 \n")
+    lines = cpu_file.read_text(errors="replace").splitlines() if cpu_file.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model")))
+    return next(names, platform.machine())
 
 
 def temperature_celsius(thermal_folder: Path = _THERMAL_FOLDER) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device.errors import EXIT_DONE, EarshotError
+from device.errors import EXIT_DONE, EarshotError, InputError
 from training.cli.options import (
     NETWORKS,
     add_data_options,
@@ -74,6 +74,11 @@ def _workers(options: argparse.Namespace) -> Iterator["Workers"]:
 
         yield THREADS
         return
+    if options.weights == "random":
+        raise InputError(
+            "--scheduler: each worker would draw other weights for --weights random. Run it without --scheduler, or "
+            "name a file of weights"
+        )
     from training.data.dask_workers import connect
 
     make_paths_absolute(options)

@@ -14,15 +14,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from device.errors import EarshotError, UnavailableError
 from device.util.extras import install_command
 from device.util.text import one_line
-from training.data.parallel import JOBS_PER_THREAD, Item, Result, Workers, in_order
-from training.data.worker_setup import differences, sizes, versions, versions_digest
+from training.data.parallel import JOBS_PER_THREAD, Item, Result, Workers, in_order, in_parts
+from training.data.worker_setup import differences, sizes, tensorflow_threads, use_threads, versions, versions_digest
 
 CONNECT_SECONDS = 10.0
 """Longest wait for the scheduler, and for its first worker, s."""
@@ -141,14 +140,14 @@ class DaskWorkers(Workers):
             UnavailableError: the scheduler is lost, or all workers are, or a job killed several workers.
         """
         content = zlib.compress(pickle.dumps(make))
-        run = partial(run_job, content, hashlib.sha256(content).hexdigest(), versions_digest())
+        run = partial(run_job, content, hashlib.sha256(content).hexdigest(), versions_digest(), tensorflow_threads())
 
         def submit(part: list[Item]) -> "_Job":
             if self._client.status == "closed":
                 raise self._lost()
             return _Job(self._client.submit(run, part, pure=False), self)
 
-        for results in in_order(submit, _parts(items, together), self._limit):
+        for results in in_order(submit, in_parts(items, together), self._limit):
             yield from results
 
     def wait(self, future: Any) -> Any:
@@ -218,13 +217,14 @@ class _Job:
             self._future.cancel()
 
 
-def run_job(content: bytes, name: str, expected: str, items: list[Any]) -> list[Any]:
+def run_job(content: bytes, name: str, expected: str, threads: int, items: list[Any]) -> list[Any]:
     """Apply a function to some items, on a worker.
 
     Args:
         content: compressed pickle of the function's maker.
         name: digest of the content. A thread of the worker keeps its latest function under it.
         expected: `versions_digest` of the process that submits; the worker may have joined after the check.
+        threads: `tensorflow_threads` of that process.
         items: arguments of the function.
     """
     from distributed import get_worker
@@ -235,16 +235,10 @@ def run_job(content: bytes, name: str, expected: str, items: list[Any]) -> list[
             f"would differ. Install the same everywhere (docs/training.md), and restart its worker. {_CONTINUES}"
         )
     try:
+        use_threads(threads)
         if getattr(_thread, "name", None) != name:
             _thread.function = pickle.loads(zlib.decompress(content))()
             _thread.name = name
         return [_thread.function(item) for item in items]
     except EarshotError as error:
         raise type(error)(f"{error} (on worker {get_worker().address})") from error
-
-
-def _parts(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yield the items in lists of `size`."""
-    iterator = iter(items)
-    while part := list(islice(iterator, size)):
-        yield part

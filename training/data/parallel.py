@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
+from itertools import islice
 from pathlib import Path
 from threading import Lock, local
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
@@ -68,7 +69,7 @@ class Threads(Workers):
             result: Result = thread.function(item)
             return result
 
-        with ThreadPoolExecutor(count) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(count) as pool:
             yield from in_order(lambda item: pool.submit(one, item), items, lambda: count * JOBS_PER_THREAD)
 
 
@@ -84,6 +85,17 @@ class Job(Protocol, Generic[Result_co]):
 
     def cancel(self) -> Any:
         """Cancel the job if it has not begun."""
+
+
+def one_blas_thread() -> Any:
+    """Let numpy compute a matrix product on one thread, here and now, and in a `with` until its end.
+
+    The products of a job are rounded by the number of threads, which differs between machines. The jobs themselves
+    use all cores.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, "blas")
 
 
 def in_order(
@@ -109,6 +121,13 @@ def in_order(
             job.cancel()
 
 
+def in_parts(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`."""
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part
+
+
 def parallel_map(
     tool: Callable[[], Tool], work: Callable[[Tool, Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
@@ -130,6 +149,7 @@ def keep_latest(make: Callable[Parameters, Result]) -> Callable[Parameters, Resu
     """
     lock, latest = Lock(), lru_cache(maxsize=1)(make)
 
+    @wraps(make)  # under its name it is pickled, on the way to a worker of another machine
     def kept(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
         with lock:
             return latest(*arguments, **named)  # type: ignore[arg-type] # hashable, as the docstring requires

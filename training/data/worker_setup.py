@@ -1,7 +1,9 @@
-"""Set-up of a worker: versions of everything that a result depends on, and the files that the worker can read."""
+"""Set-up of a worker: versions and threads that a result depends on, and the files that the worker can read."""
 
 import hashlib
+import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +13,10 @@ import soundfile
 
 import device
 import training
+from device.errors import UnavailableError
+from device.util.text import whole_number
 from training.data.array_cache import digest
+from training.data.parallel import one_blas_thread
 
 _PACKAGES = (
     "numpy",
@@ -26,6 +31,8 @@ _PACKAGES = (
     "distributed",
 )
 """Packages that results, or their way between machines, depend on."""
+_THREADS = "TF_NUM_INTRAOP_THREADS"
+"""TensorFlow reads this variable once, before its first operation."""
 
 
 @lru_cache
@@ -51,6 +58,27 @@ def versions_digest() -> str:
 def differences(theirs: Mapping[str, str]) -> list[str]:
     """Return a phrase for each version of a worker that differs from this process's."""
     return [f"{name} {theirs.get(name)}, here {ours}" for name, ours in versions().items() if theirs.get(name) != ours]
+
+
+def tensorflow_threads() -> int:
+    """Return the number of threads by which TensorFlow divides an operation here; sums are rounded by it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return whole_number(os.environ.get(_THREADS, ""), 1, 4096) or cores or 1
+
+
+def use_threads(count: int) -> None:
+    """Set that number for this process, which may have more or fewer cores; let numpy use one thread, for good.
+
+    Raises:
+        UnavailableError: TensorFlow uses another number already, for an earlier run.
+    """
+    if "tensorflow" in sys.modules and tensorflow_threads() != count:
+        raise UnavailableError(
+            f"TensorFlow has used {tensorflow_threads()} threads for an earlier run, and this one needs {count}: "
+            "results are rounded by that number. Restart the worker"
+        )
+    os.environ[_THREADS] = str(count)
+    one_blas_thread()
 
 
 def sizes(paths: Iterable[Path]) -> list[int | None]:

@@ -5,7 +5,6 @@ import json
 import pytest
 from tiny_bundle import write_tiny_bundle
 
-from device.cli.bench import _model
 from device.cli.main import main
 
 
@@ -33,13 +32,3 @@ def test_the_table_can_be_sent_in(bundle, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| machine | |", "| --- | --- |"]
     assert all(line.count("|") == 3 for line in lines if line)
-
-
-def test_the_model_of_a_pi_is_named(tmp_path):
-    """A Pi's device tree has its model; another machine has that of its processor, or its architecture."""
-    tree, cpus = tmp_path / "model", tmp_path / "cpuinfo"
-    cpus.write_text("processor\t: 0\nmodel name\t: Some Processor\n")
-    assert _model(tree, cpus) == "Some Processor"
-    tree.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
-    assert _model(tree, cpus) == "Raspberry Pi 4 Model B Rev 1.4"
-    assert _model(tmp_path / "none", tmp_path / "none")

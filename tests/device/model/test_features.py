@@ -1,10 +1,10 @@
 import dataclasses
 
-import librosa
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from librosa_reference import librosa
 
 from device.audio.files import read_samples
 from device.model.features import FeatureConfig, log_mel

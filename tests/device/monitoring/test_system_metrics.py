@@ -5,7 +5,15 @@ from dataclasses import asdict
 
 import pytest
 
-from device.monitoring.system_metrics import Throttling, is_hot, memory_mb, temperature_celsius, throttling, versions
+from device.monitoring.system_metrics import (
+    Throttling,
+    is_hot,
+    machine_model,
+    memory_mb,
+    temperature_celsius,
+    throttling,
+    versions,
+)
 
 
 def test_temperature_memory_and_versions_are_read(tmp_path):
@@ -54,3 +62,13 @@ def test_heat_is_a_high_temperature_or_throttling_now(celsius, now, limit, expec
     """The limit itself is hot, and so is any throttling now; earlier throttling is not."""
     assert is_hot(celsius, Throttling(now, since_boot=("throttled",)), limit) is expected
     assert is_hot(celsius, None, limit) is (expected and not now)
+
+
+def test_the_model_of_a_pi_is_named(tmp_path):
+    """A Pi's device tree has its model; another machine has that of its processor, or its architecture."""
+    tree, cpus = tmp_path / "model", tmp_path / "cpuinfo"
+    cpus.write_text("processor\t: 0\nmodel name\t: Some Processor\n")
+    assert machine_model(tree, cpus) == "Some Processor"
+    tree.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
+    assert machine_model(tree, cpus) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert machine_model(tmp_path / "none", tmp_path / "none")

@@ -1,16 +1,18 @@
 """Workers of a real dask cluster: two processes, beside the threads of this one."""
 
 import itertools
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import small_inception
 from distributed import LocalCluster
 from support import free_port
 from tiny_bundle import write_tiny_bundle
-from worker_jobs import deadly, squares, squares_of_one_death
+from worker_jobs import blas_threads, deadly, set_blas_threads, squares, squares_of_one_death
 
 from device.errors import InputError, UnavailableError
 from device.model.bundle import load_bundle
@@ -20,9 +22,12 @@ from training.data.ambience import gate_ambience
 from training.data.array_cache import Cache
 from training.data.dask_workers import connect
 from training.data.loading import load_dataset
-from training.data.parallel import THREADS
-from training.data.spectrograms import SpectrogramMaker
+from training.data.parallel import THREADS, Workers
+from training.data.spectrograms import SpectrogramConfig, SpectrogramMaker
+from training.data.worker_setup import tensorflow_threads
 from training.evaluation.metrics import classify_files
+from training.fitting.backbone_features import BackboneFeatures
+from training.models.backbone import load_rgb_backbone, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,39 @@ def test_dask_and_threads_give_the_same_bytes(workers, make_urbansound8k, negati
         assert len(threads) > 0
         assert threads.dtype == dask.dtype
         assert threads.tobytes() == dask.tobytes()
+
+
+class Registering(Workers):
+    """Workers that add the small Inception to their process before they load it."""
+
+    def __init__(self, workers):
+        self._workers = workers
+
+    def map(self, make, items, together=1):
+        return self._workers.map(partial(small_inception.make_registered, make), items, together)
+
+
+def test_features_have_the_same_bytes(workers, make_urbansound8k, small_features, small_backbone, tmp_path):
+    """TensorFlow computes the same bytes on workers and threads, although the workers' machines have more cores."""
+    weights = tmp_path / "weights.npz"
+    save_weights(load_rgb_backbone(small_backbone("mixed1"), small_features.shape), "mixed1", weights)
+    workers.run_everywhere(os.environ.__setitem__, "TF_NUM_INTRAOP_THREADS", "2")  # as on a machine with two cores
+    dataset = load_dataset(make_urbansound8k(tmp_path / "data", recordings=1, clips=1))
+    backbone, found = small_backbone("mixed1", weights=str(weights)), []
+    for number, each in enumerate((THREADS, Registering(workers))):
+        cache = Cache(tmp_path / str(number))
+        maker = SpectrogramMaker(dataset, SpectrogramConfig(features=small_features), cache, each)
+        log_mels = maker.original()
+        found.append(BackboneFeatures(backbone, [log_mels], maker, 0, cache).features(log_mels, ""))
+    assert len(np.unique(found[0], axis=0)) > 3
+    assert found[0].tobytes() == found[1].tobytes()
+    assert set(workers.run_everywhere(tensorflow_threads).values()) == {tensorflow_threads()}
+
+
+def test_workers_compute_matrix_products_on_one_thread(workers):
+    """Their rounding is that of the threads of one process, whatever the settings of the worker."""
+    workers.run_everywhere(set_blas_threads, 2)
+    assert set(workers.map(blas_threads, range(8))) == {1}
 
 
 def test_networks_are_judged_alike(workers, urbansound8k, tmp_path):
@@ -144,6 +182,16 @@ def test_a_scheduler_without_workers_is_one_line_and_69(urbansound8k, tmp_path, 
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert f"has no worker. Start one on each workstation: dask worker {empty.scheduler_address}" in lines[0]
+
+
+def test_random_weights_are_one_line_and_2(urbansound8k, tmp_path, capsys):
+    """Each worker would draw other weights, so the run ends before any work, with the cure."""
+    paths = ["--data", str(urbansound8k), "--output", str(tmp_path / "run")]
+    options = ["--networks", "inception", "--weights", "random", "--scheduler", "tcp://127.0.0.1:8786"]
+    assert main(["prepare", *paths, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "other weights for --weights random. Run it without --scheduler, or name a file" in line
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_extra_is_one_line_and_69(urbansound8k, tmp_path, capsys, monkeypatch):

@@ -1,11 +1,17 @@
 """Parallel map."""
 
 import os
+import pickle
 import threading
 
 import pytest
+from threadpoolctl import threadpool_limits
+from worker_jobs import blas_threads
 
 from training.data.parallel import JOBS_PER_THREAD, THREADS, keep_latest, parallel_map
+from training.data.windows import _read_ambience
+from training.fitting.audioset_features import _load_network
+from training.fitting.backbone_features import _load_backbone
 
 
 def test_each_thread_has_its_own_tool_and_results_are_in_order(monkeypatch):
@@ -63,3 +69,16 @@ def test_the_latest_result_is_kept_for_all_threads():
     assert loaded == ["a"]
     assert (load("b"), load("b"), load("a")) == ("B", "B", "A")
     assert loaded == ["a", "b", "a"]
+
+
+def test_jobs_compute_matrix_products_on_one_thread():
+    """Their rounding is that of any machine; afterwards, numpy has its threads again."""
+    with threadpool_limits(2, "blas"):
+        assert set(THREADS.map(blas_threads, range(3))) == {1}
+        assert blas_threads()(0) == 2
+
+
+@pytest.mark.parametrize("load", [_read_ambience, _load_network, _load_backbone], ids=lambda load: load.__module__)
+def test_a_function_with_a_kept_result_reaches_another_machine(load):
+    """A function that keeps its latest result is pickled by its name."""
+    assert pickle.loads(pickle.dumps(load)) is load

@@ -21,7 +21,6 @@ from training.export import bundle_writer
 from training.fitting.audioset_features import AudioSetConfig
 from training.fitting.fine_tuning import FineTuneConfig
 from training.fitting.head_trainer import HeadConfig
-from training.models.backbone import BackboneConfig
 from training.models.checkpoint import load_ensemble
 from training.workflow import audioset_kind
 from training.workflow.ensemble_fitter import EnsembleFitter
@@ -47,13 +46,13 @@ def dataset(urbansound8k, negatives, esc50):
 
 
 @pytest.fixture(scope="module")
-def config(small_features, audioset_weights):
+def config(small_features, small_backbone, audioset_weights):
     """Both networks, with one copy and one shrinkage."""
     audioset = AudioSetConfig(audioset_weights, copies=1)
     heads = {name: replace(getattr(audioset, name), shrinkages=(0.3,)) for name in ("clip_head", "live_head")}
     return ExperimentConfig(
         SpectrogramConfig(features=small_features, copies=1),
-        BackboneConfig("random", ("mixed0",)),
+        small_backbone("mixed0"),
         HeadConfig(shrinkages=(0.3,)),
         FineTuneConfig(),
         SceneConfig(clips_per_label=1, lead_seconds=3.0, tail_seconds=1.0),
