@@ -11,7 +11,6 @@ of publishing stands in the last eight bytes of each payload. Last, all nodes pu
 
 import argparse
 import heapq
-import json
 import multiprocessing
 import os
 import selectors
@@ -20,16 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as paho
+from checkout import ROOT
+from figures import Figure, make_parser, note, publish
 from paho.mqtt.enums import CallbackAPIVersion
-from whole_daemon import ROOT, cpu_seconds, resident_mb  # first: it puts the tests on the path
-
-from support import Mosquitto, Peer, wait_until  # isort: skip
+from processes import cpu_seconds, resident_mb
+from support import Mosquitto, Peer, wait_until
 
 NODE = "recorded"
 Message = tuple[str, bytes, bool]
@@ -41,15 +43,8 @@ CONTEXT = multiprocessing.get_context("spawn")
 def record_messages(broker: Mosquitto, folder: Path) -> list[Message]:
     """Run the daemon on the demo's recording, and return its messages in their order."""
     peer = Peer(broker)
-    command = [
-        sys.executable,
-        "-m",
-        "device",
-        "run",
-        "--quiet",
-        "--input",
-        str(ROOT / "deploy" / "demo" / "street.flac"),
-    ]
+    recording = str(ROOT / "deploy" / "demo" / "street.flac")
+    command = [sys.executable, "-m", "device", "run", "--quiet", "--input", recording]
     command += ["--speed", "max", "--exit-at-end", "--set", f"node_id={NODE}", "--set", f"mqtt.port={broker.port}"]
     environment = {**os.environ, "STATE_DIRECTORY": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     subprocess.run(command, env=environment, check=True, cwd=folder)
@@ -161,7 +156,28 @@ def subscribe(port: int, ready: Event, stop: Event, results: Queue) -> None:
     results.put(delays)
 
 
-def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> dict[str, object]:
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of one load.
+
+    Attributes:
+        seconds: time from the first publish to the last acknowledgement, s.
+        published: number of messages.
+        acknowledged: number of messages that the broker acknowledged.
+        delays_ms: time from each publish to the subscriber, ms.
+        broker_seconds: CPU time of the broker, s.
+        broker_mb: resident memory of the broker, MB.
+    """
+
+    seconds: float
+    published: int
+    acknowledged: int
+    delays_ms: np.ndarray
+    broker_seconds: float
+    broker_mb: float
+
+
+def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> Measured:
     """Run all nodes and the subscriber; return counts, delays and the broker's CPU time."""
     names = [f"fleet-{number:04}" for number in range(options.nodes)]
     begin, listening, stop = CONTEXT.Event(), CONTEXT.Event(), CONTEXT.Event()
@@ -188,27 +204,25 @@ def measure(options: argparse.Namespace, recorded: list[Message], rate: float, b
     delays = np.array(delay_results.get()) * 1e3
     for process in (*nodes, subscriber):
         process.join()
-    published = sum(count for count, _ in counts)
-    return {
-        "nodes": options.nodes,
-        "messages_per_node_per_minute": rate * 60 or "one event at once",
-        "messages_per_second": round(published / elapsed, 1),
-        "published": published,
-        "acknowledged": sum(count for _, count in counts),
-        "delivered": len(delays),
-        "delay_ms_p50": round(float(np.percentile(delays, 50)), 1),
-        "delay_ms_p99": round(float(np.percentile(delays, 99)), 1),
-        "delay_ms_max": round(float(delays.max()), 1),
-        "broker_cpu_percent": round(used / elapsed * 100, 2),
-        "broker_cpu_us_per_message": round(used / published * 1e6, 1),
-        "broker_mb": round(memory, 1),
-        "load_average": round(os.getloadavg()[0], 1),
-    }
+    published, acknowledged = (sum(counted) for counted in zip(*counts, strict=True))
+    return Measured(elapsed, published, acknowledged, delays, used, memory)
+
+
+def figures(measured: Measured, nodes: int, rate: float) -> Iterator[Figure]:
+    """Yield the figures of one load; nothing may be lost."""
+    kind = f"{nodes} nodes, " + (f"{rate:g} messages a minute each" if rate else "one event of all at once")
+    note(f"{kind}: {measured.published} messages, {measured.published / measured.seconds:.0f} a second")
+    lost = measured.published - len(measured.delays_ms)
+    yield Figure(f"messages lost, {kind}", lost, "messages", goal=0.0)
+    yield Figure(f"delay of a message, {kind}", float(np.median(measured.delays_ms)), "ms")
+    yield Figure(f"delay of a message, 99 %, {kind}", float(np.percentile(measured.delays_ms, 99)), "ms")
+    yield Figure(f"the broker's CPU for a message, {kind}", measured.broker_seconds / measured.published * 1e3, "ms")
+    yield Figure(f"the broker's memory, {kind}", measured.broker_mb, "MB")
 
 
 def main() -> None:
-    """Measure, and print one line of JSON for each rate."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure each rate, and one event of all nodes at the same time."""
+    parser = make_parser(__doc__)
     parser.add_argument("--nodes", type=int, default=500)
     parser.add_argument("--per-minute", type=float, nargs="+", default=[12, 120], help="messages of a node a minute")
     parser.add_argument("--seconds", type=float, default=60)
@@ -220,11 +234,10 @@ def main() -> None:
         try:
             recorded = record_messages(broker, Path(name))
             sizes = [len(payload) for _, payload, _ in recorded]
-            print(
-                json.dumps({"recorded_messages": len(recorded), "mean_bytes": round(float(np.mean(sizes)))}), flush=True
-            )
+            note(f"{len(recorded)} recorded messages, {np.mean(sizes):.0f} bytes on average")
             for rate in (*options.per_minute, 0.0):
-                print(json.dumps(measure(options, recorded, rate / 60, broker)), flush=True)
+                measured = measure(options, recorded, rate / 60, broker)
+                publish(figures(measured, options.nodes, rate), as_json=options.json)
         finally:
             broker.close()
 

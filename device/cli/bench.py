@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from device.audio.resampling import BlockSplitter
+from device.cli.bench_work import loud_window, quiet_sound, quiet_work
 from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
@@ -21,17 +21,12 @@ from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import memory_mb, temperature_celsius, throttling, versions
-from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
-from device.types import Block, Samples
-from device.util.samples import to_int16
 
 _WINDOWS = 15
 """Windows in a measurement of a network. The median counts, so other programs disturb little."""
 _QUIET_SECONDS = 20
 """Length of the quiet sound, s."""
-_QUIET_ROOM = 1e-4
-"""RMS of the quiet sound, full scale 1: -80 dBFS."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -56,10 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tuple[str, float | None]]:
     """Yield the name of each figure, with its value."""
-    random = np.random.default_rng(0)
-    quiet = to_int16(random.normal(0.0, _QUIET_ROOM, _QUIET_SECONDS * bundle.sample_rate))
-    yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble, quiet)
-    window = to_int16(random.normal(0.0, 0.1, bundle.window_length))
+    yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble)
+    window = loud_window(bundle)
     for name, network in ensemble.networks.items():
         log_mel = network.log_mel(window)
         yield f"{name}: log-mel of a window, ms", _median_ms(partial(network.log_mel, window))
@@ -69,17 +62,12 @@ def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tup
     yield "temperature afterwards, °C", temperature_celsius()
 
 
-def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble, samples: Samples) -> float:
-    """Return the CPU time of gate and pipeline for a second of quiet sound, ms, without a probe."""
-    gate = config.gate.model_copy(update={"probe_seconds": None})
-    pipeline = Pipeline(config.model_copy(update={"gate": gate}), bundle, ensemble.classify_live)
-    rate, splitter = bundle.sample_rate, BlockSplitter(bundle.sample_rate)
-    length = splitter.block_length
-    blocks = (Block(block, n * length, n * length / rate) for n, block in enumerate(splitter.feed(samples)))
+def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble) -> float:
+    """Return the CPU time of the daemon's main thread for a second of a quiet microphone, ms, without a probe."""
+    reads, work = quiet_sound(_QUIET_SECONDS), quiet_work(config, bundle, ensemble)
     started = time.process_time()
-    for _ in pipeline.run(blocks):
-        pass
-    return round((time.process_time() - started) / (len(samples) / rate) * 1e3, 2)
+    work(reads)
+    return round((time.process_time() - started) / _QUIET_SECONDS * 1e3, 2)
 
 
 def _median_ms(work: Callable[[], Any]) -> float:
@@ -96,7 +84,7 @@ def _machine(config: Config, bundle: Bundle) -> dict[str, Any]:
     """Return what the figures depend on. It contains no name, address or serial number."""
     throttled = throttling()
     return {
-        "model": _model(),
+        "model": machine_model(),
         "cores": os.cpu_count(),
         "threads of a network": config.model.threads,
         "load, 1 minute": round(os.getloadavg()[0], 2),
@@ -108,7 +96,7 @@ def _machine(config: Config, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _model(tree: Path = Path("/proc/device-tree/model"), cpus: Path = Path("/proc/cpuinfo")) -> str:
+def machine_model(tree: Path = Path("/proc/device-tree/model"), cpus: Path = Path("/proc/cpuinfo")) -> str:
     """Return the model of a Pi, else of the processor."""
     if tree.exists():
         return tree.read_text(errors="replace").strip("\0 \n")

@@ -5,8 +5,12 @@ import json
 import pytest
 from tiny_bundle import write_tiny_bundle
 
-from device.cli.bench import _model
+from device.cli.bench import machine_model
+from device.cli.bench_work import quiet_sound, quiet_work
 from device.cli.main import main
+from device.config.models import Config
+from device.model.bundle import load_bundle
+from device.model.ensemble import Ensemble
 
 
 @pytest.fixture
@@ -35,11 +39,27 @@ def test_the_table_can_be_sent_in(bundle, capsys):
     assert all(line.count("|") == 3 for line in lines if line)
 
 
+def test_a_quiet_second_has_no_window(tmp_path):
+    """The sound of a quiet second never opens the gate, so that its cost is that of listening alone."""
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "tiny"))
+    ensemble = Ensemble(bundle)
+    ensemble.classify_live = None  # a window would fail
+    quiet_work(Config(), bundle, ensemble)(quiet_sound(12))
+
+
+def test_quiet_sound_has_the_length_that_was_asked_for():
+    """The reads are contiguous, and contain all seconds of two channels at 48 kHz."""
+    reads = quiet_sound(3)
+    assert sum(len(read.data) for read in reads) == 3 * 48000 * 2 * 2
+    assert [read.offset for read in reads[:2]] == [0, len(reads[0].data)]
+    assert quiet_sound(0) == []
+
+
 def test_the_model_of_a_pi_is_named(tmp_path):
     """A Pi's device tree has its model; another machine has that of its processor, or its architecture."""
     tree, cpus = tmp_path / "model", tmp_path / "cpuinfo"
     cpus.write_text("processor\t: 0\nmodel name\t: Some Processor\n")
-    assert _model(tree, cpus) == "Some Processor"
+    assert machine_model(tree, cpus) == "Some Processor"
     tree.write_bytes(b"Raspberry Pi 4 Model B Rev 1.4\0")
-    assert _model(tree, cpus) == "Raspberry Pi 4 Model B Rev 1.4"
-    assert _model(tmp_path / "none", tmp_path / "none")
+    assert machine_model(tree, cpus) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert machine_model(tmp_path / "none", tmp_path / "none")
