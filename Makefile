@@ -40,10 +40,10 @@ bench:  ## Measure speed and memory beside peers, and write benchmarks/results.m
 	@deploy/setup.sh test
 	$(BIN)/python benchmarks/report.py $(if $(ALL),--all)
 
-counts:  ## Record instruction counts anew, here and on emulated cores of Raspberry Pis; run it as root
+counts:  ## Record instruction counts anew, here and on emulated cores of Raspberry Pis; write the estimate for Pis
 	@deploy/setup.sh test
 	$(BIN)/python benchmarks/instructions.py --record
-	benchmarks/aarch64.sh --record
+	$(if $(filter 0,$(shell id -u)),,sudo) benchmarks/aarch64.sh --record
 
 docs:  ## Write the pages as a site to site/, and check their links
 	@deploy/setup.sh test

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Instruction counts on emulated cores of Raspberry Pis (Zero 2 W and 3, 4, 5), with the packages of Earshot's Debian
-# package. Prints them beside the recorded ones.
+# package. Prints them beside the recorded ones. With --record, it records them, and writes the table of docs/hardware.md.
 #   sudo benchmarks/aarch64.sh [--record] [--core CORE...]
 # Environment: FOLDER (default: /var/tmp/earshot-arm64) keeps a Debian with Python, 300 MB, and the packages for the next
 # run; SUITE, bookworm (default) or trixie; PYTHON, an interpreter instead of .venv's. The first run takes a quarter of an
-# hour, further ones take ten minutes. Needs debootstrap, qemu-user-static (for debootstrap), qemu-user (not static, so that it
-# loads a plugin; its version must be 7.2 to 8.x) and gcc.
+# hour, further ones take ten minutes. Needs debootstrap, qemu-user-static for it, qemu-user and gcc. The static qemu loads
+# no plugin; the version of qemu-user must be 7.2 to 8.x.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/deploy/roots.sh
@@ -36,4 +36,8 @@ dpkg-deb -x "$packages"/earshot_*_arm64.deb "$packages"
 gcc -O2 -shared -fPIC -o "$folder/count_instructions.so" "$here/count_instructions.c"
 "$python" "$here/instructions.py" --counter qemu --root "$root" --plugin "$folder/count_instructions.so" \
     --packages "$packages/usr/lib/earshot/lib/python$version/site-packages" "$@"
-chown --reference="$here/instructions.py" "$here/instructions.json"
+case " $* " in *" --record "*)
+    "$python" "$here/pi_estimate.py" --write
+    chown --reference="$here/instructions.py" "$here/instructions.json" "$repository/docs/hardware.md"
+    ;;
+esac

@@ -5,8 +5,8 @@
 
 Load does not change them, so a change of a few percent is a change of the code or of a library. They are recorded in
 benchmarks/instructions.json, with the versions and the processor, which chooses kernels by its instruction set. `perf`
-counts by the processor's own counter, in half a minute; valgrind, in ten minutes, where a virtual machine has none.
-aarch64.sh counts on emulated cores of Raspberry Pis.
+counts by the processor's own counter, in half a minute; valgrind, in a quarter of an hour, where a virtual machine has
+none. aarch64.sh counts on emulated cores of Raspberry Pis.
 
 Each count is the difference of two runs of counted_work.py, over the number of repetitions, in user space alone. Under
 emulation, one run contains all kinds of work.
@@ -95,7 +95,7 @@ def compare(counter: str, counted: Mapping[str, Any], recorded: Mapping[str, Any
         peer = before[work] / 1e6 if work in before else None
         name = f"instructions, {counter}: {work}"
         yield Figure(name, count / 1e6, UNIT, peer, peer_name if peer else "", is_change=peer is not None)
-    for work in before.keys() - counted["counts"].keys():
+    for work in sorted(before.keys() - counted["counts"].keys()):
         yield Skipped(f"instructions, {counter}: {work}", "recorded, but this machine lacks what it needs")
 
 
@@ -143,6 +143,8 @@ def main() -> None:
     for name in ("root", "packages", "plugin"):
         parser.add_argument(f"--{name}", type=Path, help="of qemu, see aarch64.sh")
     options = parser.parse_args()
+    if options.counter == "qemu" and None in (options.root, options.packages, options.plugin):
+        parser.error("qemu needs --root, --packages and --plugin. Run benchmarks/aarch64.sh, which makes all three")
     publish(results(chosen_counters(options), record=options.record), as_json=options.json)
 
 

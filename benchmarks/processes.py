@@ -87,7 +87,7 @@ def running_daemon(
     python: str = sys.executable,
     checkout: Path = ROOT,
 ) -> Iterator[ReadyDaemon]:
-    """Run `earshot run` within the context, and yield it as soon as it reports READY=1, as systemd would be told.
+    """Run `earshot run` within the context, and yield it as soon as it reports READY=1, as to systemd.
 
     Args:
         arguments: of `earshot run`.
@@ -97,7 +97,7 @@ def running_daemon(
         checkout: folder of Earshot's code.
 
     Raises:
-        RuntimeError: the daemon is not ready in time, or ended.
+        RuntimeError: the daemon is not ready in time.
     """
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(f"{folder}/notify")
@@ -110,11 +110,21 @@ def running_daemon(
                 command, cwd=checkout, env={**environment, **added, "PYTHONPATH": str(checkout)}, stderr=log
             )
         try:
-            while b"READY=1" not in notified.recv(1 << 16):
-                pass
+            wait_for_ready(notified, Path(folder) / "log")
             yield ReadyDaemon(daemon.pid, time.monotonic() - started, cpu_seconds(daemon.pid))
-        except TimeoutError:
-            raise RuntimeError(f"not ready: {' '.join(command)}: {(Path(folder) / 'log').read_text()}") from None
         finally:
             daemon.terminate()
             daemon.wait(timeout=60)
+
+
+def wait_for_ready(notified: socket.socket, log: Path) -> None:
+    """Wait until READY=1 arrives.
+
+    Raises:
+        RuntimeError: it does not arrive in time; the message has the daemon's log.
+    """
+    try:
+        while b"READY=1" not in notified.recv(1 << 16):
+            pass
+    except TimeoutError:
+        raise RuntimeError(f"the daemon is not ready after {START_SECONDS} s: {log.read_text().strip()}") from None
