@@ -45,11 +45,12 @@ class Counter:
         command = [*self.command, self.python, *arguments]
         environment = {**os.environ, **STEADY, "PYTHONPATH": str(ROOT), **self.environment}
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        *_, last_line = ["no message", *done.stderr.strip().splitlines()]
         if done.returncode:
-            raise RuntimeError(f"exit status {done.returncode} of {' '.join(command)}: {done.stderr.strip()[-500:]}")
+            raise RuntimeError(f"exit status {done.returncode} of {' '.join(command)}: {last_line}")
         counts = [int(number.replace(",", "")) for number in re.findall(self.pattern, done.stderr)]
         if not counts:
-            raise RuntimeError(f"{self.name} counts no instructions here: {done.stderr.strip()[-200:]}")
+            raise RuntimeError(f"{self.name} counts no instructions here: {last_line}")
         return counts, done.stdout
 
 

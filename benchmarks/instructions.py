@@ -119,7 +119,7 @@ def results(counters: Iterable[Counter], *, record: bool, path: Path = RECORDED)
             yield Skipped(f"instructions, {counter.name}", f"{error.filename} is not installed")
             continue
         except RuntimeError as error:
-            yield Skipped(f"instructions, {counter.name}", str(error).partition("\n")[0])
+            yield Skipped(f"instructions, {counter.name}", str(error))
             continue
         yield from compare(counter.name, counted, read_record(path).get(counter.name, {}))
         if record:

@@ -71,7 +71,7 @@ def run(benchmark: Benchmark) -> tuple[list[Result], int]:
 def main() -> int:
     """Run the benchmarks, and write the page and the plot; return 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--all", action="store_true", help="also the long ones, half an hour")
+    parser.add_argument("--all", action="store_true", help="also the long ones, some forty minutes")
     parser.add_argument("--only", nargs="+", choices=sorted({each.name for each in SUITE}), help="these alone")
     options = parser.parse_args()
     rows, status = [], 0
