@@ -4,7 +4,7 @@ PYTHON ?= python3
 SPEED ?= max
 BIN := .venv/bin
 
-.PHONY: help demo test check hooks pytest fuzz bench docs screenshots schemas packages release clean
+.PHONY: help demo test check hooks pytest fuzz bench counts docs screenshots schemas packages release clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST)
@@ -36,23 +36,24 @@ fuzz:  ## Try config, bundle, sound files, tables, commands and state with ten t
 	@deploy/setup.sh test
 	$(BIN)/pytest tests/test_fuzz_*.py --hypothesis-profile=thorough
 
-bench:  ## Measure speed and memory, as ratios against a peer in the same run
+bench:  ## Measure speed and memory beside peers, and write benchmarks/results.md (ALL=1: also the long ones)
 	@deploy/setup.sh test
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/quiet_path.py   # as the daemon sets it
-	$(BIN)/python benchmarks/level.py
-	-$(BIN)/python benchmarks/instructions.py   # no counter in some virtual machines
-	$(BIN)/python benchmarks/outbox.py
+	$(BIN)/python benchmarks/report.py $(if $(ALL),--all)
+
+counts:  ## Record instruction counts anew, here and on emulated cores of Raspberry Pis; write the estimate for Pis
+	@deploy/setup.sh test
+	$(BIN)/python benchmarks/instructions.py --record
+	$(if $(filter 0,$(shell id -u)),,sudo) benchmarks/aarch64.sh --record
 
 docs:  ## Write the pages as a site to site/, and check their links
 	@deploy/setup.sh test
 	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html in a browser"
 
-screenshots:  ## Make the pictures of terminal, page and Home Assistant in docs/pictures; needs Debian's chromium
+screenshots:  ## Make the pictures of terminal and page in docs/pictures; needs Debian's chromium
 	@deploy/setup.sh test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[pictures]'
 	$(BIN)/python docs/make_pictures.py
-	$(BIN)/python tests/home_assistant/pictures.py
 
 schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code
 	@deploy/setup.sh test

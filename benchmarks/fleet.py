@@ -11,7 +11,6 @@ of publishing stands in the last eight bytes of each payload. Last, all nodes pu
 
 import argparse
 import heapq
-import json
 import multiprocessing
 import os
 import selectors
@@ -20,16 +19,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as paho
+from checkout import ROOT
+from figures import Figure, make_parser, note, publish
 from paho.mqtt.enums import CallbackAPIVersion
-from whole_daemon import ROOT, cpu_seconds, resident_mb  # first: it puts the tests on the path
-
-from support import Mosquitto, Peer, wait_until  # isort: skip
+from processes import cpu_seconds, resident_mb
+from support import Mosquitto, Peer, wait_until
 
 NODE = "recorded"
 Message = tuple[str, bytes, bool]
@@ -41,15 +43,8 @@ CONTEXT = multiprocessing.get_context("spawn")
 def record_messages(broker: Mosquitto, folder: Path) -> list[Message]:
     """Run the daemon on the demo's recording, and return its messages in their order."""
     peer = Peer(broker)
-    command = [
-        sys.executable,
-        "-m",
-        "device",
-        "run",
-        "--quiet",
-        "--input",
-        str(ROOT / "deploy" / "demo" / "street.flac"),
-    ]
+    recording = str(ROOT / "deploy" / "demo" / "street.flac")
+    command = [sys.executable, "-m", "device", "run", "--quiet", "--input", recording]
     command += ["--speed", "max", "--exit-at-end", "--set", f"node_id={NODE}", "--set", f"mqtt.port={broker.port}"]
     environment = {**os.environ, "STATE_DIRECTORY": str(folder / "state"), "PYTHONPATH": str(ROOT)}
     subprocess.run(command, env=environment, check=True, cwd=folder)
@@ -162,7 +157,29 @@ def subscribe(port: int, ready: Event, stop: Event, results: Queue) -> None:
     results.put((delays, time.process_time() - used))
 
 
-def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> dict[str, object]:
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of one load.
+
+    Attributes:
+        seconds: time from the first publish to the last acknowledgement, s.
+        published, acknowledged: numbers of messages; the broker has acknowledged the latter.
+        delays_ms: time from each publish to the subscriber, ms.
+        broker_seconds: CPU time of the broker, s.
+        broker_mb: resident memory of the broker, MB.
+        clients_seconds: CPU time of the nodes and of the subscriber, s.
+    """
+
+    seconds: float
+    published: int
+    acknowledged: int
+    delays_ms: np.ndarray
+    broker_seconds: float
+    broker_mb: float
+    clients_seconds: float
+
+
+def measure(options: argparse.Namespace, recorded: list[Message], rate: float, broker: Mosquitto) -> Measured:
     """Run all nodes and the subscriber; return counts, delays and the broker's CPU time."""
     names = [f"fleet-{number:04}" for number in range(options.nodes)]
     begin, listening, stop = CONTEXT.Event(), CONTEXT.Event(), CONTEXT.Event()
@@ -186,33 +203,30 @@ def measure(options: argparse.Namespace, recorded: list[Message], rate: float, b
     used, elapsed = cpu_seconds(broker.pid) - before, time.monotonic() - begun
     memory = resident_mb(broker.pid)
     stop.set()
-    delay_seconds, subscriber_used = delay_results.get()
-    delays = np.array(delay_seconds) * 1e3
+    delays, subscriber_used = delay_results.get()
     for process in (*nodes, subscriber):
         process.join()
-    published, acknowledged, clients_used = map(sum, zip(*counts, strict=True))
-    return {
-        "nodes": options.nodes,
-        "messages_per_node_per_minute": rate * 60 or "one event at once",
-        "messages_per_second": round(published / elapsed, 1),
-        "published": published,
-        "acknowledged": acknowledged,
-        "delivered": len(delays),
-        "delay_ms_p50": round(float(np.percentile(delays, 50)), 1),
-        "delay_ms_p99": round(float(np.percentile(delays, 99)), 1),
-        "delay_ms_max": round(float(delays.max()), 1),
-        "broker_cpu_percent": round(used / elapsed * 100, 2),
-        "broker_cpu_us_per_message": round(used / published * 1e6, 1),
-        "broker_mb": round(memory, 1),
-        "clients_cpu_us_per_message": round(clients_used / published * 1e6, 1),
-        "subscriber_cpu_us_per_message": round(subscriber_used / max(1, len(delays)) * 1e6, 1),
-        "load_average": round(os.getloadavg()[0], 1),
-    }
+    published, acknowledged, nodes_used = map(sum, zip(*counts, strict=True))
+    delays_ms, clients_used = np.array(delays) * 1e3, nodes_used + subscriber_used
+    return Measured(elapsed, published, acknowledged, delays_ms, used, memory, clients_used)
+
+
+def figures(measured: Measured, nodes: int, rate: float) -> Iterator[Figure]:
+    """Yield the figures of one load; nothing may be lost."""
+    kind = f"{nodes} nodes, " + (f"{rate:g} messages a minute each" if rate else "one event of all at once")
+    note(f"{kind}: {measured.published} messages, {measured.published / measured.seconds:.0f} a second")
+    lost = measured.published - len(measured.delays_ms)
+    yield Figure(f"messages lost, {kind}", lost, "messages", goal=0.0)
+    yield Figure(f"delay of a message, {kind}", float(np.median(measured.delays_ms)), "ms")
+    yield Figure(f"delay of a message, 99 %, {kind}", float(np.percentile(measured.delays_ms, 99)), "ms")
+    yield Figure(f"the broker's CPU for a message, {kind}", measured.broker_seconds / measured.published * 1e3, "ms")
+    yield Figure(f"the clients' CPU for a message, {kind}", measured.clients_seconds / measured.published * 1e3, "ms")
+    yield Figure(f"the broker's memory, {kind}", measured.broker_mb, "MB")
 
 
 def main() -> None:
-    """Measure, and print one line of JSON for each rate."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure each rate, and one event of all nodes at the same time."""
+    parser = make_parser(__doc__)
     parser.add_argument("--nodes", type=int, default=500)
     parser.add_argument("--per-minute", type=float, nargs="+", default=[12, 120], help="messages of a node a minute")
     parser.add_argument("--seconds", type=float, default=60)
@@ -224,12 +238,11 @@ def main() -> None:
         broker.start()
         try:
             recorded = record_messages(broker, Path(name))
-            sizes = [len(payload) for _, payload, _ in recorded]
-            print(
-                json.dumps({"recorded_messages": len(recorded), "mean_bytes": round(float(np.mean(sizes)))}), flush=True
-            )
+            size = np.mean([len(payload) for _, payload, _ in recorded])
+            note(f"{len(recorded)} recorded messages, {size:.0f} bytes on average")
             for rate in (*options.per_minute, 0.0):
-                print(json.dumps(measure(options, recorded, rate / 60, broker)), flush=True)
+                measured = measure(options, recorded, rate / 60, broker)
+                publish(figures(measured, options.nodes, rate), as_json=options.json)
         finally:
             broker.close()
 

@@ -9,19 +9,19 @@ Rest: the share of time with a shut gate over a whole recording of ambience, aft
 
 import argparse
 import csv
-import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+from figures import Figure, Result, Skipped, make_parser, note, publish
+from peers import SHARED
 
 from device.audio.files import read_samples
 from device.config.models import GateConfig
 from device.detection.gate import SoundGate
 from device.types import Span
 
-ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
 BLOCK = 480
 LEAD_SECONDS = 20
@@ -34,6 +34,7 @@ GATES = {
     "vad 0": GateConfig(vad_mode=0, vad_blocks=4, vad_window_blocks=6, level=False, probe_seconds=None),
     "vad 3": GateConfig(vad_mode=3, vad_blocks=4, vad_window_blocks=6, level=False, probe_seconds=None),
 }
+STRICT, MILD = "webrtcvad alone, strictest mode", "webrtcvad alone, mildest mode"
 
 
 def spans(samples: np.ndarray, config: GateConfig) -> list[Span]:
@@ -65,21 +66,13 @@ def foreground(data: Path, folds: Iterable[int], maximum: int) -> dict[str, list
     return {name: paths[:: max(1, len(paths) // maximum)][:maximum] for name, paths in sorted(clips.items())}
 
 
-def main() -> None:
-    """Measure and print one table for recall and one for rest."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--folds", type=int, nargs="+", default=[1, 3, 10])
-    parser.add_argument("--most", type=int, default=60, help="largest number of clips a class (default: 60)")
-    parser.add_argument("--db", type=float, default=10.0, help="level of the clip above the ambience (default: 10)")
-    arguments = parser.parse_args()
-    ambience = arguments.data / "ambience"
-    if not ambience.is_dir():
-        sys.exit(f"{ambience}: no such folder. Set --data to a folder with urbansound8k/ and ambience/")
+def missed_clips(options: argparse.Namespace) -> Iterator[Figure]:
+    """Print the recall of each label, and yield the share of clips that no gate opened for."""
     rng = np.random.default_rng(0)
-    beds = [read_samples(ambience / f"{name}.ogg", RATE) for name in BEDS]
-    print(f"{'recall, clips ' + format(arguments.db, '+.0f') + ' dB':<28}" + "".join(f"{name:>10}" for name in GATES))
-    for name, paths in foreground(arguments.data / "urbansound8k", arguments.folds, arguments.most).items():
+    beds = [read_samples(options.data / "ambience" / f"{name}.ogg", RATE) for name in BEDS]
+    missed, clips = dict.fromkeys(GATES, 0), 0
+    note(f"{'recall, clips ' + format(options.db, '+.0f') + ' dB':<28}" + "".join(f"{name:>10}" for name in GATES))
+    for name, paths in foreground(options.data / "urbansound8k", options.folds, options.most).items():
         detected = dict.fromkeys(GATES, 0)
         for number, path in enumerate(paths):
             clip = read_samples(path, RATE)
@@ -87,20 +80,51 @@ def main() -> None:
             length = LEAD_SECONDS * RATE + len(clip)
             start = rng.integers(0, max(1, len(bed) - length))
             mix = scaled(np.resize(bed[start:], length), QUIET_DBFS)
-            mix[-len(clip) :] += scaled(clip, QUIET_DBFS + arguments.db)
+            mix[-len(clip) :] += scaled(clip, QUIET_DBFS + options.db)
             samples = np.clip(np.rint(mix), -32768, 32767).astype(np.int16)
             for gate, config in GATES.items():
                 detected[gate] += any(span.end > LEAD_SECONDS * RATE for span in spans(samples, config))
-        print(f"{name} ({len(paths)})".ljust(28) + "".join(f"{detected[gate] / len(paths):>10.1%}" for gate in GATES))
-    print(f"\n{'shut on steady ambience':<28}" + "".join(f"{name:>10}" for name in GATES))
+        note(f"{name} ({len(paths)})".ljust(28) + "".join(f"{detected[gate] / len(paths):>10.1%}" for gate in GATES))
+        clips += len(paths)
+        missed = {gate: count + len(paths) - detected[gate] for gate, count in missed.items()}
+    shares = {gate: count / clips * 100 for gate, count in missed.items()}
+    yield Figure(f"gate: {clips} clips missed", shares["earshot"], "%", shares["vad 3"], STRICT)
+
+
+def open_time(options: argparse.Namespace) -> Iterator[Figure]:
+    """Print the rest of each gate, and yield the share of time with an open gate in each ambience."""
+    note(f"\n{'shut on steady ambience':<28}" + "".join(f"{name:>10}" for name in GATES))
     for name in STEADY:
-        samples = scaled(read_samples(ambience / f"{name}.ogg", RATE), -40.0).astype(np.int16)
-        shut = []
-        for config in GATES.values():
+        samples = scaled(read_samples(options.data / "ambience" / f"{name}.ogg", RATE), -40.0).astype(np.int16)
+        opened = {}
+        for gate, config in GATES.items():
             settled = [span for span in spans(samples, config) if span.end > 10 * RATE]
-            opened = sum(span.end - max(span.start, 10 * RATE) for span in settled)
-            shut.append(1 - opened / (len(samples) - 10 * RATE))
-        print(f"{name:<28}" + "".join(f"{share:>10.1%}" for share in shut))
+            seconds = sum(span.end - max(span.start, 10 * RATE) for span in settled)
+            opened[gate] = seconds / (len(samples) - 10 * RATE) * 100
+        note(f"{name:<28}" + "".join(f"{100 - share:>9.1f}%" for share in opened.values()))
+        yield Figure(f"gate: open in {name}", opened["earshot"], "% of the time", opened["vad 0"], MILD)
+
+
+def measure(options: argparse.Namespace) -> Iterator[Result]:
+    """Yield what the gate misses, and the time that it is open."""
+    if not (options.data / "ambience").is_dir():
+        yield Skipped(
+            "gate", f"no folder {options.data / 'ambience'}. Set --data to one with urbansound8k/ and ambience/"
+        )
+        return
+    yield from missed_clips(options)
+    yield from open_time(options)
+
+
+def main() -> None:
+    """Measure, and print one table for recall and one for rest."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", type=Path, default=SHARED / "data")
+    parser.add_argument("--folds", type=int, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--most", type=int, default=60, help="largest number of clips a class (default: 60)")
+    parser.add_argument("--db", type=float, default=10.0, help="level of the clip above the ambience (default: 10)")
+    options = parser.parse_args()
+    publish(measure(options), as_json=options.json)
 
 
 if __name__ == "__main__":

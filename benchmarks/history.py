@@ -3,31 +3,27 @@
     python benchmarks/history.py [--events 1000000] [--folder FOLDER]
 
 The events are spread over a year, with messages of the usual size. FOLDER must be on a disk. A day's view is its events
-and the counts of its hours. Each measurement is one line of JSON. Times are the shortest of several runs, with the file
-in the page cache.
+and the counts of its hours. The peer is a file with a hundredth of the events, where a query depends on the size of the
+file alone. Times are medians of several runs in turn, with the files in the page cache.
 """
 
-import argparse
-import json
 import random
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
+from checkout import ROOT
+from figures import Figure, cpu_seconds_in_turn, make_parser, publish
 from uuid6 import uuid7
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from device.history.reader import HistoryReader  # noqa: E402
-from device.history.table import EndedEvent, HistoryTable  # noqa: E402
-from device.mqtt.messages import event_message  # noqa: E402
-from device.types import Event  # noqa: E402
-from device.util.clock import CLOCK, rfc3339  # noqa: E402
-from device.util.local_time import days, hours  # noqa: E402
+from device.history.reader import HistoryReader
+from device.history.table import EndedEvent, HistoryTable
+from device.mqtt.messages import event_message
+from device.types import Event
+from device.util.clock import CLOCK, rfc3339
+from device.util.local_time import days, hours
 
 LABELS = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling")
 LABELS += ("gun_shot", "jackhammer", "siren", "street_music")
@@ -35,7 +31,8 @@ YEAR_SECONDS = 365 * 86400.0
 BATCH_EVENTS = 10_000
 SINGLE_EVENTS = 1000
 """Events that are stored one by one, as they come in operation."""
-RUNS = 7
+FEW = 100
+"""Events of the large file for each event of the small one."""
 
 
 def messages(first: int, count: int, total: int, end: float) -> Iterator[EndedEvent]:
@@ -51,8 +48,8 @@ def messages(first: int, count: int, total: int, end: float) -> Iterator[EndedEv
         yield EndedEvent({**template, **times, **own}, CLOCK.stamp())
 
 
-def fill(path: Path, count: int, end: float) -> dict[str, Any]:
-    """Write the file, and return the rates of insertion."""
+def fill(path: Path, count: int, end: float) -> tuple[float, float]:
+    """Write a file, and return the time for an event in a batch and for one alone, s."""
     table, seconds = HistoryTable(path), 0.0
     for first in range(0, count, BATCH_EVENTS):
         batch = list(messages(first, min(BATCH_EVENTS, count - first), count, end))
@@ -65,61 +62,58 @@ def fill(path: Path, count: int, end: float) -> dict[str, Any]:
         table.insert([event])
     single_seconds = time.perf_counter() - started
     table.close()
-    return {
-        "events": count,
-        "inserted_per_second": round(count / seconds),
-        "inserted_one_by_one_per_second": round(SINGLE_EVENTS / single_seconds),
-        "file_mb": round(path.stat().st_size / 1e6, 1),
-        "bytes_per_event": round(path.stat().st_size / count),
-    }
+    return seconds / count, single_seconds / SINGLE_EVENTS
 
 
-def shortest_ms(operation: Callable[[], object]) -> float:
-    """Return the shortest time of an operation, ms: other programs only add to it."""
-    times = []
-    for _ in range(RUNS):
-        started = time.perf_counter()
-        operation()
-        times.append(time.perf_counter() - started)
-    return round(min(times) * 1000, 2)
-
-
-def view(path: Path, end: float) -> dict[str, Any]:
-    """Return the times of the reader's queries."""
+def read(small: HistoryReader, large: HistoryReader, end: float) -> Iterator[Figure]:
+    """Yield the times of the queries."""
     day = end - 100 * 86400, end - 99 * 86400
-    with HistoryReader(path) as reader:
-        found = list(reader.events(*day))
-        event_id = found[0]["event_id"]
+    found = list(large.events(*day))
+    ids = {reader: next(iter(reader.events(*day)))["event_id"] for reader in (small, large)}
+    of_the_day = f"of a day of {len(found)} events"
 
-        def view_day() -> None:
-            list(reader.occurrences(*day))
-            reader.counts(hours(*day))
+    def view_day() -> None:
+        list(large.occurrences(*day))
+        large.counts(hours(*day))
 
-        return {
-            "events_of_the_day": len(found),
-            "day_view_ms": shortest_ms(view_day),
-            "messages_of_the_day_ms": shortest_ms(lambda: list(reader.events(*day))),
-            "day_of_one_label_ms": shortest_ms(lambda: list(reader.events(*day, ["siren"]))),
-            "counts_of_the_day_ms": shortest_ms(lambda: reader.counts(hours(*day))),
-            "counts_of_30_days_by_hour_ms": shortest_ms(lambda: reader.counts(hours(end - 30 * 86400, end))),
-            "counts_of_the_year_by_day_ms": shortest_ms(lambda: reader.counts(days(end - YEAR_SECONDS, end))),
-            "labels_ms": shortest_ms(reader.labels),
-            "event_by_id_ms": shortest_ms(lambda: reader.event(event_id)),
-            "open_ms": shortest_ms(lambda: HistoryReader(path).__enter__().__exit__()),
-        }
+    queries = {
+        f"view {of_the_day}": view_day,
+        f"messages {of_the_day}": lambda: list(large.events(*day)),
+        f"one label {of_the_day}": lambda: list(large.events(*day, ["siren"])),
+        "counts of 30 days by hour": lambda: large.counts(hours(end - 30 * 86400, end)),
+        "counts of a year by day": lambda: large.counts(days(end - YEAR_SECONDS, end)),
+        "100 events by their ids": lambda: [large.event(ids[large]) for _ in range(100)],
+        "small": lambda: [small.event(ids[small]) for _ in range(100)],
+    }
+    milliseconds = {name: seconds * 1e3 for name, seconds in cpu_seconds_in_turn(queries).items()}
+    peer = milliseconds.pop("small")
+    for name, value in milliseconds.items():
+        beside = (peer, f"the same among a {FEW}th of the events") if "ids" in name else ()
+        yield Figure(f"history: {name}", value, "ms of CPU", *beside)
+
+
+def measure(folder: Path, count: int) -> Iterator[Figure]:
+    """Write two files, read them, and yield the figures."""
+    end = time.time()
+    fill(folder / "small.db", count // FEW, end)
+    batch_seconds, single_seconds = fill(folder / "large.db", count, end)
+    yield Figure(f"history: store one of {BATCH_EVENTS} events", batch_seconds * 1e3, "ms")
+    yield Figure("history: store one event alone", single_seconds * 1e3, "ms")
+    size = (folder / "large.db").stat().st_size
+    yield Figure(f"history: an event on disk, of {count}", size / (count + SINGLE_EVENTS), "bytes")
+    with ExitStack() as stack:
+        small, large = (stack.enter_context(HistoryReader(folder / f"{name}.db")) for name in ("small", "large"))
+        yield from read(small, large, end)
 
 
 def main() -> None:
-    """Write the file, and read it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Write the files, and read them."""
+    parser = make_parser(__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, help="folder for the file (default: the repository)")
-    arguments = parser.parse_args()
-    end = time.time()
-    with tempfile.TemporaryDirectory(dir=arguments.folder or ROOT) as name:
-        path = Path(name) / "history.db"
-        print(json.dumps(fill(path, arguments.events, end)), flush=True)
-        print(json.dumps(view(path, end)), flush=True)
+    parser.add_argument("--folder", type=Path, help="folder for the files (default: the repository)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder or ROOT) as name:
+        publish(measure(Path(name), options.events), as_json=options.json)
 
 
 if __name__ == "__main__":

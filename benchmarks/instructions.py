@@ -1,150 +1,151 @@
-"""Instruction benchmark: instructions of the daemon's main thread for a second of a quiet room, whatever the load.
+"""Instruction counts: of a quiet second, a window of each network, and the start; beside the recorded ones.
 
-    python benchmarks/instructions.py [--bundle models/urbansound8k-light] [--seconds 60]
-    PYTHONPATH=OTHER_CHECKOUT python benchmarks/instructions.py    # the same for another checkout
+    python benchmarks/instructions.py [--record]
+    python benchmarks/instructions.py --counter valgrind [--record]
 
-The real parts process packets of 0.24 s of stereo sound at 44.1 kHz, as they arrive from the capture process: source,
-source monitor, sound level, and pipeline without a probe. The processor counts the instructions of this thread in user
-space, by perf_event_open(2), which needs kernel.perf_event_paranoid of at most 2. No other process changes the count.
+Load does not change them, so a change of a few percent is a change of the code or of a library. They are recorded in
+benchmarks/instructions.json, with the versions and the processor, which chooses kernels by its instruction set. `perf`
+counts by the processor's own counter, in half a minute; valgrind, in a quarter of an hour, where a virtual machine has
+none. aarch64.sh counts on emulated cores of Raspberry Pis.
+
+Each count is the difference of two runs of counted_work.py, over the number of repetitions, in user space alone. Under
+emulation, one run contains all kinds of work.
 """
 
 import argparse
-import ctypes
-import os
-import struct
-import sys
+import dataclasses
+import itertools
+import json
 import tempfile
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the daemon sets it
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))
+import numpy as np
+import soundfile
+from checkout import ROOT
+from counter import Counter, perf, valgrind
+from emulation import CORES, qemu
+from figures import Figure, Result, Skipped, make_parser, publish
+from machine import today
 
-import numpy as np  # noqa: E402 - after the number of threads is set
-
-from device.audio.chunk_queue import Chunk  # noqa: E402
-from device.audio.microphone_source import MicrophoneSource  # noqa: E402
-from device.config.models import Config  # noqa: E402
-from device.monitoring.health import Health  # noqa: E402
-from device.monitoring.liveness import Liveness  # noqa: E402
-from device.monitoring.load_shedding import LoadShedding  # noqa: E402
-from device.monitoring.source_monitor import SourceMonitor  # noqa: E402
-from device.pipeline import Pipeline  # noqa: E402
-from device.service.observers import Observers, QuietReads  # noqa: E402
-from device.service.runtime import open_bundle  # noqa: E402
-from device.service.sound_level import SoundLevels  # noqa: E402
-
-RATE = 44100
-PACKET = 2 * round(0.12 * RATE)
-"""Frames in a packet: two reads."""
-SETTLING_PACKETS = 40
-_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "armv7l": 364}
-_INSTRUCTIONS, _EXCLUDE_KERNEL, _EXCLUDE_HYPERVISOR = 1, 1 << 5, 1 << 6
-_ATTRIBUTE_BYTES = 128
+RECORDED = Path(__file__).resolve().with_name("instructions.json")
+START = "start of `earshot run`, half a second of silence, end"
+UNIT = "million"
+PROGRAM = ROOT / "benchmarks" / "counted_work.py"
 
 
-class InstructionCounter:
-    """Counter of the instructions of this thread in user space."""
+def count_all(counter: Counter) -> dict[str, Any]:
+    """Return the counts of all kinds of work, with what they depend on.
 
-    def __init__(self) -> None:
-        attribute = bytearray(_ATTRIBUTE_BYTES)
-        flags = _EXCLUDE_KERNEL | _EXCLUDE_HYPERVISOR
-        struct.pack_into("<IIQQQQQ", attribute, 0, 0, _ATTRIBUTE_BYTES, _INSTRUCTIONS, 0, 0, 0, flags)
-        pointer = (ctypes.c_char * _ATTRIBUTE_BYTES).from_buffer(attribute)
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._file = libc.syscall(_PERF_EVENT_OPEN[os.uname().machine], pointer, 0, -1, -1, 0)
-        if self._file < 0:
-            sys.exit(f"no counter: {os.strerror(ctypes.get_errno())}. Try: sudo sysctl kernel.perf_event_paranoid=2")
-
-    def count(self) -> int:
-        """Return the instructions so far."""
-        return int.from_bytes(os.read(self._file, 8), "little")
-
-
-class QuietRoom:
-    """Capture process that delivers a quiet room as fast as it is read, and counts instructions meanwhile.
-
-    Attributes:
-        instructions: instructions for a second of sound, once `stop` is set.
+    Raises:
+        FileNotFoundError: the counter is not installed.
+        RuntimeError: the counter cannot count here.
     """
-
-    server_source = None
-
-    def __init__(self, seconds: float, stop: threading.Event) -> None:
-        noise = np.rint(np.random.default_rng(0).normal(0, 3.3, (80 * PACKET, 1))).astype("<i2")
-        self._packets = [part.tobytes() for part in np.split(np.repeat(noise, 2, axis=1), 80)]
-        self._last = SETTLING_PACKETS + round(seconds * RATE / PACKET)
-        self._stop, self._counter, self._number = stop, InstructionCounter(), 0
-        self._start = 0
-        self.instructions = 0.0
-
-    def __enter__(self) -> "QuietRoom":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
-
-    def header(self, _stop: threading.Event) -> dict[str, object]:
-        """See `CaptureProcess`."""
-        return {"name": "quiet room", "sample_rate": RATE, "channels": 2}
-
-    def set_reads_per_packet(self, reads: int) -> None:
-        """See `CaptureProcess`."""
-
-    def read(self, _timeout: float, _stop: threading.Event) -> Chunk | None:
-        """See `CaptureProcess`."""
-        number, self._number = self._number, self._number + 1
-        if number == SETTLING_PACKETS:
-            self._start = self._counter.count()
-        if number == self._last:
-            seconds = (self._last - SETTLING_PACKETS) * PACKET / RATE
-            self.instructions = (self._counter.count() - self._start) / seconds
-            self._stop.set()
-            return None
-        data, time = self._packets[number % len(self._packets)], number * PACKET / RATE
-        return Chunk(data, number * len(data), 1e9 + time, time)
-
-
-def measure(bundle_folder: Path, seconds: float, parts: int) -> float:
-    """Return the instructions for a second through the first parts: 1 the source, 2 the level as well, 3 all."""
-    stop, config = threading.Event(), Config.model_validate({"gate": {"probe_seconds": None}})
-    bundle, ensemble = open_bundle(bundle_folder)
-    room, health, rate = QuietRoom(seconds, stop), Health(), bundle.sample_rate
-    source = MicrophoneSource("auto", rate, queue_seconds=5, stop=stop, on_state=health.on_source_state, capture=room)
-    shedding = LoadShedding(limit=4, hop_seconds=1, queue_seconds=5, is_hot=lambda: False)
-    items: Iterable[object] = SourceMonitor(
-        source,
-        rate,
-        liveness=Liveness(),
-        load_shedding=shedding,
-        is_listening=lambda: True,
-        on_first_item=lambda: None,
-    )
+    counts, versions = (count_marked if counter.has_marks else count_differences)(counter)
     with tempfile.TemporaryDirectory() as state:
-        if parts > 1:
-            items = SoundLevels(config, rate, Path(state)).measure(items, lambda *_: None)
-        if parts > 2:
-            observers = Observers(health, QuietReads(source))
-            items = Pipeline(config, bundle, ensemble.classify_live, observers, shedding.factor).run(items)
-        for _ in items:
-            pass
-    return room.instructions
+        counts[START] = count_start(counter, Path(state))
+    return {**versions, "date": today(), "counts": counts}
+
+
+def count_differences(counter: Counter) -> tuple[dict[str, int], dict[str, str]]:
+    """Count each kind of work in a run of its own, and return the differences to a run without; and the versions."""
+    (*_, basis), printed = counter.count(str(PROGRAM), "0")
+    description, number, counts = json.loads(printed), counter.repetitions, {}
+    for work in description["works"]:
+        (*_, total), _ = counter.count(str(PROGRAM), str(number), work)
+        counts[work] = round((total - basis) / number)
+    return counts, description["versions"]
+
+
+def count_marked(counter: Counter) -> tuple[dict[str, int], dict[str, str]]:
+    """Count all kinds of work in one run, between its marks; return the counts and the versions."""
+    number = counter.repetitions
+    (*marks, _), printed = counter.count(str(PROGRAM), str(number), "--marks")
+    description = json.loads(printed)
+    pairs = zip(description["works"], itertools.pairwise(marks), strict=True)
+    return {work: round((after - before) / number) for work, (before, after) in pairs}, description["versions"]
+
+
+def count_start(counter: Counter, state: Path) -> int:
+    """Return the instructions of the daemon from its start to its end, with half a second of silence and no broker."""
+    silence = state / "silence.wav"
+    soundfile.write(silence, np.zeros(8000), 16000)
+    counter = dataclasses.replace(counter, environment={**counter.environment, "STATE_DIRECTORY": str(state)})
+    command = ["-m", "device", "run", "--quiet", "--input", str(silence), "--speed", "max", "--exit-at-end"]
+    for _ in range(2):  # the first run fills Python's cache of compiled modules
+        (*_, count), _ = counter.count(*command, "--set", "mqtt.port=1")
+    return count
+
+
+def compare(counter: str, counted: Mapping[str, Any], recorded: Mapping[str, Any]) -> Iterator[Result]:
+    """Yield each count with the recorded one as its peer, in millions.
+
+    Args:
+        counter: name of the counter.
+        counted: result of `count_all`.
+        recorded: the same, as it was recorded; empty if it never was.
+    """
+    before = recorded.get("counts", {})
+    kinds = ("processor", "python", "runtime", "numpy")
+    changed = [f"{kind} {recorded[kind]}" for kind in kinds if before and recorded[kind] != counted[kind]]
+    name_of_peer = f"recorded {recorded['date']}" if before else ""
+    peer_name = ", ".join([name_of_peer, *changed])
+    for work, count in counted["counts"].items():
+        peer = before[work] / 1e6 if work in before else None
+        name = f"instructions, {counter}: {work}"
+        yield Figure(name, count / 1e6, UNIT, peer, peer_name if peer else "", is_change=peer is not None)
+    for work in sorted(before.keys() - counted["counts"].keys()):
+        yield Skipped(f"instructions, {counter}: {work}", "recorded, but this machine lacks what it needs")
+
+
+def read_record(path: Path = RECORDED) -> dict[str, Any]:
+    """Return the recorded counts by counter."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def write_record(name: str, counted: Mapping[str, Any], path: Path = RECORDED) -> None:
+    """Record the counts of one counter in place of its former ones."""
+    record = dict(sorted({**read_record(path), name: counted}.items()))
+    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def results(counters: Iterable[Counter], *, record: bool, path: Path = RECORDED) -> Iterator[Result]:
+    """Count with each counter, yield the comparisons, and record the counts if asked."""
+    for counter in counters:
+        try:
+            counted = count_all(counter)
+        except FileNotFoundError as error:
+            yield Skipped(f"instructions, {counter.name}", f"{error.filename} is not installed")
+            continue
+        except RuntimeError as error:
+            yield Skipped(f"instructions, {counter.name}", str(error))
+            continue
+        yield from compare(counter.name, counted, read_record(path).get(counter.name, {}))
+        if record:
+            write_record(counter.name, counted, path)
+
+
+def chosen_counters(options: argparse.Namespace) -> Iterator[Counter]:
+    """Yield the counters that the options name."""
+    if options.counter == "qemu":
+        yield from (qemu(core, options.root, options.packages, options.plugin) for core in options.core)
+    else:
+        yield perf() if options.counter == "perf" else valgrind()
 
 
 def main() -> None:
-    """Measure, and print the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "urbansound8k-light")
-    parser.add_argument("--seconds", type=float, default=60)
-    arguments = parser.parse_args()
-    before = 0.0
-    for parts, name in enumerate(("source", "sound level", "pipeline"), 1):
-        instructions = measure(arguments.bundle, arguments.seconds, parts)
-        print(f"{name:<12} {(instructions - before) / 1e6:6.2f} million instructions for a quiet second")
-        before = instructions
-    print(f"{'together':<12} {before / 1e6:6.2f}")
+    """Count, compare, and record if asked."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--counter", choices=["perf", "valgrind", "qemu"], default="perf")
+    parser.add_argument("--record", action="store_true", help="write the counts to benchmarks/instructions.json")
+    parser.add_argument("--core", nargs="+", choices=CORES, default=list(CORES), help="of qemu")
+    for name in ("root", "packages", "plugin"):
+        parser.add_argument(f"--{name}", type=Path, help="of qemu, see aarch64.sh")
+    options = parser.parse_args()
+    if options.counter == "qemu" and None in (options.root, options.packages, options.plugin):
+        parser.error("qemu needs --root, --packages and --plugin. Run benchmarks/aarch64.sh, which makes all three")
+    publish(results(chosen_counters(options), record=options.record), as_json=options.json)
 
 
 if __name__ == "__main__":

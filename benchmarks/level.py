@@ -1,26 +1,34 @@
-"""Sound level benchmark: CPU time of the level monitor a second of sound, compared with the quiet path.
+"""Sound level benchmark: CPU time of the level monitor a second of sound, as a share of the whole quiet path.
 
     python benchmarks/level.py
 
-Both are measured in turn in one run, because machines are shared and noisy. The size of a day on disk follows.
+Both are measured in turn in one run, because machines are shared and noisy. The level of an event, and the size of a
+day on disk, follow.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from quiet_path import SECONDS, cpu_seconds, quiet_path
+from checkout import ROOT
+from figures import Figure, cpu_seconds_in_turn, make_parser, publish
 
+from device.cli.bench_work import quiet_sound, quiet_work
+from device.config.models import Config
 from device.level.minutes import MinuteLevel, minute_level
 from device.level.monitor import LevelMonitor
 from device.level.table import LevelTable
+from device.service.runtime import open_bundle
 from device.types import Blocks
 
 RATE = 16000
 READ = 8 * 480
 """Samples of a read: eight blocks, as while nothing sounds."""
 MINUTES = 1440
+SECONDS = 60
+"""Length of the sound, s."""
 
 
 def room() -> list[Blocks]:
@@ -40,12 +48,12 @@ def level_path(blocks: list[Blocks]) -> Callable[[], None]:
     return work
 
 
-def event_seconds(blocks: list[Blocks]) -> float:
-    """Return the CPU time for the level of one event of 10 s, s."""
+def event_path(blocks: list[Blocks]) -> Callable[[], object]:
+    """Make a function that measures the level of one event of 10 s."""
     monitor = LevelMonitor(RATE, "fast", 600.0, lambda time: time, lambda *_: None)
     for _ in monitor.measure(blocks):
         pass
-    return cpu_seconds(lambda: [monitor.span_level(45.0, 55.0) for _ in range(20)] and None) / 20
+    return lambda: monitor.span_level(45.0, 55.0)
 
 
 def day_bytes(blocks: list[Blocks]) -> int:
@@ -71,17 +79,22 @@ def day_bytes(blocks: list[Blocks]) -> int:
         return path.stat().st_size
 
 
+def measure() -> Iterator[Figure]:
+    """Yield the costs of the sound level."""
+    blocks = room()
+    quiet = quiet_work(Config(), *open_bundle(ROOT / "models" / "urbansound8k-light"))
+    works = {"quiet": partial(quiet, quiet_sound(SECONDS)), "level": level_path(blocks), "event": event_path(blocks)}
+    seconds = cpu_seconds_in_turn(works)
+    level, whole = seconds["level"] / SECONDS * 1e3, seconds["quiet"] / SECONDS * 1e3
+    yield Figure("sound level, a second", level, "ms of CPU", goal=0.2)
+    yield Figure("sound level, a second", level, "ms of CPU", whole, "the whole quiet path")
+    yield Figure("sound level of an event", seconds["event"] * 1e3, "ms of CPU")
+    yield Figure("sound levels of a day on disk", day_bytes(blocks) / 1e6, "MB")
+
+
 def main() -> None:
     """Measure, and print the results."""
-    blocks = room()
-    quiet, level = quiet_path(RATE), level_path(blocks)
-    pairs = [(cpu_seconds(quiet, 1) / SECONDS, cpu_seconds(level, 1) / SECONDS) for _ in range(7)]
-    quiet_ms, level_ms = (1e3 * min(values) for values in zip(*pairs, strict=True))
-    print(f"quiet path       {quiet_ms:6.3f} ms of CPU per second of sound")
-    print(f"sound level      {level_ms:6.3f} ms of CPU per second of sound   (goal: at most 0.2)")
-    print(f"level / quiet    {level_ms / quiet_ms:6.2f}")
-    print(f"level of an event{event_seconds(blocks) * 1e3:6.2f} ms of CPU")
-    print(f"a day on disk    {day_bytes(blocks) / 1e6:6.2f} MB, of a quiet room")
+    publish(measure(), as_json=make_parser(__doc__).parse_args().json)
 
 
 if __name__ == "__main__":

@@ -1,37 +1,32 @@
 """Outbox benchmark: start-up time, memory and delivery rate of the daemon with a hundred thousand messages.
 
-    python benchmarks/outbox.py [--messages 100000]
+    python benchmarks/outbox.py [--messages 100000] [--rounds 3]
 
 Needs mosquitto. The outbox is filled first; then the real daemon runs with the real network, silence as input, and a
-mosquitto on this machine. Each measurement is one line of JSON.
+mosquitto on this machine. The peer is the same daemon with an empty outbox, in turn.
 """
 
-import argparse
-import json
-import os
-import subprocess
-import sys
+import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import paho.mqtt.client as paho
 import soundfile
+from figures import Figure, make_parser, publish
 from paho.mqtt.enums import CallbackAPIVersion
+from processes import peak_mb, running_daemon
+from support import Mosquitto, wait_until
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from support import Mosquitto  # noqa: E402 - the tests' broker
-
-from device.config.models import OutboxConfig  # noqa: E402
-from device.mqtt.messages import event_message  # noqa: E402
-from device.outbox.entry import Entry  # noqa: E402
-from device.outbox.sqlite_table import SqliteTable  # noqa: E402
-from device.types import Event  # noqa: E402
-from device.util.clock import CLOCK  # noqa: E402
-from device.util.units import MEGABYTE  # noqa: E402
+from device.config.models import OutboxConfig
+from device.mqtt.messages import event_message
+from device.outbox.entry import Entry
+from device.outbox.sqlite_table import SqliteTable
+from device.types import Event
+from device.util.clock import CLOCK
 
 LABELS = ("air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "siren", "street_music")
 
@@ -50,10 +45,19 @@ def fill(path: Path, count: int) -> None:
     file.close()
 
 
-def memory_mb(pid: int) -> float:
-    """Return the highest resident memory of a process so far, MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024 / MEGABYTE
+@dataclass(frozen=True)
+class Measured:
+    """Measurements of one daemon.
+
+    Attributes:
+        ready_seconds: time from its start to READY=1, s.
+        memory_mb: highest resident memory, MB.
+        message_ms: time of delivery of each message, ms; 0 without messages.
+    """
+
+    ready_seconds: float
+    memory_mb: float
+    message_ms: float
 
 
 class Counter:
@@ -71,63 +75,62 @@ class Counter:
         self.received += 1
 
 
-def measure(folder: Path, waiting: int, broker: Mosquitto) -> dict[str, object]:
-    """Run the daemon on an outbox, and return start-up time, memory and delivery rate.
-
-    The start-up time is from the start of the process to the log line "listens to".
+def measure(folder: Path, waiting: int, broker: Mosquitto) -> Measured:
+    """Run the daemon on an outbox until all is delivered.
 
     Args:
-        folder: folder for the state directory.
+        folder: state directory, which is made.
         waiting: number of messages in the outbox at the start.
         broker: running broker.
     """
-    state = folder / f"state-{waiting}"
-    state.mkdir()
+    folder.mkdir()
     if waiting:
-        fill(state / "outbox.sqlite", waiting)
+        fill(folder / "outbox.sqlite", waiting)
     silence = folder / "silence.wav"
     soundfile.write(silence, np.zeros(16000, np.int16), 16000)
-    settings = [f"mqtt.port={broker.port}", "mqtt.host=127.0.0.1", "node_id=bench"]
-    command = [sys.executable, "-m", "device", "run", "--input", silence]
-    command += [part for setting in settings for part in ("--set", setting)]
-    environment = {**os.environ, "STATE_DIRECTORY": str(state), "PYTHONPATH": str(ROOT)}
+    arguments = ["--input", str(silence)]
+    for setting in (f"mqtt.port={broker.port}", "mqtt.host=127.0.0.1", "node_id=bench"):
+        arguments += ["--set", setting]
     counter = Counter(broker)
-    started = time.monotonic()
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stderr is not None
-        listens = connected = 0.0
-        while not (listens and connected):
-            line = daemon.stderr.readline()
-            assert line, "the daemon ended"
-            listens = listens or ("listens to" in line and time.monotonic() - started)
-            connected = connected or ("connected to" in line and time.monotonic() - started)
-        while counter.received < waiting:
-            time.sleep(0.01)
-        delivery_seconds = time.monotonic() - started - connected
-        memory = memory_mb(daemon.pid)
-        daemon.terminate()
-    return {
-        "waiting": waiting,
-        "listens_after_seconds": round(listens, 2),
-        "memory_mb": round(memory),
-        "messages_per_second": round(waiting / delivery_seconds) if waiting else None,
-    }
+    with running_daemon(arguments, state=folder) as daemon:
+        wait_until(lambda: counter.received or not waiting, 60, "the first message")
+        first, begun = counter.received, time.monotonic()
+        wait_until(lambda: counter.received >= waiting, 600, "the last message")
+        seconds = time.monotonic() - begun
+        memory = peak_mb(daemon.pid)
+    return Measured(daemon.ready_seconds, memory, seconds / max(1, waiting - first) * 1e3)
+
+
+def figures(count: int, rounds: int) -> Iterator[Figure]:
+    """Yield the figures of a full outbox, each beside that of an empty one."""
+    with tempfile.TemporaryDirectory() as name:
+        broker = Mosquitto(Path(name), "allow_anonymous true\nmax_queued_messages 0")
+        broker.start()
+        try:
+            pairs = [
+                [measure(Path(name) / f"{number}-{waiting}", waiting, broker) for waiting in (0, count)]
+                for number in range(rounds)
+            ]
+        finally:
+            broker.close()
+
+    def medians(field: str) -> list[float]:
+        return [statistics.median(getattr(each, field) for each in side) for side in zip(*pairs, strict=True)]
+
+    outbox, peer = f"{count} waiting messages", "an empty outbox"
+    for title, field, unit in (("start until READY", "ready_seconds", "s"), ("peak memory", "memory_mb", "MB")):
+        empty, full = medians(field)
+        yield Figure(f"{title}, {outbox}", full, unit, empty, peer)
+    yield Figure(f"delivery of a message, {outbox}", medians("message_ms")[1], "ms")
 
 
 def main() -> None:
     """Measure with an empty outbox and with a full one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--messages", type=int, default=OutboxConfig().messages)
-    count = parser.parse_args().messages
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        broker = Mosquitto(folder, "allow_anonymous true\nmax_queued_messages 0")
-        broker.start()
-        try:
-            for waiting in (0, count):
-                print(json.dumps(measure(folder, waiting, broker)), flush=True)
-        finally:
-            broker.close()
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    publish(figures(options.messages, options.rounds), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -13,19 +13,21 @@ import asyncio
 import collections
 import contextlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from whole_daemon import ROOT, cpu_seconds, playing, resident_mb  # first: it puts the tests on the path
-
-from support import Mosquitto, Peer, SoundServer, free_port, wait_until  # isort: skip
+from checkout import ROOT
+from figures import Figure, make_parser, note, publish
+from processes import cpu_seconds, resident_mb
+from support import Mosquitto, Peer, SoundServer, free_port, wait_until
+from whole_daemon import playing
 
 GET = "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Counts = tuple[int, int]
@@ -126,40 +128,61 @@ def write_history(state: Path) -> None:
     write(state / "history.db", messages)
 
 
-def measure(options: argparse.Namespace, page: int, daemon: int, port: int, health: Callable[[], Counts]) -> None:
-    """Measure without clients, with them, and without them again, and print the figures."""
-    counts = health()
-    for number in (0, options.clients, 0):
-        before, begun = (cpu_seconds(daemon), cpu_seconds(page)), time.monotonic()
-        clients = Clients(port, begun + options.seconds)
-        most = resident_mb(page)
+@dataclass(frozen=True)
+class Measured:
+    """Measurements with a number of clients.
 
-        async def run(clients: Clients = clients, number: int = number) -> None:
-            nonlocal most
-            load = asyncio.create_task(clients.run(number))
-            while not load.done():
-                await asyncio.sleep(0.5)
-                most = max(most, resident_mb(page))
-            await load
+    Attributes:
+        daemon_ms: CPU time of the daemon, ms a second.
+        page_ms: CPU time of the page, ms a second.
+        page_mb: most memory of the page, MB.
+        user_seconds: median and longest time of an answer to the user, s.
+    """
 
-        asyncio.run(run())
-        seconds = time.monotonic() - begun
-        spent = cpu_seconds(daemon) - before[0], cpu_seconds(page) - before[1]
-        before_them, counts = counts, health()
-        lost, windows = (after - earlier for after, earlier in zip(counts, before_them, strict=True))
-        print(f"{number} clients: daemon {spent[0] / seconds * 1e3:.1f} ms/s, page {spent[1] / seconds * 1e3:.1f} ms/s")
-        print(f"  daemon: {lost} ms of sound lost, {windows} windows classified until the next health message")
-        descriptors = len(list(Path(f"/proc/{page}/fd").iterdir()))
-        print(f"  page: {most:.1f} MB at most, {resident_mb(page):.1f} MB at the end, {descriptors} descriptors")
-        for kind, statuses in clients.answers.items():
-            print(f"  {kind}: {dict(statuses)}")
-        if clients.user_seconds:
-            print(f"  user: {statistics.median(clients.user_seconds):.3f} s, worst {max(clients.user_seconds):.3f} s")
+    daemon_ms: float
+    page_ms: float
+    page_mb: float
+    user_seconds: tuple[float, float]
+
+
+def measure(number: int, options: argparse.Namespace, page: int, daemon: int, port: int) -> Measured:
+    """Measure with a number of clients."""
+    before, begun = (cpu_seconds(daemon), cpu_seconds(page)), time.monotonic()
+    clients = Clients(port, begun + options.seconds)
+    most = resident_mb(page)
+
+    async def run() -> None:
+        nonlocal most
+        load = asyncio.create_task(clients.run(number))
+        while not load.done():
+            await asyncio.sleep(0.5)
+            most = max(most, resident_mb(page))
+        await load
+
+    asyncio.run(run())
+    seconds = time.monotonic() - begun
+    spent = [(cpu_seconds(pid) - earlier) / seconds * 1e3 for pid, earlier in zip((daemon, page), before, strict=True)]
+    note(f"{number} clients: {len(list(Path(f'/proc/{page}/fd').iterdir()))} descriptors at the end")
+    for kind, statuses in clients.answers.items():
+        note(f"  {kind}: {dict(statuses)}")
+    times = clients.user_seconds
+    return Measured(*spent, most, (statistics.median(times), max(times)))
+
+
+def figures(alone: Measured, loaded: Measured, number: int, lost_ms: float) -> Iterator[Figure]:
+    """Yield the figures with clients, beside those without."""
+    peer, load = "the same without clients", f"{number} clients"
+    yield Figure(f"the daemon's CPU, {load}", loaded.daemon_ms, "ms/s of CPU", alone.daemon_ms, peer)
+    yield Figure(f"the page's CPU, {load}", loaded.page_ms, "ms/s of CPU", alone.page_ms, peer)
+    yield Figure(f"the page's memory, {load}", loaded.page_mb, "MB", alone.page_mb, peer)
+    yield Figure(f"answer to the user, {load}", loaded.user_seconds[0], "s", alone.user_seconds[0], peer)
+    yield Figure(f"answer to the user, longest, {load}", loaded.user_seconds[1], "s", alone.user_seconds[1], peer)
+    yield Figure(f"lost sound, {load}", lost_ms, "ms", goal=0.0)
 
 
 def main() -> None:
     """Start broker, microphone, daemon and page, and measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)  # the length of the recording
     options = parser.parse_args()
@@ -200,9 +223,15 @@ def main() -> None:
 
         wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/login").is_success, 60, "the page")
         day = httpx.get(f"http://127.0.0.1:{port}/").content
-        print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-        print(f"a day of {DAYS_EVENTS} events: {len(day) / 1e3:.1f} kB")
-        measure(options, page, daemon, port, health)
+        note(f"a day of {DAYS_EVENTS} events: {len(day) / 1e3:.1f} kB")
+        measured, counts = [], [health()]
+        for number in (0, options.clients, 0):
+            measured.append(measure(number, options, page, daemon, port))
+            counts.append(health())
+            lost_ms, windows = (after - before for before, after in zip(counts[-2], counts[-1], strict=True))
+            note(f"{number} clients: {lost_ms} ms of sound lost, {windows} windows classified until the health message")
+        alone, loaded, _ = measured
+        publish(figures(alone, loaded, options.clients, counts[2][0] - counts[1][0]), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -23,12 +23,9 @@ from typing import IO
 import numpy as np
 import paho.mqtt.client as paho
 import soundfile
+from checkout import ROOT
 from paho.mqtt.enums import CallbackAPIVersion
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support import Mosquitto  # noqa: E402 - the tests' broker
+from support import Mosquitto
 
 DEMO_RECORDING = ROOT / "deploy" / "demo" / "street.flac"
 DOG_SECONDS = 12

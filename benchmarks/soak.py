@@ -21,14 +21,10 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 import soundfile
+from checkout import ROOT
 from paho.mqtt.enums import CallbackAPIVersion
-
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-from support import Mosquitto  # noqa: E402 - the tests' broker
-
-from device.util.units import MEGABYTE  # noqa: E402
+from processes import resident_mb
+from support import Mosquitto
 
 SETTLING_SECONDS = 600
 """Sound before the first compared measurement, s."""
@@ -93,8 +89,7 @@ def measure(pid: int, subscriber: Subscriber) -> Usage:
     """Read the resources of the daemon from /proc."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    memory = int(status["VmRSS"].split()[0]) * 1024 / MEGABYTE
-    return Usage(subscriber.sound_seconds, memory, int(status["Threads"]), descriptors, subscriber.waiting)
+    return Usage(subscriber.sound_seconds, resident_mb(pid), int(status["Threads"]), descriptors, subscriber.waiting)
 
 
 def soak(recordings: Path, hours: float, folder: Path) -> tuple[list[Usage], int]:

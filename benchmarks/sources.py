@@ -23,12 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paho.mqtt.client as paho
+from checkout import ROOT
+from figures import Figure, make_parser, note, publish
 from paho.mqtt.enums import CallbackAPIVersion
-from whole_daemon import ROOT, cpu_seconds  # first: it puts the tests on the path
+from processes import cpu_seconds, shared_memory_mb
+from support import Mosquitto, wait_until
 
 from device.audio.files import read_samples
-
-from support import Mosquitto, wait_until  # isort: skip
 
 RATE = 16000
 SETTLING_SECONDS = 20.0
@@ -77,19 +78,8 @@ def instance(number: int, folder: Path, options: argparse.Namespace, bundle: Pat
     config.write_text(f"model:\n  bundle: {bundle}\nmqtt:\n  port: {port}\n")
     environment = {**os.environ, "STATE_DIRECTORY": str(folder / name), "EARSHOT_NODE_ID": name}
     environment["PYTHONPATH"] = str(ROOT)
-    command = [
-        "taskset",
-        "-c",
-        options.cores,
-        sys.executable,
-        "-m",
-        "device",
-        "run",
-        "--quiet",
-        "--config",
-        str(config),
-    ]
-    command += ["--input", "-", "--input-rate", str(RATE)]
+    command = ["taskset", "-c", options.cores, sys.executable, "-m", "device", "run", "--quiet"]
+    command += ["--config", str(config), "--input", "-", "--input-rate", str(RATE)]
     with (folder / f"{name}.log").open("w") as log:
         daemon = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, stdout=log, env=environment, cwd=folder)
     try:
@@ -99,13 +89,6 @@ def instance(number: int, folder: Path, options: argparse.Namespace, bundle: Pat
         daemon.terminate()
         daemon.stdin.close()
         daemon.wait(timeout=60)
-
-
-def memory_mb(process: int) -> tuple[float, float]:
-    """Return PSS and own memory of a process, MB of 2**20 bytes."""
-    lines = [line.split() for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]]
-    kilobytes = {line[0]: int(line[1]) for line in lines}
-    return kilobytes["Pss:"] / 1024, (kilobytes["Private_Clean:"] + kilobytes["Private_Dirty:"]) / 1024
 
 
 def play(recording: bytes, pipes: list[int], seconds: float) -> Iterator[float]:
@@ -125,8 +108,8 @@ def play(recording: bytes, pipes: list[int], seconds: float) -> Iterator[float]:
         time.sleep(max(0.0, begun + played - time.monotonic()))
 
 
-def measure(bundle: Path, count: int, recording: bytes, options: argparse.Namespace) -> dict[str, object]:
-    """Run instances, and return what they cost and lost."""
+def measure(bundle: Path, count: int, recording: bytes, options: argparse.Namespace) -> Iterator[Figure]:
+    """Run instances, and yield what they cost and lost."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = Mosquitto(folder)
@@ -146,28 +129,25 @@ def measure(bundle: Path, count: int, recording: bytes, options: argparse.Namesp
                 before, begun = [cpu_seconds(process) for process in processes], time.monotonic()
         elapsed = time.monotonic() - begun
         used = [cpu_seconds(process) - earlier for process, earlier in zip(processes, before, strict=True)]
-        memory = [memory_mb(process) for process in processes]
+        memory = [shared_memory_mb(process) for process in processes]
     health = subscriber.health.values()
-    return {
-        "bundle": bundle.name,
-        "instances": count,
-        "load_average": os.getloadavg()[0],
-        "pss_mb_each": round(sum(pss for pss, _ in memory) / count, 1),
-        "own_mb_each": round(sum(own for _, own in memory) / count, 1),
-        "pss_mb_together": round(sum(pss for pss, _ in memory)),
-        "cpu_ms_per_second_each": round(sum(used) / elapsed / count * 1e3, 1),
-        "cores_together": round(sum(used) / elapsed, 2),
-        "health_messages_of": len(subscriber.health),
-        "sound_seconds_reported": min((each["gate"]["listened_seconds"] for each in health), default=None),
-        "lost_audio_ms": sorted(each["lost_audio_ms"] for each in health),
-        "largest_stretch": max((each["stretch"]["factor"] for each in health), default=None),
-        "event_messages": sum(subscriber.events.values()),
-    }
+    lost = [each["lost_audio_ms"] for each in health]
+    stretch = max((each["stretch"]["factor"] for each in health), default=None)
+    messages = sum(subscriber.events.values())
+    note(f"health of {len(health)}, {messages} event messages, largest stretch {stretch}, lost sound {sorted(lost)} ms")
+    what = f"{count} instances of {bundle.name}"
+    pss, own = zip(*memory, strict=True)
+    yield Figure(f"memory of each of {what}, PSS", sum(pss) / count, "MB")
+    yield Figure(f"memory of each of {what}, own", sum(own) / count, "MB")
+    yield Figure(f"CPU time of each of {what}", sum(used) / elapsed / count * 1e3, "ms/s of CPU")
+    yield Figure(f"lost sound of all {what}, of {total:.0f} s each", sum(lost) / 1e3, "s", goal=0.0)
+    if len(health) < count:
+        raise SystemExit(f"only {len(health)} of {count} instances have published their health: set more --seconds")
 
 
 def main() -> None:
-    """Measure, and print one line of JSON for each bundle and number of instances."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure, and print the figures of each bundle and number of instances."""
+    parser = make_parser(__doc__)
     parser.add_argument("--bundle", type=Path, action="append", default=[], help="default: the light and the full one")
     parser.add_argument("--instances", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--seconds", type=float, default=90, help="measured time, s; health is published each minute")
@@ -177,7 +157,7 @@ def main() -> None:
     recording = read_samples(options.recording, RATE).tobytes()
     for bundle in options.bundle or [ROOT / "models" / "urbansound8k-light", ROOT / "models" / "urbansound8k"]:
         for count in options.instances:
-            print(json.dumps(measure(bundle.resolve(), count, recording, options)), flush=True)
+            publish(measure(bundle.resolve(), count, recording, options), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measure how a stream is recovered: an RTSP server is killed repeatedly, and each outage is compared with the truth.
+"""Stream benchmark: an RTSP server is killed repeatedly, and each outage is compared with the truth.
 
     python benchmarks/stream.py [--kills 20] [--seconds 8]
 
@@ -12,8 +12,10 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
+from figures import Figure, Result, Skipped, make_parser, note, publish
 
 from device.audio.stream_source import StreamSource
 from device.types import Blocks
@@ -107,13 +109,21 @@ class Ear:
         self._thread.join()
 
 
+class NoServerError(Exception):
+    """The server does not start."""
+
+
 def start_server(port: int) -> subprocess.Popen[str]:
-    """Start the server; return it when it accepts connections."""
+    """Start the server; return it when it accepts connections.
+
+    Raises:
+        NoServerError: one of its packages is missing.
+    """
     command = ["/usr/bin/python3", "-c", _SERVER, str(port), *_LOGIN]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     if server.stdout.readline() != "ready\n":
-        raise SystemExit("the server does not start: see the packages in this file's first lines")
+        raise NoServerError("python3-gi, gir1.2-gst-rtsp-server-1.0 or GStreamer's base and good plugins are missing")
     return server
 
 
@@ -126,24 +136,25 @@ def wait_for_blocks(ear: Ear, count: int, seconds: float) -> None:
         time.sleep(0.01)
 
 
-def _range(seconds: list[float]) -> str:
-    return f"{min(seconds) * 1000:+.0f} to {max(seconds) * 1000:+.0f} ms"
+def _largest_ms(seconds: list[float]) -> float:
+    """Return the largest error, ms."""
+    return max(abs(value) for value in seconds) * 1e3
 
 
-def main() -> None:
-    """Kill the server as often as asked, and print one line for each kill and a summary."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=8.0, help="sound between two kills, s")
-    arguments = parser.parse_args()
+def measure(options: argparse.Namespace) -> Iterator[Result]:
+    """Kill the server as often as asked, and yield the figures of all outages."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = start_server(port)
+    try:
+        server = start_server(port)
+    except NoServerError as error:
+        yield Skipped("stream", str(error))
+        return
     ear = Ear(f"rtsp://{':'.join(_LOGIN)}@127.0.0.1:{port}/sound")
     gap_errors, tick_errors, recoveries = [], [], []
-    wait_for_blocks(ear, round(arguments.seconds / 0.03), 60)
-    for number in range(arguments.kills):
+    wait_for_blocks(ear, round(options.seconds / 0.03), 60)
+    for number in range(options.kills):
         server.kill()
         server.wait()
         gaps = len(ear.gaps)
@@ -153,23 +164,26 @@ def main() -> None:
         wait_for_blocks(ear, 1, 60)
         recoveries.append(time.time() - back)
         seen = len(ear.ticks)
-        wait_for_blocks(ear, round(arguments.seconds / 0.03), 60)
+        wait_for_blocks(ear, round(options.seconds / 0.03), 60)
         gap, by_time = map(sum, zip(*ear.gaps[gaps:], strict=True))
         gap_errors.append(gap - by_time)
         tick_errors += [tick - round(tick) for tick in ear.ticks[seen:]]
-        first = ear.ticks[seen]
-        print(
-            f"kill {number + 1}: sound again {recoveries[-1]:.1f} s after the server, {gap:.2f} s counted as lost, "
-            f"error of the first tick {first - round(first):+.2f} s",
-            flush=True,
-        )
+        note(f"kill {number + 1}: sound again {recoveries[-1]:.1f} s after the server, {gap:.2f} s counted as lost")
     ear.close()
     server.kill()
-    print(
-        f"{arguments.kills} kills, {len(ear.gaps)} gaps: sound again after {np.median(recoveries):.1f} s (median), "
-        f"{max(recoveries):.1f} s at most; times of {len(tick_errors)} ticks off by {_range(tick_errors)}; "
-        f"lost {ear.source.lost_samples / RATE:.1f} s, off by {_range(gap_errors)} a kill"
-    )
+    yield Figure("stream: sound again after the server", float(np.median(recoveries)), "s")
+    yield Figure("stream: sound again after the server, longest", max(recoveries), "s")
+    yield Figure(f"stream: error of time, largest of {len(tick_errors)} ticks", _largest_ms(tick_errors), "ms")
+    yield Figure("stream: error of lost sound, largest", _largest_ms(gap_errors), "ms")
+
+
+def main() -> None:
+    """Measure, and print the results."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=8.0, help="sound between two kills, s")
+    options = parser.parse_args()
+    publish(measure(options), as_json=options.json)
 
 
 if __name__ == "__main__":

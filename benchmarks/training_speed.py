@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -21,23 +20,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from checkout import ROOT
 from distributed import LocalCluster
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from training.data.array_cache import Cache  # noqa: E402
-from training.data.dask_workers import DaskWorkers, connect  # noqa: E402
-from training.data.dataset import Dataset  # noqa: E402
-from training.data.loading import load_dataset  # noqa: E402
-from training.data.parallel import THREADS, Workers  # noqa: E402
-from training.data.spectrograms import SpectrogramConfig  # noqa: E402
-from training.data.windows import WindowCutter  # noqa: E402
-from training.fitting.audioset_features import AudioSetConfig, AudioSetFeatures  # noqa: E402
-from training.fitting.fine_tuning import FineTuneConfig  # noqa: E402
-from training.fitting.head_trainer import HeadConfig  # noqa: E402
-from training.models.backbone import BackboneConfig  # noqa: E402
-from training.workflow.inception_kind import InceptionKind  # noqa: E402
+from training.data.array_cache import Cache
+from training.data.dask_workers import DaskWorkers, connect
+from training.data.dataset import Dataset
+from training.data.loading import load_dataset
+from training.data.parallel import THREADS, Workers
+from training.data.spectrograms import SpectrogramConfig
+from training.data.windows import WindowCutter
+from training.fitting.audioset_features import AudioSetConfig, AudioSetFeatures
+from training.fitting.fine_tuning import FineTuneConfig
+from training.fitting.head_trainer import HeadConfig
+from training.models.backbone import BackboneConfig
+from training.workflow.inception_kind import InceptionKind
 
 RATE = 16000
 

@@ -31,7 +31,7 @@ from device.config.models import Config
 from device.model.ensemble import Ensemble
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
-from device.types import BLOCK_SECONDS, Block, Event, GateReason, LogMel, Observer, Samples
+from device.types import BLOCK_SECONDS, Blocks, Event, GateReason, LogMel, Observer, Samples
 
 from support import free_port  # isort: skip - whole_daemon adds the folder of the tests
 
@@ -135,7 +135,7 @@ def expected_starts(blocks: list[Samples], bundle_path: Path) -> list[Start]:
     bundle, ensemble = open_bundle(bundle_path)
     recorder, length = StartRecorder(ensemble), len(blocks[0])
     pipeline = Pipeline(Config(), bundle, ensemble.classify_live, recorder, classify_look=ensemble.classify_look)
-    for _ in pipeline.run(Block(samples, number * length, 0.0) for number, samples in enumerate(blocks)):
+    for _ in pipeline.run(Blocks(samples, number * length, 0.0) for number, samples in enumerate(blocks)):
         pass
     return recorder.starts
 

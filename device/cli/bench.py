@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from device.audio.resampling import BlockSplitter
+from device.cli.bench_work import loud_window, quiet_sound, quiet_work
 from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
@@ -19,17 +19,12 @@ from device.model.bundle import Bundle
 from device.model.classifier import runtime_name
 from device.model.ensemble import Ensemble
 from device.monitoring.system_metrics import machine_model, memory_mb, temperature_celsius, throttling, versions
-from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
-from device.types import Blocks, Samples
-from device.util.samples import to_int16
 
 _WINDOWS = 15
 """Windows in a measurement of a network. The median counts, so other programs disturb little."""
 _QUIET_SECONDS = 20
 """Length of the quiet sound, s."""
-_QUIET_ROOM = 1e-4
-"""RMS of the quiet sound, full scale 1: -80 dBFS."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,10 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tuple[str, float | None]]:
     """Yield the name of each figure, with its value."""
-    random = np.random.default_rng(0)
-    quiet = to_int16(random.normal(0.0, _QUIET_ROOM, _QUIET_SECONDS * bundle.sample_rate))
-    yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble, quiet)
-    window = to_int16(random.normal(0.0, 0.1, bundle.window_length))
+    yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble)
+    window = loud_window(bundle)
     for name, network in ensemble.networks.items():
         log_mel = network.log_mel(window)
         yield f"{name}: log-mel of a window, ms", _median_ms(partial(network.log_mel, window))
@@ -67,17 +60,12 @@ def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tup
     yield "temperature afterwards, °C", temperature_celsius()
 
 
-def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble, samples: Samples) -> float:
-    """Return the CPU time of gate and pipeline for a second of quiet sound, ms, without a probe."""
-    gate = config.gate.model_copy(update={"probe_seconds": None})
-    pipeline = Pipeline(config.model_copy(update={"gate": gate}), bundle, ensemble.classify_live)
-    rate, splitter = bundle.sample_rate, BlockSplitter(bundle.sample_rate)
-    length = splitter.block_length
-    blocks = (Blocks(block, n * length, n * length / rate) for n, block in enumerate(splitter.feed(samples)))
+def _quiet_ms(config: Config, bundle: Bundle, ensemble: Ensemble) -> float:
+    """Return the CPU time of the daemon's main thread for a second of a quiet microphone, ms, without a probe."""
+    reads, work = quiet_sound(_QUIET_SECONDS), quiet_work(config, bundle, ensemble)
     started = time.process_time()
-    for _ in pipeline.run(blocks):
-        pass
-    return round((time.process_time() - started) / (len(samples) / rate) * 1e3, 2)
+    work(reads)
+    return round((time.process_time() - started) / _QUIET_SECONDS * 1e3, 2)
 
 
 def _median_ms(work: Callable[[], Any]) -> float:

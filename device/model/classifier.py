@@ -14,7 +14,7 @@ from device.model.manifest_network import Head, NetworkManifest, Part
 from device.types import LogMel, Probabilities
 from device.util.native_stderr import silent_stderr
 
-_RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
+RUNTIMES = {"ai-edge-litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 """Module of each package that contains the TFLite interpreter, in the order of preference."""
 
 
@@ -183,7 +183,7 @@ def _runtime() -> tuple[str, Any]:
     tflite-runtime is installed.
     """
     faults = []
-    for package, module in _RUNTIMES.items():
+    for package, module in RUNTIMES.items():
         try:
             return package, importlib.import_module(module).Interpreter
         except ImportError as error:  # absent, or compiled for another numpy or C library

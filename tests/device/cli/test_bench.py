@@ -5,7 +5,11 @@ import json
 import pytest
 from tiny_bundle import write_tiny_bundle
 
+from device.cli.bench_work import quiet_sound, quiet_work
 from device.cli.main import main
+from device.config.models import Config
+from device.model.bundle import load_bundle
+from device.model.ensemble import Ensemble
 
 
 @pytest.fixture
@@ -32,3 +36,19 @@ def test_the_table_can_be_sent_in(bundle, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["| machine | |", "| --- | --- |"]
     assert all(line.count("|") == 3 for line in lines if line)
+
+
+def test_a_quiet_second_has_no_window(tmp_path):
+    """The sound of a quiet second never opens the gate, so that its cost is that of listening alone."""
+    bundle = load_bundle(write_tiny_bundle(tmp_path / "tiny"))
+    ensemble = Ensemble(bundle)
+    ensemble.classify_live = None  # a window would fail
+    quiet_work(Config(), bundle, ensemble)(quiet_sound(12))
+
+
+def test_quiet_sound_has_the_length_that_was_asked_for():
+    """The reads are contiguous, and contain all seconds of two channels at 48 kHz."""
+    reads = quiet_sound(3)
+    assert sum(len(read.data) for read in reads) == 3 * 48000 * 2 * 2
+    assert [read.offset for read in reads[:2]] == [0, len(reads[0].data)]
+    assert quiet_sound(0) == []

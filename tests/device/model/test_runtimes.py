@@ -25,10 +25,10 @@ TFLITE_RUNTIME = pytest.param(
 @pytest.fixture
 def use(monkeypatch):
     """Return a function that leaves only these runtimes, by package."""
-    modules = dict(classifier._RUNTIMES)
+    modules = dict(classifier.RUNTIMES)
 
     def leave(*packages):
-        monkeypatch.setattr(classifier, "_RUNTIMES", {package: modules[package] for package in packages})
+        monkeypatch.setattr(classifier, "RUNTIMES", {package: modules[package] for package in packages})
 
     return leave
 
@@ -39,7 +39,7 @@ def test_each_shipped_bundle_passes_its_self_test_in_each_runtime(package, name,
     """The golden log-mels and outputs are computed within their tolerances, by the runtime that was asked for."""
     use(package)
     _, ensemble = open_bundle(ROOT / "models" / name)
-    module = classifier._RUNTIMES[package]
+    module = classifier.RUNTIMES[package]
     assert {type(network._interpreter).__module__ for network in ensemble.networks.values()} == {module}
     assert runtime_name().startswith(f"{package} ")
 
