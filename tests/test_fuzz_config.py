@@ -20,7 +20,6 @@ from device.model.features import FeatureConfig
 from device.pipeline import Pipeline
 from device.types import BLOCK_SECONDS, Blocks
 
-pytestmark = pytest.mark.slow
 NUMBERS = [
     f"{section}.{key}"
     for section in ("gate", "gate.floor", "window", "events")

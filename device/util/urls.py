@@ -3,7 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
-_PASSWORD_OF_URL = re.compile(r"(\w+://)?[^\s/:@='\"]*:.*@", re.DOTALL)
+_PASSWORD_OF_URL = re.compile(r"(?<![^\s/:@='\"])(\w+://)?[^\s/:@='\"]*:.*@", re.DOTALL)
+"""It begins where a word begins: tried at each letter, a text of 5000 letters would take 0.3 s."""
 _ADDRESS = re.compile(r"\S*://\S*")
 
 
