@@ -41,6 +41,7 @@ SUITE = (
     Benchmark("instructions"),
     Benchmark("quiet_path"),
     Benchmark("whole_daemon", ("--seconds", "20")),
+    Benchmark("window_to_puback", ("--rounds", "1")),
     Benchmark("level"),
     Benchmark("history", ("--events", "100000")),
     Benchmark("outbox", ("--messages", "20000")),

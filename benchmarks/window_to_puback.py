@@ -9,22 +9,23 @@ with the PUBACK, and begins when that block is written. It is compared with the 
 invoked before that in a process of their own, with pauses. Sides take turns, as in whole_daemon.py.
 """
 
-import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from checkout import ROOT
+from figures import Figure, make_parser, note, publish
 from numpy.typing import NDArray
-from whole_daemon import ROOT, Mosquitto, Side, parse_side
+from support import Mosquitto, free_port
+from whole_daemon import HERE, Side, parse_side
 
 from device.audio.files import read_samples
 from device.config.models import Config
@@ -32,8 +33,6 @@ from device.model.ensemble import Ensemble
 from device.pipeline import Pipeline
 from device.service.runtime import open_bundle
 from device.types import BLOCK_SECONDS, Blocks, Event, GateReason, LogMel, Observer, Samples
-
-from support import free_port  # isort: skip - whole_daemon adds the folder of the tests
 
 RELAY = ROOT / "tests" / "relay.py"
 FACTOR, MARGIN_MS = 1.3, 10.0
@@ -198,24 +197,24 @@ def _write(side: Side, blocks: list[Samples], bundle: Path, port: int, state: st
     return written
 
 
-def report(side: Side, starts: list[Start]) -> None:
-    """Print the median delay of windows and of early looks by the networks that were asked, and the goal."""
+def figures(side: Side, starts: list[Start], bundle: Path) -> Iterator[Figure]:
+    """Yield the median delays of windows and early looks, by the networks that were asked, beside those networks."""
+    where = bundle.name if side.name == HERE else f"{bundle.name}, {side.name}"
     for is_early in (False, True):
         for networks in sorted({start.networks for start in starts if start.is_early == is_early}):
             name = f"{'early look' if is_early else 'window'}, {' and '.join(networks)}"
             if name not in side.figures:
                 continue
             bare = sum(side.median(f"network {network}") for network in networks)
-            values, goal = sorted(side.figures[name]), FACTOR * bare + MARGIN_MS
-            print(
-                f"{side.name:<10} {name:<34} {len(values):3} events  median {statistics.median(values):7.1f} ms  "
-                f"longest {values[-1]:7.1f} ms  bare {bare:6.1f} ms  goal {goal:6.1f} ms"
-            )
+            delays, goal = side.figures[name], FACTOR + MARGIN_MS / bare
+            note(f"{name}, {where}: {len(delays)} events, longest delay {max(delays):.1f} ms")
+            name_of_figure = f"last sample to PUBACK, {name}, {where}"
+            yield Figure(name_of_figure, side.median(name), "ms", bare, "the bare networks", goal)
 
 
 def main() -> None:
     """Measure, and print the delays."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--bundle", type=Path, default=ROOT / "models" / "urbansound8k")
     parser.add_argument("--sound", type=Path, default=ROOT / "deploy" / "demo" / "street.flac")
     parser.add_argument("--side", action="append", default=[], help="NAME=PYTHON[:FOLDER]")
@@ -224,7 +223,7 @@ def main() -> None:
     bundle = options.bundle.resolve()
     blocks = blocks_of(options.sound, RATE)
     starts = expected_starts(blocks, bundle)
-    sides = [parse_side(text) for text in options.side or [f"here={sys.executable}"]]
+    sides = [parse_side(text) for text in options.side or [f"{HERE}={sys.executable}"]]
     with tempfile.TemporaryDirectory() as folder:
         broker = Mosquitto(Path(folder))
         broker.start()
@@ -241,7 +240,7 @@ def main() -> None:
         finally:
             broker.stop()
     for side in sides:
-        report(side, starts)
+        publish(figures(side, starts, bundle), as_json=options.json)
 
 
 if __name__ == "__main__":
