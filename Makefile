@@ -28,9 +28,10 @@ hooks:  ## Run `make check` before each commit, by pre-commit
 	@deploy/setup.sh test
 	$(BIN)/pre-commit install
 
+# Three processes on two cores: tests with microphone, broker or terminal wait for five sixths of their time.
 pytest:
 	@deploy/setup.sh test
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --cov --cov-report=term --durations=5
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses=3 --cov --cov-report=term --durations=5
 
 fuzz:  ## Try config, bundle, sound files, tables, commands and state with ten thousand damaged ones for each property
 	@deploy/setup.sh test

@@ -25,7 +25,7 @@ settings.load_profile("untimed")
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute the tests to two processes (`make test`): those of the trainer to one, others by module to any.
+    """Distribute the tests to processes (`make test`): those of the trainer to one, others by module to any.
 
     The tests of the trainer share networks that take a minute to train, and TensorFlow; in two processes each would be
     made twice. xdist's own groups have no effect under pytest 9.2, without a warning.
@@ -42,8 +42,7 @@ def pytest_xdist_make_scheduler(config, log):
 def pytest_collection_modifyitems(items):
     """Order the tests by duration, and refuse those without a sentence as docstring.
 
-    The trainer and modules with the marker `slow` come first, so that neither of two processes waits for them at the
-    end.
+    The trainer and modules with the marker `slow` come first, so that no process waits for them at the end.
     """
     undocumented = [item.nodeid for item in items if not (item.function.__doc__ or "").strip().endswith(".")]
     if undocumented:
