@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154  # root, repository and found are variables of boot.sh
 # Checks of boot.sh for the companions of the daemon: the page (earshot-web) and the notifications (earshot-notify).
 # A program in the machine is the phone: it writes each notification to /run/phone/notifications.
 

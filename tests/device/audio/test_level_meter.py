@@ -17,6 +17,7 @@ from device.cli.main import main
 RATE = 16000
 LOUD = "sound([3277, 3277, -3277, -3277])"
 QUIET = "sound([33, 33, -33, -33])"
+PAUSE = "time.sleep(0.5)"  # for the reader: the queue holds 5 s
 
 
 def readings(*steps, seconds=5, stop=None, **header):
@@ -29,8 +30,7 @@ def readings(*steps, seconds=5, stop=None, **header):
 
 def test_the_level_follows_the_sound():
     """A reading has the latest, the lowest and the highest level in dBFS; the meter ends after the given time."""
-    pause = "time.sleep(0.5)"  # for the reader: the queue holds 5 s
-    read = readings(LOUD, pause, QUIET, pause, LOUD, "time.sleep(60)", seconds=6)
+    read = readings(LOUD, PAUSE, QUIET, PAUSE, LOUD, "time.sleep(60)", seconds=6)
     assert astuple(read[0].levels) == pytest.approx((-20, -20, -20), abs=0.1)
     assert astuple(read[-1].levels)[1:] == pytest.approx((-60, -20), abs=0.1)
     assert min(reading.levels.latest for reading in read) == pytest.approx(-60, abs=0.1)
@@ -47,7 +47,7 @@ def test_the_level_follows_the_sound():
 )
 def test_a_fault_is_printed_beside_the_level(wave, state, cure):
     """The line of a microphone contains the state of the diagnosis and its cure."""
-    last = readings(f"sound({wave})", f"sound({wave})")[-1]
+    last = readings(f"sound({wave})", PAUSE, f"sound({wave})")[-1]
     assert last.state == state
     assert re.fullmatch(rf"\[#*-*\] .* dBFS  {state}  fake: .*{cure}.*", describe_reading("fake", last))
 
