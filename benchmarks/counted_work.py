@@ -20,7 +20,7 @@ from checkout import ROOT
 from machine import versions
 from peers import YAMNET, yamnet_work
 
-from device.cli.bench_work import loud_window, quiet_sound, quiet_work
+from device.cli.bench_work import loud_windows, quiet_sound, quiet_work
 from device.config.models import Config
 from device.model.bundle import load_bundle
 from device.model.ensemble import Ensemble
@@ -35,11 +35,11 @@ def kinds_of_work(bundle_path: Path, yamnet: Path) -> Iterator[tuple[str, Work]]
     """Yield the name of each kind of work, and the function that does it."""
     bundle = load_bundle(bundle_path)  # without the self-test, which takes minutes under emulation
     ensemble = Ensemble(bundle)
-    listen, window = quiet_work(Config(), bundle, ensemble), loud_window(bundle)
+    listen, windows = quiet_work(Config(), bundle, ensemble), loud_windows(bundle)
     yield QUIET, lambda seconds: listen(quiet_sound(seconds)) if seconds else None
     for name, network in ensemble.networks.items():
-        log_mel = network.log_mel(window)
-        yield f"{name}: log-mel of a window", partial(repeat, partial(network.log_mel, window))
+        log_mel = network.log_mel(next(windows))
+        yield f"{name}: log-mel of a window", partial(repeat, partial(next, map(network.log_mel, windows)))
         yield f"{name}: inference of a window", partial(repeat, partial(network.outputs, log_mel))
     if yamnet.is_file():
         yield YAMNET_WINDOW, partial(repeat, yamnet_work(yamnet))

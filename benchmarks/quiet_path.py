@@ -18,7 +18,7 @@ from figures import Figure, Result, Skipped, cpu_seconds_in_turn, make_parser, p
 from peers import YAMNET, YAMNET_SECONDS, runtimes, yamnet_work
 from processes import resident_mb, running_daemon
 
-from device.cli.bench_work import loud_window, quiet_sound, quiet_work
+from device.cli.bench_work import loud_windows, quiet_sound, quiet_work
 from device.config.models import Config
 from device.service.runtime import open_bundle
 
@@ -34,12 +34,12 @@ WINDOWS_SECONDS = 12.0
 def measure_work(bundle_path: Path, yamnet: Path) -> Iterator[Result]:
     """Yield the costs of a quiet second and of windows, each beside YAMNet in each runtime."""
     bundle, ensemble = open_bundle(bundle_path)
-    window, reads = loud_window(bundle), quiet_sound(SECONDS)
+    windows, reads = loud_windows(bundle), quiet_sound(SECONDS)
     works = {"quiet": partial(quiet_work(Config(), bundle, ensemble), reads)}
     for name, network in ensemble.networks.items():
-        works[f"{name}: log-mel of a window"] = partial(network.log_mel, window)
-        works[f"{name}: inference of a window"] = partial(network.outputs, network.log_mel(window))
-    works["a window by all networks"] = partial(ensemble.classify_by_all, window)
+        works[f"{name}: log-mel of a window"] = partial(next, map(network.log_mel, windows))
+        works[f"{name}: inference of a window"] = partial(network.outputs, network.log_mel(next(windows)))
+    works["a window by all networks"] = partial(next, map(ensemble.classify_by_all, windows))
     peers = runtimes() if yamnet.is_file() else {}
     works |= {f"YAMNet in {name}": yamnet_work(yamnet, module) for name, module in peers.items()}
     milliseconds = {name: seconds * 1e3 for name, seconds in cpu_seconds_in_turn(works).items()}

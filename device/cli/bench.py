@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from device.cli.bench_work import loud_window, quiet_sound, quiet_work
+from device.cli.bench_work import loud_windows, quiet_sound, quiet_work
 from device.cli.output import print_json, print_note
 from device.config.loader import load_config
 from device.config.models import Config
@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _figures(config: Config, bundle: Bundle, ensemble: Ensemble) -> Iterator[tuple[str, float | None]]:
     """Yield the name of each figure, with its value."""
     yield "a quiet second, ms of CPU time", _quiet_ms(config, bundle, ensemble)
-    window = loud_window(bundle)
+    windows = loud_windows(bundle)
     for name, network in ensemble.networks.items():
-        log_mel = network.log_mel(window)
-        yield f"{name}: log-mel of a window, ms", _median_ms(partial(network.log_mel, window))
+        log_mel = network.log_mel(next(windows))
+        yield f"{name}: log-mel of a window, ms", _median_ms(partial(next, map(network.log_mel, windows)))
         yield f"{name}: inference of a window, ms", _median_ms(partial(network.outputs, log_mel))
-    yield "a window by all networks, ms", _median_ms(lambda: ensemble.classify_by_all(window))
+    yield "a window by all networks, ms", _median_ms(partial(next, map(ensemble.classify_by_all, windows)))
     yield "memory, MB", memory_mb()
     yield "temperature afterwards, °C", temperature_celsius()
 

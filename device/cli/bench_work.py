@@ -1,6 +1,7 @@
 """Work of listening whose cost is measured: by `earshot bench` on a user's machine, and by the project's benchmarks."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -66,6 +67,10 @@ def quiet_work(config: Config, bundle: Bundle, ensemble: Ensemble) -> Callable[[
     return work
 
 
-def loud_window(bundle: Bundle) -> Samples:
-    """Make a window of loud noise, shape (window_length,), int16. The networks cost the same for any sound."""
-    return to_int16(np.random.default_rng(0).normal(0.0, 0.1, bundle.window_length))
+def loud_windows(bundle: Bundle) -> Iterator[Samples]:
+    """Yield two windows of loud noise in turn, without end, shape (window_length,), int16.
+
+    The networks cost the same for any sound. No window shares frames with the last one, as at the begin of a sound.
+    """
+    windows = np.random.default_rng(0).normal(0.0, 0.1, (2, bundle.window_length))
+    return itertools.cycle(to_int16(windows))

@@ -5,6 +5,7 @@ run at the same time.
 """
 
 import argparse
+import itertools
 import shutil
 import statistics
 import sys
@@ -15,8 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from device.cli.bench_work import loud_windows
 from device.cli.check_broker import BrokerChecks
 from device.cli.check_result import CheckResult, CheckState, DegradedError, NothingToCheckError
 from device.cli.check_source import check_microphone, check_sound_access, check_stream
@@ -128,8 +128,8 @@ class DaemonChecks:
         if self._bundle is None:
             raise NothingToCheckError("needs a bundle without faults")
         bundle, ensemble = self._bundle
-        window, times = np.zeros(bundle.window_length, np.int16), []
-        for _ in range(_TIMED_WINDOWS):
+        times = []
+        for window in itertools.islice(loud_windows(bundle), _TIMED_WINDOWS):
             started = time.perf_counter()
             ensemble.classify_by_all(window)
             times.append(time.perf_counter() - started)
