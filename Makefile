@@ -51,10 +51,11 @@ docs:  ## Write the pages as a site to site/, and check their links
 	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html in a browser"
 
-screenshots:  ## Make the pictures of terminal and page in docs/pictures; needs Debian's chromium
+screenshots:  ## Make the pictures of terminal, page and Home Assistant in docs/pictures; needs Debian's chromium
 	@deploy/setup.sh test
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[pictures]'
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python tests/home_assistant/pictures.py
 
 schemas:  ## Write the JSON Schema of the settings, docs/asyncapi.yaml and the shell completion from the code
 	@deploy/setup.sh test
