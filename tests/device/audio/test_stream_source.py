@@ -142,10 +142,15 @@ def test_each_fault_has_its_state_and_cure(http, rtsp, kind, address, state, fau
 @needs_ffmpeg
 def test_ffmpeg_ends_with_the_capture_process(rtsp):
     """The process of ffmpeg ends when its parent is killed, and when the source stops."""
+    others = children()  # of earlier tests in this process
+
+    def own():
+        return [process for process in children() if process not in others]
+
     with listening(f"rtsp://{LOGIN}@127.0.0.1:{rtsp.port}/sound") as (_, items, _):
         wait_until(lambda: len(blocks_of(items)) >= 10, 20, "the blocks")
-        worker, ffmpeg = children()
+        worker, ffmpeg = own()
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not Path(f"/proc/{ffmpeg}").exists(), 5, "the end of ffmpeg")
-        wait_until(lambda: len(children()) == 2, 20, "the next ffmpeg")
-    wait_until(lambda: children() == [], 5, "the end of the second ffmpeg")
+        wait_until(lambda: len(own()) == 2, 20, "the next ffmpeg")
+    wait_until(lambda: own() == [], 5, "the end of the second ffmpeg")
