@@ -51,7 +51,7 @@ def test_a_figure_without_a_peer_is_compared_with_its_goal(page):
 
 
 def test_a_change_is_a_percentage(page):
-    """Where the peer is the recorded value of the same quantity, the ratio is what moved."""
+    """A ratio to the recorded value of the same quantity is reported as a change in percent."""
     assert page["instructions of a window"][3] == "+1.0 %"
 
 
@@ -61,7 +61,7 @@ def test_what_was_not_measured_has_its_reason(page):
 
 
 def test_figures_survive_the_way_to_the_report(capsys):
-    """What a benchmark prints as JSON is what the report reads."""
+    """Results printed as JSON are read by the report unchanged."""
     results = [REACHED, MISSED, MOVED, BARE, ABSENT]
     publish(results, as_json=True)
     assert list(read_results(capsys.readouterr().out.splitlines())) == results

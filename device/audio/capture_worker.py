@@ -31,7 +31,7 @@ from device.audio.devices import (
 )
 from device.audio.packet_writer import PacketWriter, prepare_pipe
 from device.audio.packets import encode_line
-from device.audio.sound_server import recorded_source
+from device.audio.sound_server import has_no_source, recorded_source
 from device.audio.worker import exit_with_parent, write
 from device.errors import UnavailableError
 from device.util.native_stderr import silent_stderr
@@ -181,7 +181,12 @@ def main(name: str, deaf: Sequence[str], highest: int = 0) -> None:
             writer = PacketWriter(pyaudio.paInputOverflow, sys.stdout.fileno())
             stream, rate, channels = _open(portaudio, pyaudio, device, writer, (served["channels"],))
     except UnavailableError as error:
-        write(encode_line({"state": "busy", "message": str(error)}))
+        # ALSA lists its default even where the sound server behind it has no microphone.
+        if not device.is_hardware and has_no_source():
+            message = "the sound server has no microphone. Plug it in, or look for it in `pactl list short sources`"
+            write(encode_line({"state": "missing", "message": message}))
+        else:
+            write(encode_line({"state": "busy", "message": str(error)}))
         return
     header = {"sample_rate": rate, "channels": channels, "identity": device.identity}
     header["matches"] = equal_matches(devices, name, device)

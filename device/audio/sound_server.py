@@ -1,12 +1,13 @@
 """Sound server: the source from which it serves a recording process (PulseAudio, or PipeWire in its place)."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from typing import Any
 
 _ANSWER_SECONDS = 5.0
+_FAILURES = (OSError, subprocess.SubprocessError, ValueError)
+"""Failures of `_listed`."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +33,33 @@ def recorded_source(process: int) -> dict[str, Any] | None:
     Args:
         process: id of the process.
     """
-    if shutil.which("pactl") is None:
-        return None
     try:
-        answer = subprocess.run(
-            ["pactl", "-f", "json", "list"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ANSWER_SECONDS,
-            check=True,
-        )
-        source = _find(json.loads(answer.stdout), str(process))
-    except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
-        return None  # no server, or a version of pactl without JSON
+        source = _find(_listed(), str(process))
+    except (*_FAILURES, LookupError, TypeError):
+        return None
     return None if source is None else asdict(source)
+
+
+def has_no_source() -> bool:
+    """Return whether a sound server runs and has no source: then no microphone is connected to it."""
+    try:
+        sources: list[Any] = _listed("sources")
+    except _FAILURES:
+        return False
+    return not sources
+
+
+def _listed(*kinds: str) -> Any:
+    """Return what a sound server lists, of some kinds of things or of all.
+
+    Raises:
+        OSError: there is no `pactl`.
+        SubprocessError: there is no server, or it does not answer.
+        ValueError: a version of `pactl` without JSON.
+    """
+    command = ["pactl", "-f", "json", "list", *kinds]
+    answer = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ANSWER_SECONDS, check=True)
+    return json.loads(answer.stdout)
 
 
 def _find(server: dict[str, Any], process: str) -> ServerSource | None:

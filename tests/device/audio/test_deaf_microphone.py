@@ -12,7 +12,7 @@ from support import wait_until
 
 from device.audio.devices import InputDevice, choose_device, equal_matches, usb_microphones
 from device.audio.microphone_source import MicrophoneSource
-from device.audio.sound_server import recorded_source
+from device.audio.sound_server import has_no_source, recorded_source
 
 RATE = 16000
 SILENCE = "[send(bytes(32000)) for _ in range(20)]; [(send(bytes(3200)), time.sleep(0.1)) for _ in range(600)]"
@@ -160,3 +160,18 @@ def test_without_a_sound_server_there_is_no_source(monkeypatch):
     assert recorded_source(1) is None
     monkeypatch.setenv("PATH", "/nowhere")
     assert recorded_source(1) is None
+
+
+def test_a_sound_server_without_a_microphone_is_missing(sound_server, monkeypatch):
+    """ALSA lists a default there, which cannot be opened. No other program is at fault: the state is `missing`."""
+    for name, value in sound_server.environment.items():
+        monkeypatch.setenv(name, value)
+    assert not has_no_source()
+    sound_server.unplug()
+    states = []
+    stop = threading.Event()
+    source = MicrophoneSource("auto", RATE, queue_seconds=1, stop=stop, on_state=lambda *state: states.append(state))
+    next(iter(source))
+    stop.set()
+    assert states[0][0] == "missing"
+    assert states[0][1].startswith("the sound server has no microphone")
